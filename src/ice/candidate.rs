@@ -1,0 +1,39 @@
+//! Candidates as applications carry them, and the parameters of an ICE session.
+
+use serde::{Deserialize, Serialize};
+
+/// A candidate to be carried to the other side (W3C `RTCIceCandidateInit`).
+///
+/// Its JSON is the browser's own. An empty `candidate` says that no more will come (RFC 8838 §8.1).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IceCandidate {
+    /// `candidate:…` as in RFC 8839 §5.1, without `a=`.
+    #[serde(default)]
+    pub candidate: String,
+    /// The m-line it belongs to, by `a=mid`.
+    #[serde(default)]
+    pub sdp_mid: Option<String>,
+    /// The m-line it belongs to, by index.
+    #[serde(default, rename = "sdpMLineIndex")]
+    pub sdp_m_line_index: Option<u16>,
+    /// The ICE session it belongs to.
+    #[serde(default)]
+    pub username_fragment: Option<String>,
+}
+
+/// Credentials of one side of one ICE session (RFC 8839 §5.4).
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct IceParameters {
+    pub(crate) username_fragment: String,
+    pub(crate) password: String,
+}
+
+/// Which side decides on the pair (RFC 8445 §6.1.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum IceRole {
+    /// Nominates.
+    Controlling,
+    /// Follows.
+    Controlled,
+}

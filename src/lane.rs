@@ -1,0 +1,265 @@
+//! Bounded queues between actors: a ring of batches and one doorbell.
+//!
+//! ractor mailboxes are unbounded, so whatever the network can make grow travels in a
+//! lane. Policy: when it is full, the **oldest** batch goes, and is counted. Whoever
+//! pushes into an empty lane rings the bell (one message to the reading actor); whoever is rung
+//! drains all that is there.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// What an item of a lane counts for.
+pub(crate) trait Weigh {
+    /// Packets in this item.
+    fn packets(&self) -> usize;
+    /// Bytes in this item.
+    fn bytes(&self) -> usize;
+}
+
+/// How much a lane holds at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LaneCapacity {
+    pub(crate) packets: usize,
+    pub(crate) bytes: usize,
+}
+
+/// What a lane has thrown away since it was last asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LaneDrops {
+    pub(crate) packets: u64,
+    pub(crate) bytes: u64,
+}
+
+/// The end that is pushed into. Cheap to clone.
+pub(crate) struct LaneSender<T> {
+    shared: Arc<Shared<T>>,
+}
+
+/// The end that is drained; there is one. Dropping it empties the lane for good.
+pub(crate) struct LaneReceiver<T> {
+    shared: Arc<Shared<T>>,
+}
+
+/// A lane and the bell that is rung when it stops being empty. The bell must not wait.
+pub(crate) fn lane<T: Weigh>(
+    capacity: LaneCapacity,
+    bell: impl Fn() + Send + Sync + 'static,
+) -> (LaneSender<T>, LaneReceiver<T>) {
+    let shared = Arc::new(Shared {
+        capacity,
+        bell: Box::new(bell),
+        ring: Mutex::new(Ring {
+            items: VecDeque::new(),
+            packets: 0,
+            bytes: 0,
+            rung: false,
+            closed: false,
+            drops: LaneDrops::default(),
+        }),
+    });
+    let sender = LaneSender {
+        shared: Arc::clone(&shared),
+    };
+    (sender, LaneReceiver { shared })
+}
+
+struct Shared<T> {
+    capacity: LaneCapacity,
+    bell: Box<dyn Fn() + Send + Sync>,
+    ring: Mutex<Ring<T>>,
+}
+
+struct Ring<T> {
+    items: VecDeque<T>,
+    packets: usize,
+    bytes: usize,
+    /// The bell has been rung and nobody has drained since.
+    rung: bool,
+    closed: bool,
+    drops: LaneDrops,
+}
+
+impl<T> Shared<T> {
+    /// Nothing between lock and unlock can panic half-way, so a poisoned ring is a sound one.
+    fn ring(&self) -> MutexGuard<'_, Ring<T>> {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T: Weigh> LaneSender<T> {
+    /// Puts an item at the end; the oldest ones go where it does not fit. An item larger than the
+    /// whole lane is dropped itself. Never waits.
+    pub(crate) fn push(&self, item: T) {
+        let (packets, bytes) = (item.packets(), item.bytes());
+        let must_ring = {
+            let mut ring = self.shared.ring();
+            if ring.closed {
+                return;
+            }
+            if packets > self.shared.capacity.packets || bytes > self.shared.capacity.bytes {
+                ring.drops.packets += packets as u64;
+                ring.drops.bytes += bytes as u64;
+                return;
+            }
+            ring.make_room(packets, bytes, self.shared.capacity);
+            ring.packets += packets;
+            ring.bytes += bytes;
+            ring.items.push_back(item);
+            !mem::replace(&mut ring.rung, true)
+        };
+        if must_ring {
+            (self.shared.bell)();
+        }
+    }
+}
+
+impl<T: Weigh> Ring<T> {
+    fn make_room(&mut self, packets: usize, bytes: usize, capacity: LaneCapacity) {
+        while self.packets + packets > capacity.packets || self.bytes + bytes > capacity.bytes {
+            let Some(oldest) = self.items.pop_front() else {
+                return;
+            };
+            self.packets -= oldest.packets();
+            self.bytes -= oldest.bytes();
+            self.drops.packets += oldest.packets() as u64;
+            self.drops.bytes += oldest.bytes() as u64;
+        }
+    }
+}
+
+impl<T> LaneReceiver<T> {
+    /// Moves all that is there into `into` and re-arms the bell.
+    pub(crate) fn drain_into(&mut self, into: &mut VecDeque<T>) {
+        let mut ring = self.shared.ring();
+        ring.rung = false;
+        ring.packets = 0;
+        ring.bytes = 0;
+        if into.is_empty() {
+            mem::swap(&mut ring.items, into);
+        } else {
+            into.append(&mut ring.items);
+        }
+    }
+
+    /// What was thrown away since the last call.
+    pub(crate) fn take_drops(&mut self) -> LaneDrops {
+        mem::take(&mut self.shared.ring().drops)
+    }
+}
+
+impl<T> Drop for LaneReceiver<T> {
+    fn drop(&mut self) {
+        let mut ring = self.shared.ring();
+        ring.closed = true;
+        let items = mem::take(&mut ring.items);
+        drop(ring);
+        drop(items);
+    }
+}
+
+impl<T> Clone for LaneSender<T> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+}
+
+impl<T> fmt::Debug for LaneSender<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LaneSender")
+    }
+}
+
+impl<T> fmt::Debug for LaneReceiver<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LaneReceiver")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[derive(Debug, PartialEq, Eq)]
+    struct Item(usize, usize);
+
+    impl Weigh for Item {
+        fn packets(&self) -> usize {
+            self.0
+        }
+        fn bytes(&self) -> usize {
+            self.1
+        }
+    }
+
+    fn counted() -> (LaneSender<Item>, LaneReceiver<Item>, Arc<AtomicUsize>) {
+        let rings = Arc::new(AtomicUsize::new(0));
+        let bell = Arc::clone(&rings);
+        let capacity = LaneCapacity {
+            packets: 4,
+            bytes: 100,
+        };
+        let (sender, receiver) = lane(capacity, move || {
+            bell.fetch_add(1, Ordering::Relaxed);
+        });
+        (sender, receiver, rings)
+    }
+
+    #[test]
+    fn the_bell_rings_once_until_drained() {
+        let (sender, mut receiver, rings) = counted();
+        sender.push(Item(1, 1));
+        sender.push(Item(1, 1));
+        assert_eq!(rings.load(Ordering::Relaxed), 1);
+        let mut out = VecDeque::new();
+        receiver.drain_into(&mut out);
+        assert_eq!(out.len(), 2);
+        sender.push(Item(1, 1));
+        assert_eq!(rings.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn the_oldest_go_when_packets_or_bytes_run_out() {
+        let (sender, mut receiver, _) = counted();
+        for bytes in 1..=5 {
+            sender.push(Item(1, bytes));
+        }
+        sender.push(Item(1, 90));
+        let mut out = VecDeque::new();
+        receiver.drain_into(&mut out);
+        assert_eq!(out, [Item(1, 4), Item(1, 5), Item(1, 90)]);
+        assert_eq!(
+            receiver.take_drops(),
+            LaneDrops {
+                packets: 3,
+                bytes: 6
+            }
+        );
+        assert_eq!(receiver.take_drops(), LaneDrops::default());
+    }
+
+    #[test]
+    fn an_item_larger_than_the_lane_leaves_the_others_alone() {
+        let (sender, mut receiver, _) = counted();
+        sender.push(Item(1, 1));
+        sender.push(Item(5, 5));
+        let mut out = VecDeque::new();
+        receiver.drain_into(&mut out);
+        assert_eq!(out, [Item(1, 1)]);
+        assert_eq!(receiver.take_drops().packets, 5);
+    }
+
+    #[test]
+    fn nothing_is_kept_once_the_reader_is_gone() {
+        let (sender, receiver, rings) = counted();
+        drop(receiver);
+        sender.push(Item(1, 1));
+        assert_eq!(rings.load(Ordering::Relaxed), 0);
+        assert!(sender.shared.ring().items.is_empty());
+    }
+}

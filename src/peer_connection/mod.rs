@@ -1,0 +1,7 @@
+//! The peer connection.
+
+mod state;
+
+pub use self::state::{
+    DtlsTransportState, IceConnectionState, IceGatheringState, PeerConnectionState, SignalingState,
+};
