@@ -1,0 +1,125 @@
+//! What a peer connection tells its owner.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::state::{
+    DtlsTransportState, IceConnectionState, IceGatheringState, PeerConnectionState, SignalingState,
+};
+use crate::ice::IceCandidate;
+use crate::rtp::{Rid, RtcpPacket, RtpBatch};
+use crate::track::{MediaStreamTrack, TrackId};
+
+/// Names one peer connection within this process. Never used again for another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PeerId(u64);
+
+impl PeerId {
+    /// The next name.
+    pub(crate) fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+impl fmt::Display for PeerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "peer-{}", self.0)
+    }
+}
+
+/// News of one peer connection, as it arrives in its owner's mailbox.
+///
+/// An actor becomes an owner by having `From<PeerEvent>` for its message type.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PeerEvent {
+    /// Whose news it is.
+    pub peer: PeerId,
+    /// What happened.
+    pub event: Event,
+}
+
+impl PeerEvent {
+    /// An event of that peer. Owners get theirs from the connection; making one by hand is for
+    /// tests.
+    pub fn new(peer: PeerId, event: Event) -> Self {
+        Self { peer, event }
+    }
+}
+
+/// What happened to a peer connection.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// The whole connection changed its state (W3C `connectionstatechange`).
+    ConnectionStateChange(PeerConnectionState),
+    /// The exchange of offer and answer changed its state (W3C `signalingstatechange`).
+    SignalingStateChange(SignalingState),
+    /// ICE changed its state (W3C `iceconnectionstatechange`).
+    IceConnectionStateChange(IceConnectionState),
+    /// The collection of local candidates changed its state (W3C `icegatheringstatechange`).
+    IceGatheringStateChange(IceGatheringState),
+    /// DTLS changed its state (W3C `statechange` of `RTCDtlsTransport`).
+    DtlsTransportStateChange(DtlsTransportState),
+    /// A local candidate to be carried to the remote side; `None` after the last one of this
+    /// gathering (W3C `icecandidate`).
+    IceCandidate(Option<IceCandidate>),
+    /// A new offer is needed for what was changed locally (W3C `negotiationneeded`).
+    NegotiationNeeded,
+    /// The remote side added a track (W3C `track`).
+    Track(MediaStreamTrack),
+    /// The remote side stopped sending on this track, perhaps for a while (W3C `mute`).
+    TrackMuted(TrackId),
+    /// This track is over (W3C `ended`).
+    TrackEnded(TrackId),
+    /// Media arrived.
+    Rtp {
+        /// The remote track.
+        track_id: TrackId,
+        /// The simulcast encoding; `None` without simulcast.
+        rid: Option<Rid>,
+        /// The packets, decrypted, in the order they arrived.
+        packets: RtpBatch,
+    },
+    /// Reports and feedback arrived.
+    Rtcp {
+        /// The track they speak of: one of ours for feedback on what we send, a remote one for
+        /// the reports of its sender; `None` when they speak of several or of none.
+        track_id: Option<TrackId>,
+        /// The packets, in the order they arrived.
+        packets: Vec<RtcpPacket>,
+    },
+    /// Media was thrown away, the oldest first, because the owner did not keep up. Told
+    /// at most once a second, with all that was lost since the last time.
+    RtpDropped {
+        /// Lost packets.
+        packets: u64,
+        /// Their bytes.
+        bytes: u64,
+    },
+    /// The connection is gone, and this is its last event.
+    Closed {
+        /// Why.
+        reason: CloseReason,
+    },
+}
+
+/// Why a peer connection ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// `close()` was called.
+    Requested,
+    /// The actor that supervises it stopped it.
+    SupervisorStopped,
+    /// The remote side closed the connection.
+    ClosedByRemote,
+    /// One of its parts failed in a way that cannot be mended.
+    PartFailed {
+        /// The name of the part, for example `RtpTransport`.
+        part: &'static str,
+        /// What the part said last.
+        message: String,
+    },
+}

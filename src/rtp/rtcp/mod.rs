@@ -1,0 +1,158 @@
+//! RTCP packets: our own types, a reader that checks every length, a writer
+//! (RFC 3550 §6, RFC 4585, RFC 5104).
+
+use bytes::Bytes;
+
+use super::types::{RtpTimestamp, SequenceNumber, Ssrc};
+
+/// One RTCP packet. Several travel together as a compound packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RtcpPacket {
+    /// What a sender has sent, and what it has received (RFC 3550 §6.4.1).
+    SenderReport(SenderReport),
+    /// What a receiver has received (RFC 3550 §6.4.2).
+    ReceiverReport(ReceiverReport),
+    /// Who the sources are (RFC 3550 §6.5).
+    SourceDescription(Vec<SourceDescriptionChunk>),
+    /// Sources that leave (RFC 3550 §6.6).
+    Goodbye(Goodbye),
+    /// The picture is damaged, a keyframe is wanted (RFC 4585 §6.3.1).
+    PictureLossIndication(PictureLossIndication),
+    /// A keyframe is wanted, damage or not (RFC 5104 §4.3.1).
+    FullIntraRequest(FullIntraRequest),
+    /// Packets that did not arrive (RFC 4585 §6.2.1).
+    Nack(Nack),
+    /// Arrival times of packets with transport-wide numbers.
+    TransportCc(TransportCc),
+    /// The bitrate that a receiver believes it can take (draft-alvestrand-rmcat-remb).
+    Remb(Remb),
+    /// Any other packet, unread.
+    Other(OtherRtcp),
+}
+
+/// Body of a sender report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SenderReport {
+    /// The sender.
+    pub ssrc: Ssrc,
+    /// Wall time of the report in NTP form: seconds since 1900 in the upper 32 bits.
+    pub ntp: u64,
+    /// The same moment on the clock of the packets.
+    pub rtp_timestamp: RtpTimestamp,
+    /// Packets sent so far; wraps.
+    pub packet_count: u32,
+    /// Payload bytes sent so far; wraps.
+    pub octet_count: u32,
+    /// What it has received from others.
+    pub reports: Vec<ReceptionReport>,
+}
+
+/// Body of a receiver report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReceiverReport {
+    /// The reporter.
+    pub ssrc: Ssrc,
+    /// What it has received.
+    pub reports: Vec<ReceptionReport>,
+}
+
+/// How one source is received (RFC 3550 §6.4.1, report block).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReceptionReport {
+    /// The source that is reported on.
+    pub ssrc: Ssrc,
+    /// Loss since the last report, in 1/256.
+    pub fraction_lost: u8,
+    /// Lost packets so far; 24 bits, negative when duplicates came.
+    pub cumulative_lost: i32,
+    /// Highest sequence number received, with the count of wraps in the upper 16 bits.
+    pub extended_highest_sequence: u32,
+    /// Jitter of arrival in units of the packets' clock.
+    pub jitter: u32,
+    /// Middle 32 bits of the NTP time of the last sender report; 0 without one.
+    pub last_sender_report: u32,
+    /// Time since that report came, in 1/65 536 s.
+    pub delay_since_last_sender_report: u32,
+}
+
+/// What is said of one source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceDescriptionChunk {
+    /// The source.
+    pub ssrc: Ssrc,
+    /// `(type, text)`; type 1 is the canonical name.
+    pub items: Vec<(u8, Bytes)>,
+}
+
+/// Body of a goodbye.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Goodbye {
+    /// The sources that leave.
+    pub ssrcs: Vec<Ssrc>,
+    /// Why; empty without a reason.
+    pub reason: Bytes,
+}
+
+/// Body of a picture loss indication.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PictureLossIndication {
+    /// Who asks.
+    pub sender_ssrc: Ssrc,
+    /// Whose picture is damaged.
+    pub media_ssrc: Ssrc,
+}
+
+/// Body of a full intra request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FullIntraRequest {
+    /// Who asks.
+    pub sender_ssrc: Ssrc,
+    /// `(source, command number)`; a repeated request repeats its number.
+    pub requests: Vec<(Ssrc, u8)>,
+}
+
+/// Body of a generic NACK.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Nack {
+    /// Who misses packets.
+    pub sender_ssrc: Ssrc,
+    /// Whose packets.
+    pub media_ssrc: Ssrc,
+    /// Which packets.
+    pub lost: Vec<SequenceNumber>,
+}
+
+/// Transport-wide congestion control feedback
+/// (draft-holmer-rmcat-transport-wide-cc-extensions-01), its statuses unread.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransportCc {
+    /// Who reports.
+    pub sender_ssrc: Ssrc,
+    /// Some source of the transport.
+    pub media_ssrc: Ssrc,
+    /// From the base sequence number on.
+    pub body: Bytes,
+}
+
+/// Body of a receiver estimated maximum bitrate message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remb {
+    /// Who estimates.
+    pub sender_ssrc: Ssrc,
+    /// For all sources together.
+    pub bitrate_bps: u64,
+    /// The sources.
+    pub ssrcs: Vec<Ssrc>,
+}
+
+/// An RTCP packet that this crate does not read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtherRtcp {
+    /// RTCP packet type, 192 to 223.
+    pub packet_type: u8,
+    /// The five bits of count or format.
+    pub count: u8,
+    /// What follows the first four bytes, without padding; a multiple of four bytes.
+    pub body: Bytes,
+}
