@@ -1,6 +1,109 @@
-//! WebRTC for Rust servers as supervised `ractor` actors and typed messages.
-// Seams that the rooms are still growing into.
-#![allow(dead_code, unused_imports)]
+//! WebRTC for Rust servers as supervised [`ractor`] actors and typed messages.
+//!
+//! A [`PeerConnection`] is an actor; its **owner**, any actor of yours whose messages are `From<PeerEvent>`,
+//! hears what happens as messages: tracks, packets, candidates, states. There are no callbacks
+//! and no locks in your code, and what may fail is supervised.
+//!
+//! ```text
+//! your supervisor
+//! ├── UdpEndpoint             a socket for many peers (optional, else one per peer)
+//! └── your actor              the owner: gets the events
+//!     └── PeerConnection      signalling: offers, answers, transceivers
+//!         ├── IceTransport    which path leads to the remote side
+//!         ├── DtlsTransport   who the remote side is, and the keys
+//!         └── RtpTransport    media: SRTP, RTP, RTCP
+//! ```
+//!
+//! This is all it takes to send back what a browser sends:
+//!
+//! ```no_run
+//! use std::collections::HashMap;
+//! use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+//! use ractor_webrtc::{
+//!     Event, MediaKind, MediaStreamTrack, PeerConnection, PeerEvent, SessionDescription, TrackId,
+//! };
+//!
+//! struct Echo;
+//!
+//! enum EchoMessage {
+//!     Offer(SessionDescription, RpcReplyPort<SessionDescription>),
+//!     Peer(PeerEvent),
+//! }
+//!
+//! impl From<PeerEvent> for EchoMessage {
+//!     fn from(event: PeerEvent) -> Self {
+//!         Self::Peer(event)
+//!     }
+//! }
+//!
+//! struct EchoState {
+//!     pc: PeerConnection,
+//!     outbound: HashMap<MediaKind, TrackId>,
+//!     inbound: HashMap<TrackId, MediaKind>,
+//! }
+//!
+//! impl Actor for Echo {
+//!     type Msg = EchoMessage;
+//!     type State = EchoState;
+//!     type Arguments = ();
+//!
+//!     async fn pre_start(
+//!         &self,
+//!         myself: ActorRef<EchoMessage>,
+//!         _: (),
+//!     ) -> Result<EchoState, ActorProcessingErr> {
+//!         let pc = PeerConnection::builder().spawn_linked(&myself).await?;
+//!         let stream = MediaStreamTrack::generate_stream_id();
+//!         let mut outbound = HashMap::new();
+//!         for kind in [MediaKind::Audio, MediaKind::Video] {
+//!             let track = MediaStreamTrack::new(kind, [stream.clone()]);
+//!             pc.add_track(&track).await?;
+//!             outbound.insert(kind, track.id());
+//!         }
+//!         Ok(EchoState { pc, outbound, inbound: HashMap::new() })
+//!     }
+//!
+//!     async fn handle(
+//!         &self,
+//!         _: ActorRef<EchoMessage>,
+//!         message: EchoMessage,
+//!         state: &mut EchoState,
+//!     ) -> Result<(), ActorProcessingErr> {
+//!         match message {
+//!             EchoMessage::Offer(offer, reply) => {
+//!                 state.pc.set_remote_description(offer).await?;
+//!                 let answer = state.pc.create_answer().await?;
+//!                 state.pc.set_local_description(answer.clone()).await?;
+//!                 reply.send(answer)?;
+//!             }
+//!             EchoMessage::Peer(PeerEvent { event: Event::Track(track), .. }) => {
+//!                 state.inbound.insert(track.id(), track.kind());
+//!             }
+//!             EchoMessage::Peer(PeerEvent { event: Event::Rtp { track_id, packets, .. }, .. }) => {
+//!                 state.pc.send_rtp(state.outbound[&state.inbound[&track_id]], packets)?;
+//!             }
+//!             EchoMessage::Peer(_) => {}
+//!         }
+//!         Ok(())
+//!     }
+//! }
+//! ```
+//!
+//! # Where things are
+//!
+//! | module | what is in it | standard |
+//! | --- | --- | --- |
+//! | [`peer_connection`] | the peer, its settings, events and states | W3C webrtc-pc |
+//! | [`jsep`] | descriptions, transceivers, what negotiation may refuse | RFC 9429 |
+//! | [`ice`] | candidates, servers | RFC 8445, 8838 |
+//! | [`dtls`] | certificates, fingerprints | RFC 5764, 8122 |
+//! | [`srtp`] | protection of media, usable by itself | RFC 3711, 7714 |
+//! | [`rtp`] | packets and reports | RFC 3550, 8285 |
+//! | [`udp`] | sockets that many peers share | RFC 7983 |
+//! | [`configuration`], [`codec`] | what to negotiate | |
+//! | [`track`] | tracks and streams | |
+//!
+//! The guides start at [`guides::introduction::intro`](https://docs.rs/ractor_webrtc), in the repository under `guides/`.
 
 mod call;
 pub mod codec;
@@ -17,3 +120,11 @@ pub mod srtp;
 mod timer;
 pub mod track;
 pub mod udp;
+
+pub use self::call::{CallError, StartError};
+pub use self::ice::{IceCandidate, IceServer};
+pub use self::jsep::{SdpType, SessionDescription};
+pub use self::peer_connection::{Event, PeerConnection, PeerEvent, PeerId};
+pub use self::rtp::{RtpBatch, RtpPacket};
+pub use self::track::{MediaKind, MediaStreamTrack, StreamId, TrackId};
+pub use self::udp::UdpEndpoint;

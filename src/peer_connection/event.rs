@@ -109,17 +109,33 @@ pub enum Event {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CloseReason {
-    /// `close()` was called.
+    /// [`close`](super::PeerConnection::close) was called.
     Requested,
-    /// The actor that supervises it stopped it.
-    SupervisorStopped,
-    /// The remote side closed the connection.
-    ClosedByRemote,
-    /// One of its parts failed in a way that cannot be mended.
+    /// The owner is gone, so that nobody is left to work for.
+    OwnerGone,
+    /// The actor was stopped from outside, by its supervisor as a rule.
+    Stopped,
+    /// The actor itself failed or was killed; ractor tells its supervisor the text of a panic or error.
+    Crashed,
+    /// A part of the peer failed, and the peer cannot do without it.
     PartFailed {
-        /// The name of the part, for example `RtpTransport`.
-        part: &'static str,
-        /// What the part said last.
+        /// Which one.
+        part: Part,
+        /// What it said last.
         message: String,
     },
+}
+
+/// The parts of a peer connection, each an actor of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Part {
+    /// The socket, the peer's own or a shared one.
+    UdpEndpoint,
+    /// ICE.
+    IceTransport,
+    /// DTLS.
+    DtlsTransport,
+    /// The media path.
+    RtpTransport,
 }

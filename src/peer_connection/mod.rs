@@ -1,9 +1,469 @@
-//! The peer connection.
+//! [`PeerConnection`]: one connection to one remote side, as an actor (W3C webrtc-pc §4.4).
+//!
+//! Started by [`PeerConnection::builder`]; told what to do through its handle; tells its
+//! **owner**, any actor whose messages are `From<PeerEvent>`, what happens. It is
+//! supervised by its owner unless [`PeerConnectionBuilder::spawn`] names another supervisor, and is
+//! itself the supervisor of its parts:
+//!
+//! | child | how it may end | what is lost | what we do | what the owner hears |
+//! | --- | --- | --- | --- | --- |
+//! | `UdpEndpoint` (own) | socket lost, panic | the way to the remote side | close everything | `Closed { EndpointLost }` |
+//! | `UdpEndpoint` (shared) | the same; watched, not a child | the same | the same | the same |
+//! | `IceTransport` | panic | the ICE session | close everything | `Closed { PartFailed }` |
+//! | `DtlsTransport` | panic | the DTLS session | close everything | `Closed { PartFailed }` |
+//! | `RtpTransport` | panic | media state | close everything | `Closed { PartFailed }` |
+//!
+//! Nothing is restarted: a part without the remote side's state would be a lie. An ICE or DTLS session that
+//! *fails* is not the end of its actor; it is a state, told as an event, and the peer lives on.
+//!
+//! The peer ends by [`PeerConnection::close`], when its owner or supervisor ends, or when one of its parts does.
+//! Whatever the reason, the owner hears [`Event::Closed`] once and everything below is gone
+//! within [`CLOSE_DEADLINE`].
 
+mod actor;
+mod builder;
+mod close;
+mod error;
 mod event;
+mod machine;
+mod message;
+mod monitor;
+mod registry;
+mod snapshot;
 mod state;
 
-pub use self::event::{CloseReason, Event, PeerEvent, PeerId};
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ractor::{ActorRef, RpcReplyPort};
+use tokio::sync::watch;
+
+pub use self::builder::PeerConnectionBuilder;
+pub use self::error::{SendError, SpawnError};
+pub use self::event::{CloseReason, Event, Part, PeerEvent, PeerId};
+pub use self::machine::PeerConnectionStates;
+use self::message::PeerConnectionMessage as Message;
+use self::snapshot::{Descriptions, KnownTracks};
 pub use self::state::{
     DtlsTransportState, IceConnectionState, IceGatheringState, PeerConnectionState, SignalingState,
 };
+use crate::call::{CallError, ask};
+use crate::codec::RtpCodec;
+use crate::ice::IceCandidate;
+use crate::jsep::{
+    CandidateError, NegotiationError, RtpReceiver, RtpSender, RtpTransceiver,
+    RtpTransceiverDirection, RtpTransceiverInit, SenderId, SessionDescription, TrackOrKind,
+    TransceiverError, TransceiverId,
+};
+use crate::rtp::{Rid, RtcpPacket, RtpBatch};
+use crate::rtp_transport::RtpTransport;
+use crate::track::{MediaStreamTrack, TrackId};
+
+/// Within this time after a close nothing of a peer is left: parts that have not ended by
+/// themselves are killed.
+pub const CLOSE_DEADLINE: Duration = Duration::from_millis(500);
+
+/// Handle to a running peer connection (W3C `RTCPeerConnection`).
+///
+/// Cheap to clone; every clone means the same peer. It outlives the peer: calls on a closed
+/// one fail with [`CallError::Stopped`], states read `closed`.
+///
+/// Operations are messages to the peer's actor and are carried out in the order they were
+/// called, one after the other, as W3C's operations chain asks. They may be called from an event handler
+/// of the owner. None of them waits for the network.
+#[derive(Clone, Debug)]
+pub struct PeerConnection {
+    id: PeerId,
+    actor: ActorRef<Message>,
+    rtp: RtpTransport,
+    tracks: Arc<KnownTracks>,
+    states: watch::Receiver<PeerConnectionStates>,
+}
+
+impl PeerConnection {
+    /// Settings of a new peer connection; [`spawn_linked`](PeerConnectionBuilder::spawn_linked) starts it.
+    pub fn builder() -> PeerConnectionBuilder {
+        PeerConnectionBuilder::new()
+    }
+
+    /// Handles of all peer connections that run in this process now, oldest first.
+    pub fn all_running() -> Vec<Self> {
+        registry::all()
+    }
+
+    /// Names this peer in its events.
+    pub fn id(&self) -> PeerId {
+        self.id
+    }
+
+    /// Makes an offer of the present transceivers (W3C §4.4.2, RFC 9429 §5.2). Changes nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// [`NegotiationError::InvalidState`] when closed or while a remote offer waits for its answer.
+    pub async fn create_offer(&self) -> Result<SessionDescription, NegotiationError> {
+        self.ask(|reply| Message::CreateOffer { reply }).await
+    }
+
+    /// Makes an answer to the remote offer (W3C §4.4.2, RFC 9429 §5.3). Changes nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// [`NegotiationError::InvalidState`] when there is no remote offer.
+    pub async fn create_answer(&self) -> Result<SessionDescription, NegotiationError> {
+        self.ask(|reply| Message::CreateAnswer { reply }).await
+    }
+
+    /// Applies a description of our own; gathering of candidates begins with the first. Without one
+    /// (`None`) it makes the offer or answer that fits the signalling state first.
+    ///
+    /// # Errors
+    ///
+    /// [`NegotiationError::InvalidState`] when the description does not fit the signalling state,
+    /// [`NegotiationError::InvalidModification`] when it is not what this peer made.
+    pub async fn set_local_description(
+        &self,
+        description: impl Into<Option<SessionDescription>>,
+    ) -> Result<(), NegotiationError> {
+        let description = description.into();
+        self.ask(|reply| Message::SetLocalDescription { description, reply })
+            .await
+    }
+
+    /// Applies the remote side's description. Nothing of it is applied when any part of it is refused.
+    ///
+    /// # Errors
+    ///
+    /// [`NegotiationError`]: one variant for each way in which a description can be wrong, naming the m-line.
+    pub async fn set_remote_description(
+        &self,
+        description: SessionDescription,
+    ) -> Result<(), NegotiationError> {
+        self.ask(|reply| Message::SetRemoteDescription { description, reply })
+            .await
+    }
+
+    /// Adds a candidate of the remote side; `None`, or an empty one, says that no more will come.
+    /// Candidates that come before the remote description wait for it.
+    ///
+    /// # Errors
+    ///
+    /// [`CandidateError`] names what is wrong with the candidate; the peer lives on.
+    pub async fn add_ice_candidate(
+        &self,
+        candidate: impl Into<Option<IceCandidate>>,
+    ) -> Result<(), CandidateError> {
+        let candidate = candidate.into();
+        self.ask(|reply| Message::AddIceCandidate { candidate, reply })
+            .await
+    }
+
+    /// Adds a local track to be sent, on a free transceiver of its kind or on a new one (W3C §5.1).
+    ///
+    /// # Errors
+    ///
+    /// [`TransceiverError::TrackAlreadyAdded`] when it is being sent already,
+    /// [`TransceiverError::TooMany`] past the limit, [`TransceiverError::Closed`] when closed.
+    pub async fn add_track(&self, track: &MediaStreamTrack) -> Result<RtpSender, TransceiverError> {
+        let track = track.clone();
+        self.ask(|reply| Message::AddTrack { track, reply }).await
+    }
+
+    /// Stops sending a sender's track; its transceiver stays (W3C §5.1).
+    ///
+    /// # Errors
+    ///
+    /// [`TransceiverError::UnknownSender`] when there is no such sender.
+    pub async fn remove_track(&self, sender: SenderId) -> Result<(), TransceiverError> {
+        self.ask(|reply| Message::RemoveTrack { sender, reply })
+            .await
+    }
+
+    /// Sends another track of the same kind, or none, without negotiation (W3C §5.2).
+    ///
+    /// # Errors
+    ///
+    /// [`TransceiverError::UnknownSender`] when there is no such sender,
+    /// [`TransceiverError::KindMismatch`] when the track is of the other kind.
+    pub async fn replace_track(
+        &self,
+        sender: SenderId,
+        track: Option<&MediaStreamTrack>,
+    ) -> Result<(), TransceiverError> {
+        let track = track.cloned();
+        self.ask(|reply| Message::ReplaceTrack {
+            sender,
+            track,
+            reply,
+        })
+        .await
+    }
+
+    /// Adds a transceiver for a kind of media or for a track (W3C §5.1).
+    ///
+    /// # Errors
+    ///
+    /// [`TransceiverError::TooMany`] past the limit, [`TransceiverError::Closed`] when closed.
+    pub async fn add_transceiver(
+        &self,
+        media: impl Into<TrackOrKind>,
+        init: RtpTransceiverInit,
+    ) -> Result<RtpTransceiver, TransceiverError> {
+        let media = media.into();
+        self.ask(|reply| Message::AddTransceiver { media, init, reply })
+            .await
+    }
+
+    /// Changes what a transceiver would like to do, from the next negotiation on (W3C §5.4).
+    ///
+    /// # Errors
+    ///
+    /// [`TransceiverError::UnknownTransceiver`] when there is no such transceiver,
+    /// [`TransceiverError::Stopped`] when it is stopped.
+    pub async fn set_direction(
+        &self,
+        transceiver: TransceiverId,
+        direction: RtpTransceiverDirection,
+    ) -> Result<(), TransceiverError> {
+        self.ask(|reply| Message::SetDirection {
+            transceiver,
+            direction,
+            reply,
+        })
+        .await
+    }
+
+    /// Which codecs a transceiver negotiates, best first; none named means the configured ones (W3C
+    /// `setCodecPreferences`).
+    ///
+    /// # Errors
+    ///
+    /// [`TransceiverError::UnknownTransceiver`] when there is no such transceiver,
+    /// [`TransceiverError::NoPreferredCodec`] when none of the codecs is configured.
+    pub async fn set_codec_preferences(
+        &self,
+        transceiver: TransceiverId,
+        codecs: Vec<RtpCodec>,
+    ) -> Result<(), TransceiverError> {
+        self.ask(|reply| Message::SetCodecPreferences {
+            transceiver,
+            codecs,
+            reply,
+        })
+        .await
+    }
+
+    /// Stops a transceiver for good; its m-line is given up in the next negotiation (W3C §5.4).
+    ///
+    /// # Errors
+    ///
+    /// [`TransceiverError::UnknownTransceiver`] when there is no such transceiver.
+    pub async fn stop_transceiver(
+        &self,
+        transceiver: TransceiverId,
+    ) -> Result<(), TransceiverError> {
+        self.ask(|reply| Message::StopTransceiver { transceiver, reply })
+            .await
+    }
+
+    /// The transceivers as they are now, in the order of their making.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when the peer has ended.
+    pub async fn transceivers(&self) -> Result<Vec<RtpTransceiver>, CallError> {
+        ask(&self.actor, |reply| Message::Transceivers { reply }).await
+    }
+
+    /// The senders of all transceivers that are not stopped.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when the peer has ended.
+    pub async fn senders(&self) -> Result<Vec<RtpSender>, CallError> {
+        let transceivers = self.transceivers().await?;
+        let live = transceivers.into_iter().filter(|one| !one.is_stopped());
+        Ok(live.map(|one| one.sender().clone()).collect())
+    }
+
+    /// The receivers of all transceivers that are not stopped.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when the peer has ended.
+    pub async fn receivers(&self) -> Result<Vec<RtpReceiver>, CallError> {
+        let transceivers = self.transceivers().await?;
+        let live = transceivers.into_iter().filter(|one| !one.is_stopped());
+        Ok(live.map(|one| one.receiver().clone()).collect())
+    }
+
+    /// The local description that is being negotiated, else the one in force, with the
+    /// candidates gathered so far.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when the peer has ended.
+    pub async fn local_description(&self) -> Result<Option<SessionDescription>, CallError> {
+        let all = self.descriptions().await?;
+        Ok(all.pending_local.or(all.current_local))
+    }
+
+    /// The remote description that is being negotiated, else the one in force.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when the peer has ended.
+    pub async fn remote_description(&self) -> Result<Option<SessionDescription>, CallError> {
+        let all = self.descriptions().await?;
+        Ok(all.pending_remote.or(all.current_remote))
+    }
+
+    /// The local description in force.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when the peer has ended.
+    pub async fn current_local_description(&self) -> Result<Option<SessionDescription>, CallError> {
+        Ok(self.descriptions().await?.current_local)
+    }
+
+    /// The local description that waits for the end of its negotiation.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when the peer has ended.
+    pub async fn pending_local_description(&self) -> Result<Option<SessionDescription>, CallError> {
+        Ok(self.descriptions().await?.pending_local)
+    }
+
+    /// The remote description in force.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when the peer has ended.
+    pub async fn current_remote_description(
+        &self,
+    ) -> Result<Option<SessionDescription>, CallError> {
+        Ok(self.descriptions().await?.current_remote)
+    }
+
+    /// The remote description that waits for the end of its negotiation.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when the peer has ended.
+    pub async fn pending_remote_description(
+        &self,
+    ) -> Result<Option<SessionDescription>, CallError> {
+        Ok(self.descriptions().await?.pending_remote)
+    }
+
+    /// The five states at this moment. Never waits; reads `closed` once the peer has ended.
+    pub fn states(&self) -> PeerConnectionStates {
+        *self.states.borrow()
+    }
+
+    /// The connection in one word.
+    pub fn connection_state(&self) -> PeerConnectionState {
+        self.states().connection
+    }
+
+    /// Where offer and answer stand.
+    pub fn signaling_state(&self) -> SignalingState {
+        self.states().signaling
+    }
+
+    /// Whether the remote side is reachable.
+    pub fn ice_connection_state(&self) -> IceConnectionState {
+        self.states().ice_connection
+    }
+
+    /// Whether candidates are being collected.
+    pub fn ice_gathering_state(&self) -> IceGatheringState {
+        self.states().ice_gathering
+    }
+
+    /// Whether keys are agreed.
+    pub fn dtls_transport_state(&self) -> DtlsTransportState {
+        self.states().dtls_transport
+    }
+
+    /// Sends packets on a local track. Does not wait: they are rewritten, protected and sent by the
+    /// media path, in a queue that drops the oldest when it is full.
+    ///
+    /// SSRC, payload type, MID and header-extension identifiers become those of this peer's
+    /// negotiation; sequence number, timestamp, marker and payload stay. Before the connection
+    /// is up, or while the direction forbids sending, packets are dropped and counted.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::UnknownTrack`] when no sender has this track, [`SendError::Closed`] after the end.
+    pub fn send_rtp(&self, track: TrackId, packets: impl Into<RtpBatch>) -> Result<(), SendError> {
+        self.alive()?;
+        if !self.tracks.is_sent(track) {
+            return Err(SendError::UnknownTrack(track));
+        }
+        self.rtp.send_rtp(track, packets.into());
+        Ok(())
+    }
+
+    /// Sends RTCP packets as they are, in one compound packet behind a report (RFC 3550 §6.1).
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Closed`] after the end.
+    pub fn send_rtcp(&self, packets: Vec<RtcpPacket>) -> Result<(), SendError> {
+        self.alive()?;
+        self.rtp.send_rtcp(packets);
+        Ok(())
+    }
+
+    /// Asks the remote side for a whole picture of a track that it sends (RFC 4585 §6.3.1), of one
+    /// of its simulcast encodings where `rid` names one.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::UnknownReceiver`] when no receiver has this track, [`SendError::Closed`] after the end.
+    pub fn send_pli(&self, track: TrackId, rid: impl Into<Option<Rid>>) -> Result<(), SendError> {
+        self.alive()?;
+        if !self.tracks.is_received(track) {
+            return Err(SendError::UnknownReceiver(track));
+        }
+        self.rtp.send_pli(track, rid.into());
+        Ok(())
+    }
+
+    /// Ends the peer: the remote side is told (RTCP BYE, DTLS close_notify), then all parts stop. Returns
+    /// when the peer's actors are gone, at the latest after [`CLOSE_DEADLINE`]. Closing twice is fine,
+    /// in any state, also from an event handler of the owner.
+    pub async fn close(&self) {
+        // An actor that is gone needs no telling.
+        let _gone = self.actor.cast(Message::Close);
+        // The actor keeps its deadline itself; the margin covers a busy machine.
+        let _late = self.actor.wait(Some(CLOSE_DEADLINE * 2)).await;
+    }
+
+    fn alive(&self) -> Result<(), SendError> {
+        if self.states().connection == PeerConnectionState::Closed {
+            return Err(SendError::Closed);
+        }
+        Ok(())
+    }
+
+    /// One error out of "could not ask" and "was refused".
+    async fn ask<T, E>(
+        &self,
+        query: impl FnOnce(RpcReplyPort<Result<T, E>>) -> Message,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<CallError> + Send + 'static,
+    {
+        ask(&self.actor, query).await?
+    }
+
+    async fn descriptions(&self) -> Result<Descriptions, CallError> {
+        ask(&self.actor, |reply| Message::Descriptions { reply }).await
+    }
+}

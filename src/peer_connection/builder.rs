@@ -1,0 +1,270 @@
+//! Settings of a peer connection, and how it starts.
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ractor::{Actor, ActorCell, ActorRef, Message, SpawnErr};
+use tokio::sync::oneshot;
+
+use super::actor::{PeerConnectionActor, PeerConnectionArguments};
+use super::event::{PeerEvent, PeerId};
+use super::{PeerConnection, SpawnError};
+use crate::call::StartError;
+use crate::configuration::MediaConfiguration;
+use crate::dtls::Certificate;
+use crate::ice::{IceConfiguration, IceServer, IceTransportPolicy};
+use crate::outlet::Outlet;
+use crate::rtp_transport::MediaLimits;
+use crate::srtp::SrtpProfile;
+use crate::udp::{UdpEndpoint, UdpEndpointConfiguration, UdpEndpointError};
+
+/// Settings of a new peer connection (W3C `RTCConfiguration`, and what a server needs beyond it).
+///
+/// ```no_run
+/// # use ractor_webrtc::{PeerConnection, PeerEvent};
+/// # async fn example<M: ractor::Message + From<PeerEvent>>(owner: ractor::ActorRef<M>)
+/// # -> Result<(), Box<dyn std::error::Error>> {
+/// let pc = PeerConnection::builder()
+///     .ice_server("stun:stun.example.org:3478")
+///     .spawn_linked(&owner)
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until it is spawned"]
+pub struct PeerConnectionBuilder {
+    ice: IceConfiguration,
+    endpoint: EndpointChoice,
+    certificate: Option<Certificate>,
+    srtp_profiles: Vec<SrtpProfile>,
+    handshake_timeout: Duration,
+    media: Arc<MediaConfiguration>,
+    media_limits: MediaLimits,
+}
+
+/// What the builder has settled.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub(super) ice: Arc<IceConfiguration>,
+    pub(super) endpoint: EndpointChoice,
+    pub(super) certificate: Certificate,
+    pub(super) srtp_profiles: Vec<SrtpProfile>,
+    pub(super) handshake_timeout: Duration,
+    pub(super) media: Arc<MediaConfiguration>,
+    pub(super) media_limits: MediaLimits,
+}
+
+/// Whose socket.
+#[derive(Clone, Debug)]
+pub(super) enum EndpointChoice {
+    /// One that many peers share; somebody else supervises it.
+    Shared(UdpEndpoint),
+    /// One of the peer's own, a child of it.
+    Own(UdpEndpointConfiguration),
+}
+
+impl EndpointChoice {
+    /// The endpoint to use, and whether it is the peer's own.
+    pub(super) async fn open<M>(
+        &self,
+        peer: &ActorRef<M>,
+    ) -> Result<(UdpEndpoint, bool), UdpEndpointError> {
+        match self {
+            Self::Shared(endpoint) => Ok((endpoint.clone(), false)),
+            Self::Own(configuration) => {
+                let endpoint = UdpEndpoint::spawn(configuration.clone(), peer.get_cell()).await?;
+                Ok((endpoint, true))
+            }
+        }
+    }
+}
+
+impl PeerConnectionBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            ice: IceConfiguration::default(),
+            endpoint: EndpointChoice::Own(UdpEndpointConfiguration::default()),
+            certificate: None,
+            srtp_profiles: SrtpProfile::PREFERRED.to_vec(),
+            handshake_timeout: HANDSHAKE_TIMEOUT,
+            media: MediaConfiguration::shared_default(),
+            media_limits: MediaLimits::default(),
+        }
+    }
+
+    /// Adds a STUN or TURN server, by URL or with credentials (W3C `iceServers`).
+    pub fn ice_server(mut self, server: impl Into<IceServer>) -> Self {
+        self.ice.servers.push(server.into());
+        self
+    }
+
+    /// Replaces all STUN and TURN servers.
+    pub fn ice_servers(mut self, servers: impl IntoIterator<Item = IceServer>) -> Self {
+        self.ice.servers = servers.into_iter().collect();
+        self
+    }
+
+    /// Which candidates may be used (W3C `iceTransportPolicy`).
+    pub fn ice_transport_policy(mut self, policy: IceTransportPolicy) -> Self {
+        self.ice.transport_policy = policy;
+        self
+    }
+
+    /// Uses a socket that many peers share, in place of one of the peer's own.
+    pub fn endpoint(mut self, endpoint: UdpEndpoint) -> Self {
+        self.endpoint = EndpointChoice::Shared(endpoint);
+        self
+    }
+
+    /// The peer's own socket takes the first free port of this range.
+    pub fn port_range(mut self, ports: RangeInclusive<u16>) -> Self {
+        self.endpoint = EndpointChoice::Own(UdpEndpointConfiguration::default().port_range(ports));
+        self
+    }
+
+    /// The peer's own socket is made as this configuration says.
+    pub fn own_endpoint(mut self, configuration: UdpEndpointConfiguration) -> Self {
+        self.endpoint = EndpointChoice::Own(configuration);
+        self
+    }
+
+    /// Offers host candidates only of the network interfaces whose names pass.
+    pub fn interface_filter(
+        mut self,
+        passes: impl Fn(&str) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.ice.interface_filter = Some(Arc::new(passes));
+        self
+    }
+
+    /// Offers host candidates only of the addresses that pass.
+    pub fn ip_filter(mut self, passes: impl Fn(IpAddr) -> bool + Send + Sync + 'static) -> Self {
+        self.ice.ip_filter = Some(Arc::new(passes));
+        self
+    }
+
+    /// The public addresses of a host behind 1:1 NAT: offered in place of the host's own.
+    pub fn nat_1to1(mut self, addresses: impl IntoIterator<Item = IpAddr>) -> Self {
+        self.ice.nat_1to1 = addresses.into_iter().collect();
+        self
+    }
+
+    /// Offers loopback addresses too: for machines without a network, and for tests.
+    pub fn include_loopback(mut self, include: bool) -> Self {
+        self.ice.include_loopback = include;
+        self
+    }
+
+    /// How long the remote side may be silent before ICE says `disconnected`, and how much longer before
+    /// it says `failed` (defaults 5 s and 25 s).
+    pub fn ice_timeouts(mut self, disconnected: Duration, failed: Duration) -> Self {
+        self.ice.disconnected_timeout = disconnected;
+        self.ice.failed_timeout = failed;
+        self
+    }
+
+    /// Uses this certificate; one may serve any number of peers. By default each peer makes its own
+    /// (ECDSA P-256).
+    pub fn certificate(mut self, certificate: Certificate) -> Self {
+        self.certificate = Some(certificate);
+        self
+    }
+
+    /// The SRTP profiles to agree on, best first. By default AES-GCM before AES-CM: it costs
+    /// a quarter.
+    pub fn srtp_profiles(mut self, profiles: impl IntoIterator<Item = SrtpProfile>) -> Self {
+        self.srtp_profiles = profiles.into_iter().collect();
+        self
+    }
+
+    /// How long the DTLS handshake may take before it has failed (default 15 s).
+    pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
+        self.handshake_timeout = timeout;
+        self
+    }
+
+    /// Codecs, header extensions and feedback.
+    pub fn media(mut self, media: impl Into<Arc<MediaConfiguration>>) -> Self {
+        self.media = media.into();
+        self
+    }
+
+    /// How much media may wait, for the network and for the owner.
+    pub fn media_limits(mut self, limits: MediaLimits) -> Self {
+        self.media_limits = limits;
+        self
+    }
+
+    /// Starts the peer with `owner` as its owner and supervisor.
+    ///
+    /// # Errors
+    ///
+    /// [`SpawnError`] says which part could not start.
+    pub async fn spawn_linked<M>(self, owner: &ActorRef<M>) -> Result<PeerConnection, SpawnError>
+    where
+        M: Message + From<PeerEvent>,
+    {
+        self.spawn(owner, owner.get_cell()).await
+    }
+
+    /// Starts the peer under another supervisor than its owner. It ends with either of them.
+    ///
+    /// # Errors
+    ///
+    /// [`SpawnError`] says which part could not start.
+    pub async fn spawn<M>(
+        self,
+        owner: &ActorRef<M>,
+        supervisor: ActorCell,
+    ) -> Result<PeerConnection, SpawnError>
+    where
+        M: Message + From<PeerEvent>,
+    {
+        let (handle, started) = oneshot::channel();
+        let arguments = PeerConnectionArguments {
+            id: PeerId::next(),
+            settings: self.settle()?,
+            owner: Outlet::new(owner),
+            handle,
+        };
+        Actor::spawn_linked(None, PeerConnectionActor, arguments, supervisor)
+            .await
+            .map_err(start_error)?;
+        Ok(started
+            .await
+            .expect("a peer connection that has started has sent its handle"))
+    }
+
+    fn settle(self) -> Result<Settings, SpawnError> {
+        let certificate = match self.certificate {
+            Some(certificate) => certificate,
+            None => Certificate::generate()?,
+        };
+        Ok(Settings {
+            ice: Arc::new(self.ice),
+            endpoint: self.endpoint,
+            certificate,
+            srtp_profiles: self.srtp_profiles,
+            handshake_timeout: self.handshake_timeout,
+            media: self.media,
+            media_limits: self.media_limits,
+        })
+    }
+}
+
+/// The actor's hooks speak in boxed errors; what they carry is ours.
+fn start_error(error: SpawnErr) -> SpawnError {
+    match error {
+        SpawnErr::StartupFailed(cause) => match cause.downcast::<SpawnError>() {
+            Ok(ours) => *ours,
+            Err(other) => StartError::from(SpawnErr::StartupFailed(other)).into(),
+        },
+        other => StartError::from(other).into(),
+    }
+}
+
+/// A handshake over a path that loses every fifth datagram is done well within this.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);

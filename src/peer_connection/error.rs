@@ -1,0 +1,40 @@
+//! Why a peer connection did not start, and why media was not taken.
+
+use crate::configuration::ConfigurationError;
+use crate::dtls::CertificateError;
+use crate::track::TrackId;
+use crate::udp::UdpEndpointError;
+
+/// Why a peer connection did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpawnError {
+    /// The configuration contradicts itself; the application's to mend.
+    #[error("configuration is invalid")]
+    Configuration(#[from] ConfigurationError),
+    /// No certificate could be made.
+    #[error("certificate could not be made")]
+    Certificate(#[from] CertificateError),
+    /// No socket could be had for the peer's own endpoint.
+    #[error("udp endpoint could not be opened")]
+    Endpoint(#[from] UdpEndpointError),
+    /// An actor of the peer did not start.
+    #[error("an actor of the peer did not start")]
+    Actor(#[from] crate::call::StartError),
+}
+
+/// Why packets were not taken for sending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The peer connection has ended; drop the handle.
+    #[error("peer connection is closed")]
+    Closed,
+    /// No sender of this peer has this track: add it with `add_track` first. Remote tracks cannot
+    /// be sent on: give the peer a local track of the same kind.
+    #[error("no sender of this peer connection has {0}")]
+    UnknownTrack(TrackId),
+    /// No receiver of this peer has this track.
+    #[error("no receiver of this peer connection has {0}")]
+    UnknownReceiver(TrackId),
+}

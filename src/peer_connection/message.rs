@@ -1,0 +1,100 @@
+//! What a peer connection is told.
+
+use ractor::RpcReplyPort;
+
+use super::snapshot::Descriptions;
+use crate::codec::RtpCodec;
+use crate::dtls::DtlsEvent;
+use crate::ice::{IceCandidate, IceEvent};
+use crate::jsep::{
+    CandidateError, NegotiationError, RtpSender, RtpTransceiver, RtpTransceiverDirection,
+    RtpTransceiverInit, SenderId, SessionDescription, TrackOrKind, TransceiverError, TransceiverId,
+};
+use crate::rtp_transport::RtpTransportEvent;
+use crate::track::MediaStreamTrack;
+
+/// Mailbox of the peer connection.
+#[derive(Debug)]
+pub(crate) enum PeerConnectionMessage {
+    // Commands and queries, from handles.
+    /// `createOffer()`.
+    CreateOffer {
+        reply: RpcReplyPort<Result<SessionDescription, NegotiationError>>,
+    },
+    /// `createAnswer()`.
+    CreateAnswer {
+        reply: RpcReplyPort<Result<SessionDescription, NegotiationError>>,
+    },
+    /// `setLocalDescription()`, with or without a description.
+    SetLocalDescription {
+        description: Option<SessionDescription>,
+        reply: RpcReplyPort<Result<(), NegotiationError>>,
+    },
+    /// `setRemoteDescription()`.
+    SetRemoteDescription {
+        description: SessionDescription,
+        reply: RpcReplyPort<Result<(), NegotiationError>>,
+    },
+    /// `addIceCandidate()`; `None` says that no more will come.
+    AddIceCandidate {
+        candidate: Option<IceCandidate>,
+        reply: RpcReplyPort<Result<(), CandidateError>>,
+    },
+    /// `addTrack()`.
+    AddTrack {
+        track: MediaStreamTrack,
+        reply: RpcReplyPort<Result<RtpSender, TransceiverError>>,
+    },
+    /// `removeTrack()`.
+    RemoveTrack {
+        sender: SenderId,
+        reply: RpcReplyPort<Result<(), TransceiverError>>,
+    },
+    /// `sender.replaceTrack()`.
+    ReplaceTrack {
+        sender: SenderId,
+        track: Option<MediaStreamTrack>,
+        reply: RpcReplyPort<Result<(), TransceiverError>>,
+    },
+    /// `addTransceiver()`.
+    AddTransceiver {
+        media: TrackOrKind,
+        init: RtpTransceiverInit,
+        reply: RpcReplyPort<Result<RtpTransceiver, TransceiverError>>,
+    },
+    /// `transceiver.direction = …`.
+    SetDirection {
+        transceiver: TransceiverId,
+        direction: RtpTransceiverDirection,
+        reply: RpcReplyPort<Result<(), TransceiverError>>,
+    },
+    /// `transceiver.setCodecPreferences()`.
+    SetCodecPreferences {
+        transceiver: TransceiverId,
+        codecs: Vec<RtpCodec>,
+        reply: RpcReplyPort<Result<(), TransceiverError>>,
+    },
+    /// `transceiver.stop()`.
+    StopTransceiver {
+        transceiver: TransceiverId,
+        reply: RpcReplyPort<Result<(), TransceiverError>>,
+    },
+    /// `getTransceivers()`.
+    Transceivers {
+        reply: RpcReplyPort<Vec<RtpTransceiver>>,
+    },
+    /// The four descriptions.
+    Descriptions { reply: RpcReplyPort<Descriptions> },
+    /// `close()`.
+    Close,
+
+    // Facts, from the parts below.
+    /// The ICE transport has news.
+    Ice(IceEvent),
+    /// The DTLS transport has news.
+    Dtls(DtlsEvent),
+    /// The media path has news.
+    Rtp(RtpTransportEvent),
+    /// The parts had their time to end by themselves.
+    CloseDeadlinePassed,
+}

@@ -1,0 +1,72 @@
+//! The pure files stay pure, and rooms know only the rooms below them.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::Path;
+
+/// Folders in which every file is pure, beside every `machine.rs`.
+const PURE_FOLDERS: [&str; 3] = ["src/jsep", "src/rtp/", "src/srtp"];
+
+/// What a pure file never mentions.
+const RUNTIME: [&str; 6] = [
+    "tokio",
+    "ractor::",
+    "Instant::now",
+    "SystemTime::now",
+    "async fn",
+    ".await",
+];
+
+#[test]
+fn pure_files_know_neither_runtime_nor_actors_nor_the_clock() {
+    let mut seen = 0;
+    visit(Path::new("src"), &mut |path, text| {
+        let name = path.to_string_lossy().replace('\\', "/");
+        let in_pure_folder = PURE_FOLDERS.iter().any(|folder| name.starts_with(folder));
+        let is_machine = path.file_name().is_some_and(|name| name == "machine.rs");
+        if name.contains("/tests") || !(in_pure_folder || is_machine) {
+            return;
+        }
+        seen += 1;
+        let rules = without_tests(text);
+        for word in RUNTIME {
+            assert!(!rules.contains(word), "{name} mentions {word}");
+        }
+    });
+    assert!(seen > 20, "only {seen} pure files found");
+}
+
+#[test]
+fn rooms_do_not_know_the_rooms_above_them() {
+    // From the top of the tree down; an import may only point down or sideways into pure code.
+    let above = [
+        ("src/udp", &["crate::ice", "crate::dtls", "crate::rtp_transport"][..]),
+        ("src/ice", &["crate::rtp_transport", "crate::jsep"]),
+        ("src/dtls", &["crate::rtp_transport", "crate::jsep"]),
+        ("src/srtp", &["crate::rtp", "crate::dtls", "crate::jsep"]),
+    ];
+    for (folder, forbidden) in above {
+        visit(Path::new(folder), &mut |path, text| {
+            let rules = without_tests(text);
+            for word in forbidden {
+                assert!(!rules.contains(word), "{} imports {word}", path.display());
+            }
+        });
+    }
+}
+
+fn without_tests(text: &str) -> &str {
+    text.split_once("#[cfg(test)]")
+        .map_or(text, |(rules, _tests)| rules)
+}
+
+fn visit(dir: &Path, check: &mut dyn FnMut(&Path, &str)) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            visit(&path, check);
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            check(&path, &fs::read_to_string(&path).unwrap());
+        }
+    }
+}
