@@ -1,3 +1,5 @@
 //! Codecs, header extensions and the settings of a peer connection.
-//!
-//! Stub of the contract: see the fields; builder and validation come with it.
+
+/// Codecs, header extensions and feedback that are negotiated.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MediaConfiguration {}

@@ -1,7 +1,20 @@
 //! Offers, answers and what they decide (RFC 9429). Pure.
 
 mod description;
+mod direction;
+mod effect;
+mod error;
+mod machine;
 mod plan;
+mod transceiver;
 
 pub use self::description::{SdpType, SessionDescription};
+pub use self::direction::RtpTransceiverDirection;
+pub(crate) use self::effect::JsepEffect;
+pub use self::error::{CandidateError, MediaLine, NegotiationError, TransceiverError};
+pub(crate) use self::machine::{Jsep, JsepArguments};
 pub(crate) use self::plan::{MediaPlan, MediaSection, NegotiatedCodec, ReceivePlan, SendPlan};
+pub use self::transceiver::{
+    ReceiverId, RtpReceiver, RtpSender, RtpTransceiver, RtpTransceiverInit, SenderId, TrackOrKind,
+    TransceiverId,
+};
