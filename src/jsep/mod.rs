@@ -1,12 +1,25 @@
 //! Offers, answers and what they decide (RFC 9429). Pure.
 
+mod answer;
+mod apply;
+mod candidates;
 mod description;
 mod direction;
 mod effect;
 mod error;
 mod machine;
+mod matching;
+mod negotiation_needed;
+mod offer;
 mod plan;
+mod remote;
+mod rollback;
+mod sdp;
+#[cfg(test)]
+mod tests;
 mod transceiver;
+mod transceivers;
+mod validate;
 
 pub use self::description::{SdpType, SessionDescription};
 pub use self::direction::RtpTransceiverDirection;

@@ -1,7 +1,6 @@
 //! Transceivers, senders and receivers (W3C webrtc-pc §5).
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::direction::RtpTransceiverDirection;
@@ -198,6 +197,143 @@ impl From<RtpTransceiverDirection> for RtpTransceiverInit {
         Self {
             direction,
             streams: Vec::new(),
+        }
+    }
+}
+
+/// A transceiver with all that negotiation knows of it.
+#[derive(Clone, Debug)]
+pub(super) struct Transceiver {
+    pub(super) id: TransceiverId,
+    pub(super) kind: MediaKind,
+    /// The m-line it belongs to.
+    pub(super) mid: Option<Mid>,
+    pub(super) direction: RtpTransceiverDirection,
+    pub(super) current_direction: Option<RtpTransceiverDirection>,
+    /// The direction that the last remote description gave it, seen from our side: tells whether
+    /// the owner has heard of the track (W3C `[[FiredDirection]]`).
+    pub(super) fired_direction: RtpTransceiverDirection,
+    pub(super) stopping: bool,
+    pub(super) stopped: bool,
+    /// By whom it was made: an m-line that a remote offer adds takes only one that `add_track`
+    /// made (RFC 9429 §5.10), and a rollback removes only one that the offer made.
+    pub(super) origin: Origin,
+    /// Empty: all of the configuration.
+    pub(super) preferences: Vec<RtpCodec>,
+    pub(super) sender: Sender,
+    pub(super) receiver: Receiver,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    AddTrack,
+    AddTransceiver,
+    RemoteOffer,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Sender {
+    pub(super) id: SenderId,
+    pub(super) track: Option<MediaStreamTrack>,
+    pub(super) streams: Vec<StreamId>,
+    /// The second half of `a=msid`: keeps its value when the track is replaced, as W3C wants.
+    pub(super) msid_track: String,
+    pub(super) ssrc: Ssrc,
+    pub(super) rtx_ssrc: Ssrc,
+    /// A negotiation has let it send: `add_track` uses such a one no more (W3C §5.1).
+    pub(super) has_sent: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Receiver {
+    pub(super) id: ReceiverId,
+    pub(super) track: MediaStreamTrack,
+}
+
+impl Transceiver {
+    pub(super) fn new(kind: MediaKind, origin: Origin, ssrcs: (Ssrc, Ssrc)) -> Self {
+        // Only its label is used: whatever is sent without a track needs a name too.
+        let placeholder = MediaStreamTrack::new(kind, []);
+        Self {
+            id: TransceiverId::next(),
+            kind,
+            mid: None,
+            direction: RtpTransceiverDirection::RecvOnly,
+            current_direction: None,
+            fired_direction: RtpTransceiverDirection::Inactive,
+            stopping: false,
+            stopped: false,
+            origin,
+            preferences: Vec::new(),
+            sender: Sender {
+                id: SenderId::next(),
+                track: None,
+                streams: Vec::new(),
+                msid_track: placeholder.label().to_owned(),
+                ssrc: ssrcs.0,
+                rtx_ssrc: ssrcs.1,
+                has_sent: false,
+            },
+            receiver: Receiver {
+                id: ReceiverId::next(),
+                track: MediaStreamTrack::new(kind, []),
+            },
+        }
+    }
+
+    /// What the application sees.
+    pub(super) fn snapshot(&self) -> RtpTransceiver {
+        RtpTransceiver {
+            id: self.id,
+            kind: self.kind,
+            mid: self.mid.clone(),
+            direction: self.direction,
+            current_direction: self.current_direction,
+            stopping: self.stopping,
+            stopped: self.stopped,
+            sender: self.sender.snapshot(),
+            receiver: self.receiver.snapshot(),
+        }
+    }
+
+    /// Gives the sender a track and, where a first one comes, its names.
+    pub(super) fn attach(&mut self, track: &MediaStreamTrack) {
+        if self.sender.track.is_none() && !self.sender.has_sent && self.mid.is_none() {
+            track.label().clone_into(&mut self.sender.msid_track);
+        }
+        self.sender.track = Some(track.clone());
+    }
+
+    /// Takes over what both sides agreed on.
+    pub(super) fn settle(&mut self, direction: RtpTransceiverDirection) {
+        self.current_direction = Some(direction);
+        self.sender.has_sent |= direction.sends();
+    }
+
+    pub(super) fn is_free_for(&self, kind: MediaKind) -> bool {
+        self.kind == kind
+            && self.sender.track.is_none()
+            && !self.sender.has_sent
+            && !self.stopping
+            && !self.stopped
+    }
+}
+
+impl Sender {
+    pub(super) fn snapshot(&self) -> RtpSender {
+        RtpSender {
+            id: self.id,
+            track: self.track.clone(),
+            ssrc: self.ssrc,
+        }
+    }
+}
+
+impl Receiver {
+    pub(super) fn snapshot(&self) -> RtpReceiver {
+        RtpReceiver {
+            id: self.id,
+            track: self.track.clone(),
         }
     }
 }
