@@ -1,3 +1,406 @@
-//! Codecs, header extensions and the settings of a peer connection.
+//! Codecs, header extensions and feedback of a peer connection.
 //!
-//! Stub of the contract: see the fields; builder and validation come with it.
+//! ```
+//! use ractor_webrtc::codec::RtpCodec;
+//! use ractor_webrtc::configuration::{CodecConfiguration, MediaConfiguration, MediaFeature};
+//! use ractor_webrtc::rtp::PayloadType;
+//! use ractor_webrtc::track::MediaKind;
+//!
+//! let vp8 = CodecConfiguration::new(RtpCodec::vp8(), PayloadType::new(96).unwrap())
+//!     .with_rtx(PayloadType::new(97).unwrap());
+//! let configuration = MediaConfiguration::builder()
+//!     .codecs(MediaKind::Video, [vp8])
+//!     .feature(MediaFeature::Simulcast, false)
+//!     .build()?;
+//! # assert_eq!(configuration.codecs(MediaKind::Video).count(), 1);
+//! # Ok::<(), ractor_webrtc::configuration::ConfigurationError>(())
+//! ```
+
+use std::collections::HashSet;
+
+use crate::codec::{RtcpFeedback, RtpCodec};
+use crate::rtp::{HeaderExtension, PayloadType};
+use crate::track::MediaKind;
+
+/// What is negotiated: codecs and header extensions, preferred first. Always a valid one.
+///
+/// The default has Opus, VP8, VP9 (profile 0), H.264 (constrained baseline, packetization modes 1
+/// and 0) and AV1, each video codec with retransmission (RTX), `nack`, `nack pli` and `ccm fir`,
+/// and the header extensions MID, RID, repaired RID, transport-wide numbers and audio level.
+///
+/// The numbers are what our offers propose. An offer of the remote side brings its own, which are
+/// used for the rest of the session.
+///
+/// # Congestion control
+///
+/// Transport-wide sequence numbers are negotiated by default, since they are harmless and useful
+/// to whoever forwards packets; the *feedback* on them (`transport-cc`) is not, since this crate
+/// does not send it yet, and a browser that is promised feedback and gets none holds its bitrate
+/// down. Without it a browser goes by the loss in our receiver reports. See
+/// [`MediaFeature::TransportWideFeedback`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MediaConfiguration {
+    codecs: Vec<CodecConfiguration>,
+    extensions: Vec<HeaderExtensionConfiguration>,
+}
+
+impl MediaConfiguration {
+    /// Starts from the default.
+    pub fn builder() -> MediaConfigurationBuilder {
+        MediaConfigurationBuilder::default()
+    }
+
+    /// The codecs of one kind, preferred first.
+    pub fn codecs(&self, kind: MediaKind) -> impl Iterator<Item = &CodecConfiguration> {
+        self.codecs.iter().filter(move |c| c.codec.kind == kind)
+    }
+
+    /// The header extensions of one kind.
+    pub fn header_extensions(
+        &self,
+        kind: MediaKind,
+    ) -> impl Iterator<Item = &HeaderExtensionConfiguration> {
+        self.extensions.iter().filter(move |e| e.kind == kind)
+    }
+
+    pub(crate) fn all_codecs_mut(&mut self) -> &mut Vec<CodecConfiguration> {
+        &mut self.codecs
+    }
+
+    pub(crate) fn all_extensions_mut(&mut self) -> &mut Vec<HeaderExtensionConfiguration> {
+        &mut self.extensions
+    }
+}
+
+impl Default for MediaConfiguration {
+    fn default() -> Self {
+        Self::builder()
+            .build()
+            .expect("the default configuration is a valid one")
+    }
+}
+
+/// A codec with the payload types that offers of ours propose for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CodecConfiguration {
+    /// The codec.
+    pub codec: RtpCodec,
+    /// The number of its packets.
+    pub payload_type: PayloadType,
+    /// The number of its retransmissions (RFC 4588); `None`: without.
+    pub rtx_payload_type: Option<PayloadType>,
+}
+
+impl CodecConfiguration {
+    /// A codec under this number, without retransmission format.
+    pub fn new(codec: RtpCodec, payload_type: PayloadType) -> Self {
+        Self {
+            codec,
+            payload_type,
+            rtx_payload_type: None,
+        }
+    }
+
+    /// The same with retransmissions under this number (RFC 4588).
+    #[must_use]
+    pub fn with_rtx(self, payload_type: PayloadType) -> Self {
+        Self {
+            rtx_payload_type: Some(payload_type),
+            ..self
+        }
+    }
+}
+
+/// A header extension with the identifier that offers of ours propose for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeaderExtensionConfiguration {
+    /// The m-lines it belongs to.
+    pub kind: MediaKind,
+    /// 1 to 14 (RFC 8285 §4.2).
+    pub id: u8,
+    /// Which.
+    pub extension: HeaderExtension,
+}
+
+/// What can be switched without naming codecs one by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum MediaFeature {
+    /// Requests for lost packets (`nack`, RFC 4585). On by default. Without it there is no
+    /// retransmission format either.
+    Nack,
+    /// Retransmissions in a format of their own (RTX, RFC 4588). On by default.
+    Rtx,
+    /// Feedback on transport-wide sequence numbers (`transport-cc`). **Off** by default: see
+    /// [`MediaConfiguration`].
+    TransportWideFeedback,
+    /// Receiving several encodings of one track (RFC 8853), with the header extensions that it
+    /// takes. On by default.
+    Simulcast,
+}
+
+/// Makes a [`MediaConfiguration`].
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct MediaConfigurationBuilder {
+    codecs: Vec<CodecConfiguration>,
+    extensions: Vec<HeaderExtensionConfiguration>,
+    features: HashSet<MediaFeature>,
+}
+
+impl MediaConfigurationBuilder {
+    /// Takes these codecs for this kind instead of the ones it had, preferred first. None at all
+    /// means that m-lines of this kind are rejected.
+    pub fn codecs(
+        mut self,
+        kind: MediaKind,
+        codecs: impl IntoIterator<Item = CodecConfiguration>,
+    ) -> Self {
+        self.codecs.retain(|c| c.codec.kind != kind);
+        self.codecs.extend(codecs);
+        self
+    }
+
+    /// Takes these header extensions, as `(identifier, extension)`, for this kind instead of the
+    /// ones it had.
+    pub fn header_extensions(
+        mut self,
+        kind: MediaKind,
+        extensions: impl IntoIterator<Item = (u8, HeaderExtension)>,
+    ) -> Self {
+        self.extensions.retain(|e| e.kind != kind);
+        self.extensions.extend(extensions_of(kind, extensions));
+        self
+    }
+
+    /// Switches a feature on or off, whatever the codecs and header extensions say.
+    pub fn feature(mut self, feature: MediaFeature, on: bool) -> Self {
+        if on {
+            self.features.insert(feature);
+        } else {
+            self.features.remove(&feature);
+        }
+        self
+    }
+
+    /// # Errors
+    ///
+    /// See [`ConfigurationError`]; the first that is found.
+    pub fn build(self) -> Result<MediaConfiguration, ConfigurationError> {
+        let mut configuration = MediaConfiguration {
+            codecs: self.codecs,
+            extensions: self.extensions,
+        };
+        apply_features(&mut configuration, &self.features);
+        check_codecs(&configuration.codecs)?;
+        check_payload_types(&configuration.codecs)?;
+        check_extensions(&configuration.extensions)?;
+        Ok(configuration)
+    }
+}
+
+impl Default for MediaConfigurationBuilder {
+    fn default() -> Self {
+        Self {
+            codecs: default_codecs(),
+            extensions: default_extensions(),
+            features: HashSet::from([
+                MediaFeature::Nack,
+                MediaFeature::Rtx,
+                MediaFeature::Simulcast,
+            ]),
+        }
+    }
+}
+
+/// Why a configuration is not a valid one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigurationError {
+    /// Two formats under one number; m-lines share one transport, so it must be unique.
+    #[error("payload type {payload_type} is used twice")]
+    DuplicatePayloadType {
+        /// The number.
+        payload_type: u8,
+    },
+    /// Numbers 64 to 95 look like RTCP (RFC 5761 §4).
+    #[error("payload type {payload_type} cannot be told from RTCP")]
+    ReservedPayloadType {
+        /// The number.
+        payload_type: u8,
+    },
+    /// Two codecs that no description could tell apart.
+    #[error("codec {name} is configured twice")]
+    DuplicateCodec {
+        /// Its name.
+        name: String,
+    },
+    /// A codec whose name or parameters cannot stand in a description, or with a clock of 0 Hz.
+    #[error("codec {name:?} cannot be written into a description")]
+    InvalidCodec {
+        /// Its name.
+        name: String,
+    },
+    /// Two extensions under one identifier; m-lines share one transport, so it must be unique.
+    #[error("header extension identifier {id} is used twice")]
+    DuplicateExtensionId {
+        /// The identifier.
+        id: u8,
+    },
+    /// One extension twice in one kind, or under two identifiers.
+    #[error("header extension {extension:?} is configured twice")]
+    DuplicateExtension {
+        /// Which.
+        extension: HeaderExtension,
+    },
+    /// Identifiers go from 1 to 14 (RFC 8285 §4.2).
+    #[error("header extension identifier {id} is not between 1 and 14")]
+    ExtensionIdOutOfRange {
+        /// The identifier.
+        id: u8,
+    },
+    /// An extension whose URI cannot stand in a description.
+    #[error("header extension URI {uri:?} cannot be written into a description")]
+    InvalidExtensionUri {
+        /// The URI.
+        uri: String,
+    },
+}
+
+fn apply_features(configuration: &mut MediaConfiguration, features: &HashSet<MediaFeature>) {
+    let has = |feature| features.contains(&feature);
+    for entry in &mut configuration.codecs {
+        let feedback = &mut entry.codec.feedback;
+        feedback.retain(|feedback| match feedback {
+            RtcpFeedback::Nack => has(MediaFeature::Nack),
+            RtcpFeedback::TransportCc => has(MediaFeature::TransportWideFeedback),
+            RtcpFeedback::Pli | RtcpFeedback::Fir | RtcpFeedback::Remb => true,
+        });
+        if has(MediaFeature::TransportWideFeedback)
+            && !feedback.contains(&RtcpFeedback::TransportCc)
+        {
+            feedback.push(RtcpFeedback::TransportCc);
+        }
+        if !has(MediaFeature::Rtx) || !has(MediaFeature::Nack) {
+            entry.rtx_payload_type = None;
+        }
+    }
+    if !has(MediaFeature::Simulcast) {
+        let of_simulcast = [HeaderExtension::Rid, HeaderExtension::RepairedRid];
+        configuration
+            .extensions
+            .retain(|entry| !of_simulcast.contains(&entry.extension));
+    }
+}
+
+fn check_codecs(codecs: &[CodecConfiguration]) -> Result<(), ConfigurationError> {
+    for (index, CodecConfiguration { codec, .. }) in codecs.iter().enumerate() {
+        let name = || codec.name.clone();
+        let is_token = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
+        let is_line = |text: &str| text.bytes().all(|b| b == b' ' || b.is_ascii_graphic());
+        let named_well = is_token(&codec.name) && !codec.name.contains('/');
+        // RTX is not a codec of its own here but a property of each (`with_rtx`).
+        let is_rtx = codec.name.eq_ignore_ascii_case("rtx");
+        if !named_well || !is_line(&codec.fmtp) || codec.clock_rate_hz == 0 || is_rtx {
+            return Err(ConfigurationError::InvalidCodec { name: name() });
+        }
+        if codecs[..index].iter().any(|c| c.codec.matches(codec)) {
+            return Err(ConfigurationError::DuplicateCodec { name: name() });
+        }
+    }
+    Ok(())
+}
+
+fn check_payload_types(codecs: &[CodecConfiguration]) -> Result<(), ConfigurationError> {
+    let mut seen = HashSet::new();
+    for entry in codecs {
+        for payload_type in [Some(entry.payload_type), entry.rtx_payload_type] {
+            let Some(payload_type) = payload_type.map(PayloadType::get) else {
+                continue;
+            };
+            if (64..96).contains(&payload_type) {
+                return Err(ConfigurationError::ReservedPayloadType { payload_type });
+            }
+            if !seen.insert(payload_type) {
+                return Err(ConfigurationError::DuplicatePayloadType { payload_type });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_extensions(extensions: &[HeaderExtensionConfiguration]) -> Result<(), ConfigurationError> {
+    for (index, entry) in extensions.iter().enumerate() {
+        let HeaderExtensionConfiguration { id, extension, .. } = entry;
+        if !(1..=14).contains(id) {
+            return Err(ConfigurationError::ExtensionIdOutOfRange { id: *id });
+        }
+        if let HeaderExtension::Other(uri) = extension
+            && (uri.is_empty() || !uri.bytes().all(|byte| byte.is_ascii_graphic()))
+        {
+            return Err(ConfigurationError::InvalidExtensionUri { uri: uri.clone() });
+        }
+        for earlier in &extensions[..index] {
+            let same = earlier.extension == *extension;
+            if same && (earlier.kind == entry.kind || earlier.id != *id) {
+                let extension = extension.clone();
+                return Err(ConfigurationError::DuplicateExtension { extension });
+            }
+            if !same && earlier.id == *id {
+                return Err(ConfigurationError::DuplicateExtensionId { id: *id });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The numbers are the ones that browsers use, so that most sessions need no renumbering.
+fn default_codecs() -> Vec<CodecConfiguration> {
+    let numbered = |codec, payload_type, rtx: Option<u8>| CodecConfiguration {
+        codec,
+        payload_type: number(payload_type),
+        rtx_payload_type: rtx.map(number),
+    };
+    vec![
+        numbered(RtpCodec::opus(), 111, None),
+        numbered(RtpCodec::vp8(), 96, Some(97)),
+        numbered(RtpCodec::vp9(0), 98, Some(99)),
+        numbered(RtpCodec::h264(1), 108, Some(109)),
+        numbered(RtpCodec::h264(0), 114, Some(115)),
+        numbered(RtpCodec::av1(), 45, Some(46)),
+    ]
+}
+
+fn number(payload_type: u8) -> PayloadType {
+    PayloadType::new(payload_type).expect("the default payload types have seven bits")
+}
+
+fn default_extensions() -> Vec<HeaderExtensionConfiguration> {
+    let audio = [
+        (1, HeaderExtension::AudioLevel),
+        (3, HeaderExtension::TransportWideCc),
+        (4, HeaderExtension::Mid),
+    ];
+    let video = [
+        (3, HeaderExtension::TransportWideCc),
+        (4, HeaderExtension::Mid),
+        (10, HeaderExtension::Rid),
+        (11, HeaderExtension::RepairedRid),
+    ];
+    extensions_of(MediaKind::Audio, audio)
+        .chain(extensions_of(MediaKind::Video, video))
+        .collect()
+}
+
+fn extensions_of(
+    kind: MediaKind,
+    extensions: impl IntoIterator<Item = (u8, HeaderExtension)>,
+) -> impl Iterator<Item = HeaderExtensionConfiguration> {
+    extensions
+        .into_iter()
+        .map(move |(id, extension)| HeaderExtensionConfiguration {
+            kind,
+            id,
+            extension,
+        })
+}

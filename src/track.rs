@@ -122,6 +122,21 @@ impl MediaStreamTrack {
         }
     }
 
+    /// The same track as the remote side names it now.
+    pub(crate) fn renamed(
+        &self,
+        label: &str,
+        streams: impl IntoIterator<Item = StreamId>,
+        rids: impl IntoIterator<Item = Rid>,
+    ) -> Self {
+        Self {
+            label: label.into(),
+            streams: streams.into_iter().collect(),
+            rids: rids.into_iter().collect(),
+            ..self.clone()
+        }
+    }
+
     /// A fresh stream identifier, to be given to all tracks that belong together.
     pub fn generate_stream_id() -> StreamId {
         StreamId(random_token().into())

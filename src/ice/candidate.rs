@@ -1,5 +1,7 @@
 //! Candidates as applications carry them, and the parameters of an ICE session.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// A candidate to be carried to the other side (W3C `RTCIceCandidateInit`).
@@ -27,6 +29,15 @@ pub struct IceCandidate {
 pub(crate) struct IceParameters {
     pub(crate) username_fragment: String,
     pub(crate) password: String,
+}
+
+// The password proves who we are: it stays out of logs.
+impl fmt::Debug for IceParameters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IceParameters")
+            .field("username_fragment", &self.username_fragment)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Which side decides on the pair (RFC 8445 §6.1.1).

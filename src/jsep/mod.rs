@@ -1,7 +1,33 @@
 //! Offers, answers and what they decide (RFC 9429). Pure.
 
+mod answer;
+mod apply;
+mod candidates;
 mod description;
+mod direction;
+mod effect;
+mod error;
+mod machine;
+mod matching;
+mod negotiation_needed;
+mod offer;
 mod plan;
+mod remote;
+mod rollback;
+mod sdp;
+#[cfg(test)]
+mod tests;
+mod transceiver;
+mod transceivers;
+mod validate;
 
 pub use self::description::{SdpType, SessionDescription};
+pub use self::direction::RtpTransceiverDirection;
+pub(crate) use self::effect::JsepEffect;
+pub use self::error::{CandidateError, MediaLine, NegotiationError, TransceiverError};
+pub(crate) use self::machine::{Jsep, JsepArguments};
 pub(crate) use self::plan::{MediaPlan, MediaSection, NegotiatedCodec, ReceivePlan, SendPlan};
+pub use self::transceiver::{
+    ReceiverId, RtpReceiver, RtpSender, RtpTransceiver, RtpTransceiverInit, SenderId, TrackOrKind,
+    TransceiverId,
+};

@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
+use super::direction::RtpTransceiverDirection;
+use super::matching::{common_feedback, sent_extensions};
+use super::sdp::{Section, SectionCodec};
+use super::transceiver::Transceiver;
 use crate::codec::RtpCodec;
-use crate::rtp::{ExtensionMap, Mid, PayloadType, Rid, Ssrc};
+use crate::rtp::{ExtensionMap, HeaderExtension, Mid, PayloadType, Rid, Ssrc};
 use crate::track::{MediaKind, TrackId};
 
 /// The whole of the negotiated media: one section for each m-line that carries RTP and is
@@ -59,4 +63,97 @@ pub(crate) struct NegotiatedCodec {
     pub(crate) payload_type: PayloadType,
     /// The payload type of its retransmissions (RFC 4588), where negotiated.
     pub(crate) rtx_payload_type: Option<PayloadType>,
+}
+
+/// The plan of one m-line, from the two descriptions that agree on it; `None` where it carries no
+/// media.
+pub(super) fn plan_section(
+    transceiver: &Transceiver,
+    local: &Section,
+    remote: &Section,
+    cname: &Arc<str>,
+) -> Option<MediaSection> {
+    let mid = local.mid.clone()?;
+    if local.rejected || remote.rejected || transceiver.stopped {
+        return None;
+    }
+    let direction = match transceiver.current_direction {
+        Some(direction) if !transceiver.stopping => direction,
+        Some(_) | None => RtpTransceiverDirection::Inactive,
+    };
+    Some(MediaSection {
+        mid,
+        kind: transceiver.kind,
+        reduced_size_rtcp: local.rtcp_rsize && remote.rtcp_rsize,
+        send: direction
+            .sends()
+            .then(|| send_plan(transceiver, local, remote, cname)),
+        receive: direction
+            .receives()
+            .then(|| receive_plan(transceiver, local, remote)),
+    })
+}
+
+fn send_plan(
+    transceiver: &Transceiver,
+    local: &Section,
+    remote: &Section,
+    cname: &Arc<str>,
+) -> SendPlan {
+    let sender = &transceiver.sender;
+    // What we send bears the numbers and follows the parameters of its reader (RFC 3264 §5.1).
+    let codecs = negotiated_codecs(&remote.codecs, &local.codecs);
+    let uses_rtx = codecs.iter().any(|c| c.rtx_payload_type.is_some());
+    let mut extensions = sent_extensions(local, remote);
+    // The one-byte form takes 16 bytes (RFC 8285 §4.2); longer mids go without.
+    let mid_fits = local.mid.as_ref().is_some_and(|m| m.as_str().len() <= 16);
+    extensions.retain(|(_, extension)| mid_fits || *extension != HeaderExtension::Mid);
+    SendPlan {
+        track: sender.track.as_ref().map(|track| track.id()),
+        ssrc: sender.ssrc,
+        rtx_ssrc: uses_rtx.then_some(sender.rtx_ssrc),
+        cname: Arc::clone(cname),
+        codecs,
+        extensions: ExtensionMap {
+            entries: extensions,
+        },
+    }
+}
+
+fn receive_plan(transceiver: &Transceiver, local: &Section, remote: &Section) -> ReceivePlan {
+    let rids = local.simulcast.as_ref().map(|simulcast| &simulcast.recv);
+    ReceivePlan {
+        track: transceiver.receiver.track.id(),
+        ssrcs: remote.primary_ssrcs(),
+        rtx_ssrcs: (remote.flows.iter())
+            .map(|&(primary, rtx)| (rtx, primary))
+            .collect(),
+        rids: rids.cloned().unwrap_or_default(),
+        codecs: negotiated_codecs(&local.codecs, &remote.codecs),
+        extensions: ExtensionMap {
+            entries: sent_extensions(remote, local),
+        },
+    }
+}
+
+/// The codecs of the reader that the writer knows too, in the reader's order and with the
+/// reader's numbers and parameters.
+fn negotiated_codecs(reader: &[SectionCodec], writer: &[SectionCodec]) -> Vec<NegotiatedCodec> {
+    let mut negotiated = Vec::new();
+    for codec in reader {
+        let Some(other) = writer.iter().find(|o| codec.codec.matches(&o.codec)) else {
+            continue;
+        };
+        negotiated.push(NegotiatedCodec {
+            codec: Arc::new(RtpCodec {
+                feedback: common_feedback(&codec.codec, &other.codec),
+                ..codec.codec.clone()
+            }),
+            payload_type: codec.payload_type,
+            rtx_payload_type: codec
+                .rtx_payload_type
+                .filter(|_| other.rtx_payload_type.is_some()),
+        });
+    }
+    negotiated
 }

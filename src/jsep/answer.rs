@@ -1,0 +1,95 @@
+//! Making answers (RFC 9429 §5.3).
+
+use super::description::SdpType;
+use super::machine::{Created, Jsep};
+use super::matching::{answer_codecs, answer_extensions, answer_simulcast};
+use super::offer::{describe_sender, finish, formats, local_transport, rejected};
+use super::sdp::{Description, Section, Setup};
+use super::transceiver::{Transceiver, TransceiverId};
+use crate::dtls::DtlsRole;
+
+/// The answer to this offer by the transceivers as they are now.
+pub(super) fn build(jsep: &Jsep, offer: &Description) -> Created {
+    let lines = offer
+        .sections
+        .iter()
+        .map(|offered| answer_line(jsep, offered));
+    let mut created = finish(jsep, SdpType::Answer, lines.collect(), jsep.next_mid);
+    // Only what was offered may be answered (RFC 9143 §7.3).
+    let bundled = !offer.bundles.is_empty();
+    if !bundled || !offer.extmap_allow_mixed {
+        if !bundled {
+            created.description.bundles.clear();
+        }
+        created.description.extmap_allow_mixed = offer.extmap_allow_mixed;
+        created.text = created.description.to_string();
+    }
+    created
+}
+
+fn answer_line(jsep: &Jsep, offered: &Section) -> (Section, Option<TransceiverId>) {
+    let owner = offered
+        .mid
+        .as_ref()
+        .and_then(|mid| jsep.transceiver_of(mid));
+    let accepted = owner
+        .filter(|owner| !offered.rejected && !owner.stopped)
+        .and_then(|owner| accept(jsep, offered, owner));
+    let section = accepted.unwrap_or_else(|| rejected(offered));
+    (section, owner.map(|owner| owner.id))
+}
+
+/// `None` when no codec is known to both sides.
+fn accept(jsep: &Jsep, offered: &Section, transceiver: &Transceiver) -> Option<Section> {
+    let configuration = &jsep.configuration;
+    let (kind, preferences) = (transceiver.kind, &transceiver.preferences);
+    let codecs = answer_codecs(configuration, kind, preferences, &offered.codecs);
+    if codecs.is_empty() {
+        return None;
+    }
+    let wanted = if transceiver.stopping {
+        super::RtpTransceiverDirection::Inactive
+    } else {
+        transceiver.direction
+    };
+    let direction = wanted.intersect(offered.direction.reversed());
+    let (rids, simulcast) = if direction.receives() {
+        answer_simulcast(offered, &codecs)
+    } else {
+        (Vec::new(), None)
+    };
+    let mut section = Section {
+        media: offered.media.clone(),
+        kind: offered.kind,
+        protocol: offered.protocol.clone(),
+        formats: formats(&codecs),
+        rejected: false,
+        bundle_only: false,
+        mid: offered.mid.clone(),
+        direction,
+        transport: local_transport(jsep, answer_setup(jsep, offered)),
+        rtcp_mux: true,
+        rtcp_rsize: offered.rtcp_rsize,
+        codecs,
+        extensions: answer_extensions(configuration, kind, &offered.extensions),
+        msids: Vec::new(),
+        sources: Vec::new(),
+        flows: Vec::new(),
+        rids,
+        simulcast,
+    };
+    describe_sender(&mut section, transceiver, &jsep.arguments.cname);
+    Some(section)
+}
+
+/// Where the choice is ours we wait for the handshake: the DTLS server picks the SRTP profile, and
+/// we prefer the cheaper GCM where browsers would take CM. (RFC 8842 §5.3 recommends `active`,
+/// which saves half a round trip.) What was once agreed stays.
+fn answer_setup(jsep: &Jsep, offered: &Section) -> Setup {
+    let agreed = jsep.transport.as_ref().map(|transport| transport.dtls_role);
+    match (agreed, offered.transport.setup) {
+        (Some(DtlsRole::Client), _) | (None, Some(Setup::Passive)) => Setup::Active,
+        (Some(DtlsRole::Server), _)
+        | (None, None | Some(Setup::ActPass | Setup::Active | Setup::Other)) => Setup::Passive,
+    }
+}

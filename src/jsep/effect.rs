@@ -1,0 +1,42 @@
+//! What negotiation asks of the actor around it.
+
+use super::plan::MediaPlan;
+use crate::dtls::{DtlsRole, Fingerprint};
+use crate::ice::{IceParameters, IceRole};
+use crate::peer_connection::SignalingState;
+use crate::rtp::Mid;
+use crate::track::{MediaKind, MediaStreamTrack, TrackId};
+
+/// One thing to do or to tell, in the order of the list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum JsepEffect {
+    /// To the owner.
+    SignalingStateChanged(SignalingState),
+    /// To the owner: an offer is due.
+    NegotiationNeeded,
+    /// To the owner: the remote side sends this track from now on.
+    Track(MediaStreamTrack),
+    /// To the owner: the remote side sends this track no more, perhaps for a while.
+    TrackMuted(TrackId),
+    /// To the owner: this remote track is over.
+    TrackEnded(TrackId),
+    /// To the owner (a warning): an m-line is rejected since no codec is known to both sides.
+    NoCommonCodec { mid: Mid, kind: MediaKind },
+    /// To ICE: collect candidates. Comes once.
+    StartGathering,
+    /// To the media path: from now on, this.
+    ApplyMedia(MediaPlan),
+    /// To ICE and DTLS: both descriptions are known. Comes once.
+    StartTransports {
+        ice_role: IceRole,
+        remote_ice: IceParameters,
+        remote_ice_lite: bool,
+        dtls_role: DtlsRole,
+        /// Any one of them must be the remote certificate's; never empty.
+        fingerprints: Vec<Fingerprint>,
+    },
+    /// To ICE; only after `StartTransports`. `candidate:…` without `a=`.
+    AddRemoteCandidate(String),
+    /// To ICE; only after `StartTransports`.
+    EndOfRemoteCandidates,
+}

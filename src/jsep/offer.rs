@@ -1,0 +1,315 @@
+//! Making offers (RFC 9429 §5.2).
+
+use super::description::SdpType;
+use super::direction::RtpTransceiverDirection;
+use super::machine::{Created, Jsep};
+use super::matching::preferred;
+use super::sdp::{
+    Description, Msid, Section, SectionCodec, SectionExtension, Setup, Source, TransportAttributes,
+};
+use super::transceiver::{Transceiver, TransceiverId};
+use crate::configuration::MediaConfiguration;
+use crate::rtp::Mid;
+
+/// The offer of all transceivers as they are now: m-lines that exist keep their place, rejected
+/// ones are used again, new ones follow.
+pub(super) fn build(jsep: &Jsep) -> Created {
+    let mut mids = FreeMids::new(jsep);
+    let mut newcomers = jsep
+        .transceivers
+        .iter()
+        .filter(|t| t.mid.is_none() && !t.stopping && !t.stopped);
+    let mut lines: Vec<(Section, Option<TransceiverId>)> = Vec::new();
+    for before in lines_before(jsep) {
+        lines.push(match owner(jsep, before) {
+            Some(owner) if owner.stopping || owner.stopped => (rejected(before), Some(owner.id)),
+            Some(owner) => (
+                offer_section(jsep, owner, before.mid.clone(), Some(before)),
+                Some(owner.id),
+            ),
+            None => match newcomers.next() {
+                Some(t) => (offer_section(jsep, t, Some(mids.next()), None), Some(t.id)),
+                None => (rejected(before), None),
+            },
+        });
+    }
+    for newcomer in newcomers {
+        let section = offer_section(jsep, newcomer, Some(mids.next()), None);
+        lines.push((section, Some(newcomer.id)));
+    }
+    finish(jsep, SdpType::Offer, lines, mids.number)
+}
+
+/// Puts m-lines together into a description of ours.
+pub(super) fn finish(
+    jsep: &Jsep,
+    kind: SdpType,
+    lines: Vec<(Section, Option<TransceiverId>)>,
+    next_mid: u32,
+) -> Created {
+    let (sections, owners): (Vec<Section>, _) = lines.into_iter().unzip();
+    let bundled: Vec<Mid> = sections
+        .iter()
+        .filter(|section| !section.rejected)
+        .filter_map(|section| section.mid.clone())
+        .collect();
+    let description = Description {
+        session_id: jsep.session_id,
+        session_version: jsep.session_version + 1,
+        bundles: if bundled.is_empty() {
+            Vec::new()
+        } else {
+            vec![bundled]
+        },
+        ice_lite: false,
+        extmap_allow_mixed: true,
+        sections,
+    };
+    Created {
+        kind,
+        text: description.to_string(),
+        description,
+        owners,
+        next_mid,
+    }
+}
+
+/// The m-lines of the latest local or remote description: places that must be kept.
+fn lines_before(jsep: &Jsep) -> &[Section] {
+    let latest = [&jsep.pending.local, &jsep.current.local];
+    let latest = latest.into_iter().flatten().next();
+    latest.map_or(&[], |applied| applied.description.sections.as_slice())
+}
+
+/// `None`: the m-line is rejected and nobody's. It may be used again.
+fn owner<'a>(jsep: &'a Jsep, section: &Section) -> Option<&'a Transceiver> {
+    jsep.transceiver_of(section.mid.as_ref()?)
+}
+
+fn offer_section(
+    jsep: &Jsep,
+    transceiver: &Transceiver,
+    mid: Option<Mid>,
+    before: Option<&Section>,
+) -> Section {
+    let before = before.filter(|section| !section.rejected);
+    let codecs = offer_codecs(&jsep.configuration, transceiver, before);
+    let mut section = Section {
+        media: transceiver.kind.as_str().to_owned(),
+        kind: Some(transceiver.kind),
+        protocol: "UDP/TLS/RTP/SAVPF".to_owned(),
+        formats: formats(&codecs),
+        rejected: false,
+        bundle_only: false,
+        mid,
+        direction: transceiver.direction,
+        transport: local_transport(jsep, Setup::ActPass),
+        rtcp_mux: true,
+        rtcp_rsize: true,
+        codecs,
+        extensions: offer_extensions(&jsep.configuration, transceiver, before),
+        msids: Vec::new(),
+        sources: Vec::new(),
+        flows: Vec::new(),
+        rids: Vec::new(),
+        simulcast: None,
+    };
+    describe_sender(&mut section, transceiver, &jsep.arguments.cname);
+    section
+}
+
+/// Every configured codec, under the number it has in this m-line already.
+fn offer_codecs(
+    configuration: &MediaConfiguration,
+    transceiver: &Transceiver,
+    before: Option<&Section>,
+) -> Vec<SectionCodec> {
+    let before = before.map_or(&[][..], |section| &section.codecs);
+    let known = |codec| before.iter().find(|known| known.codec.matches(codec));
+    let preferences = &transceiver.preferences;
+    let entries = preferred(configuration, transceiver.kind, preferences);
+    let mut codecs: Vec<SectionCodec> = Vec::new();
+    for entry in entries.into_iter().flatten() {
+        let known = known(&entry.codec);
+        let offered = SectionCodec {
+            codec: entry.codec.clone(),
+            payload_type: known.map_or(entry.payload_type, |known| known.payload_type),
+            rtx_payload_type: known
+                .and_then(|known| known.rtx_payload_type)
+                .or(entry.rtx_payload_type),
+        };
+        // A remote side may have given other m-lines other numbers; within one they are unique.
+        if !codecs.iter().any(|earlier| overlap(earlier, &offered)) {
+            codecs.push(offered);
+        }
+    }
+    codecs
+}
+
+fn overlap(a: &SectionCodec, b: &SectionCodec) -> bool {
+    let numbers = |codec: &SectionCodec| [Some(codec.payload_type), codec.rtx_payload_type];
+    numbers(a)
+        .into_iter()
+        .flatten()
+        .any(|number| numbers(b).contains(&Some(number)))
+}
+
+fn offer_extensions(
+    configuration: &MediaConfiguration,
+    transceiver: &Transceiver,
+    before: Option<&Section>,
+) -> Vec<SectionExtension> {
+    let before = before.map_or(&[][..], |section| &section.extensions);
+    let mut extensions: Vec<SectionExtension> = Vec::new();
+    for entry in configuration.header_extensions(transceiver.kind) {
+        let known = before
+            .iter()
+            .find(|known| known.extension == entry.extension);
+        let id = known.map_or(entry.id, |known| known.id);
+        if !extensions.iter().any(|earlier| earlier.id == id) {
+            extensions.push(SectionExtension {
+                id,
+                direction: RtpTransceiverDirection::SendRecv,
+                extension: entry.extension.clone(),
+            });
+        }
+    }
+    extensions
+}
+
+/// The format list of these codecs.
+pub(super) fn formats(codecs: &[SectionCodec]) -> Vec<String> {
+    let mut formats = Vec::new();
+    for codec in codecs {
+        formats.push(codec.payload_type.get().to_string());
+        formats.extend(codec.rtx_payload_type.map(|rtx| rtx.get().to_string()));
+    }
+    // An m-line without a format is not one; such a transceiver finds no common codec.
+    if formats.is_empty() {
+        formats.push("0".to_owned());
+    }
+    formats
+}
+
+/// Credentials and fingerprints, the same in every m-line: they share one transport.
+pub(super) fn local_transport(jsep: &Jsep, setup: Setup) -> TransportAttributes {
+    TransportAttributes {
+        ice_ufrag: Some(jsep.arguments.ice.username_fragment.clone()),
+        ice_pwd: Some(jsep.arguments.ice.password.clone()),
+        fingerprints: jsep.arguments.fingerprints.clone(),
+        setup: Some(setup),
+        candidates: Vec::new(),
+        end_of_candidates: false,
+    }
+}
+
+/// What is sent on this m-line: streams, track, SSRCs. Nothing where the direction forbids it.
+pub(super) fn describe_sender(section: &mut Section, transceiver: &Transceiver, cname: &str) {
+    if !section.direction.sends() {
+        return;
+    }
+    let sender = &transceiver.sender;
+    section.msids = msids(transceiver);
+    let source = |ssrc| Source {
+        ssrc,
+        cname: Some(cname.to_owned()),
+    };
+    section.sources.push(source(sender.ssrc));
+    if section
+        .codecs
+        .iter()
+        .any(|codec| codec.rtx_payload_type.is_some())
+    {
+        section.sources.push(source(sender.rtx_ssrc));
+        section.flows.push((sender.ssrc, sender.rtx_ssrc));
+    }
+}
+
+/// One for each stream; one without stream where there is none (RFC 9429 §5.2.1).
+pub(super) fn msids(transceiver: &Transceiver) -> Vec<Msid> {
+    let sender = &transceiver.sender;
+    let msid = |stream| Msid {
+        stream,
+        track: Some(sender.msid_track.clone()),
+    };
+    if sender.streams.is_empty() {
+        return vec![msid(None)];
+    }
+    sender.streams.iter().cloned().map(Some).map(msid).collect()
+}
+
+/// The m-line as one that is not wanted: port 0, and no more than tells which it is.
+pub(super) fn rejected(section: &Section) -> Section {
+    let codecs: Vec<_> = section.codecs.iter().take(1).cloned().collect();
+    let codecs: Vec<_> = codecs
+        .into_iter()
+        .map(|codec| SectionCodec {
+            rtx_payload_type: None,
+            ..codec
+        })
+        .collect();
+    Section {
+        media: section.media.clone(),
+        kind: section.kind,
+        protocol: section.protocol.clone(),
+        formats: if codecs.is_empty() {
+            section.formats.iter().take(1).cloned().collect()
+        } else {
+            formats(&codecs)
+        },
+        rejected: true,
+        bundle_only: false,
+        mid: section.mid.clone(),
+        direction: RtpTransceiverDirection::Inactive,
+        transport: TransportAttributes::default(),
+        rtcp_mux: false,
+        rtcp_rsize: false,
+        codecs,
+        extensions: Vec::new(),
+        msids: Vec::new(),
+        sources: Vec::new(),
+        flows: Vec::new(),
+        rids: Vec::new(),
+        simulcast: None,
+    }
+}
+
+/// Hands out mids that no m-line has or had.
+struct FreeMids<'a> {
+    jsep: &'a Jsep,
+    number: u32,
+}
+
+impl<'a> FreeMids<'a> {
+    fn new(jsep: &'a Jsep) -> Self {
+        let number = jsep.next_mid;
+        Self { jsep, number }
+    }
+
+    fn next(&mut self) -> Mid {
+        loop {
+            let mid = Mid::from(self.number.to_string().as_str());
+            self.number += 1;
+            if !self.is_used(&mid) {
+                return mid;
+            }
+        }
+    }
+
+    fn is_used(&self, mid: &Mid) -> bool {
+        let Jsep {
+            pending, current, ..
+        } = self.jsep;
+        let known = [
+            &pending.local,
+            &pending.remote,
+            &current.local,
+            &current.remote,
+        ];
+        let described = known.into_iter().flatten();
+        self.jsep.transceiver_of(mid).is_some()
+            || described
+                .into_iter()
+                .any(|applied| applied.description.position(mid).is_some())
+    }
+}
