@@ -2,7 +2,7 @@
 // Seams that the rooms are still growing into.
 #![allow(dead_code, unused_imports)]
 
-mod call;
+pub mod call;
 pub mod codec;
 pub mod configuration;
 pub mod dtls;
