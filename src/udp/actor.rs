@@ -117,7 +117,11 @@ impl UdpShell {
         match stun.purpose {
             StunPurpose::Request(transaction) => {
                 self.routes
-                    .request_sent(peer, transaction, stun.destination);
+                    .request_sent(peer, transaction, stun.destination, true);
+            }
+            StunPurpose::ServerRequest(transaction) => {
+                self.routes
+                    .request_sent(peer, transaction, stun.destination, false);
             }
             StunPurpose::SuccessResponse => {
                 self.routes.request_answered(peer, stun.destination);

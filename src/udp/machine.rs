@@ -67,7 +67,15 @@ struct Peer {
     /// Verified addresses, the one that was verified last at the end.
     addresses: VecDeque<SocketAddr>,
     /// Our requests that have no answer yet, oldest first.
-    requests: VecDeque<(TransactionId, SocketAddr)>,
+    requests: VecDeque<Request>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Request {
+    transaction: TransactionId,
+    destination: SocketAddr,
+    /// Whether an answer shows that the peer is there; that of a STUN server does not.
+    verifies: bool,
 }
 
 /// Who an address belongs to. An ICE restart has two registrations with one address for a while:
@@ -108,8 +116,8 @@ impl RouteTable {
         for address in peer.addresses {
             self.release(key, address);
         }
-        for (transaction, _) in peer.requests {
-            self.by_transaction.remove(&transaction);
+        for request in peer.requests {
+            self.by_transaction.remove(&request.transaction);
         }
     }
 
@@ -137,25 +145,31 @@ impl RouteTable {
         self.by_address.get(&address).map(|owners| owners.current)
     }
 
-    /// A request of ours is about to leave.
+    /// A request of ours is about to leave, to the peer (`verifies`) or to a server.
     pub(crate) fn request_sent(
         &mut self,
         key: PeerKey,
         transaction: TransactionId,
         destination: SocketAddr,
+        verifies: bool,
     ) {
         let Some(peer) = self.peers.get_mut(&key) else {
             return;
         };
         if self.by_transaction.insert(transaction, key).is_some() {
-            // The same request to several places, or from several sockets.
-            peer.requests.retain(|(known, _)| *known != transaction);
+            // A repetition.
+            peer.requests
+                .retain(|known| known.transaction != transaction);
         }
-        peer.requests.push_back((transaction, destination));
+        peer.requests.push_back(Request {
+            transaction,
+            destination,
+            verifies,
+        });
         if peer.requests.len() > MAX_REQUESTS
-            && let Some((oldest, _)) = peer.requests.pop_front()
+            && let Some(oldest) = peer.requests.pop_front()
         {
-            self.by_transaction.remove(&oldest);
+            self.by_transaction.remove(&oldest.transaction);
         }
     }
 
@@ -179,17 +193,18 @@ impl RouteTable {
             return self.owner(remote);
         };
         let peer = self.peers.get_mut(&key)?;
-        let at = peer.requests.iter().position(|(id, _)| *id == transaction);
-        let (_, destination) = at.and_then(|at| peer.requests.get(at).copied())?;
-        if destination != remote {
+        let at = peer
+            .requests
+            .iter()
+            .position(|request| request.transaction == transaction)?;
+        let request = *peer.requests.get(at)?;
+        if request.destination != remote {
             // Somebody guesses, or the far side's NAT is symmetric (RFC 8445 §7.2.5.2.1).
             return None;
         }
-        if let Some(at) = at {
-            peer.requests.remove(at);
-        }
+        peer.requests.remove(at);
         self.by_transaction.remove(&transaction);
-        if success {
+        if success && request.verifies {
             match self.owner(remote) {
                 Some(owner) if owner == key => self.touch(key, remote),
                 Some(_) | None => self.claim(key, remote),
@@ -355,6 +370,14 @@ mod tests {
     }
 
     #[test]
+    fn the_answer_of_a_server_is_delivered_and_verifies_nothing() {
+        let (mut table, old, _) = two();
+        table.request_sent(old, TransactionId([5; 12]), address(1), false);
+        assert_eq!(table.route_stun(address(1), &success(5)), Ok(old));
+        assert_eq!(table.owner(address(1)), None);
+    }
+
+    #[test]
     fn an_answer_counts_once() {
         let (mut table, old, _) = two();
         table.request_sent(old, TransactionId([5; 12]), address(1));
@@ -402,7 +425,7 @@ mod tests {
             table.request_answered(old, address(0));
             let mut id = [0; 12];
             id[..2].copy_from_slice(&number.to_be_bytes());
-            table.request_sent(old, TransactionId(id), address(number));
+            table.request_sent(old, TransactionId(id), address(number), true);
         }
         assert_eq!(table.by_address.len(), MAX_ADDRESSES);
         assert_eq!(table.by_transaction.len(), MAX_REQUESTS);

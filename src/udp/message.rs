@@ -52,6 +52,8 @@ pub(crate) struct OutgoingStun {
 pub(crate) enum StunPurpose {
     /// The answer to this request will be for the same peer.
     Request(TransactionId),
+    /// The same, of a server: its answer says nothing about the peer.
+    ServerRequest(TransactionId),
     /// The sender of the request is authenticated.
     SuccessResponse,
     /// Says nothing about the other side.
