@@ -105,7 +105,7 @@
 //!
 //! The guides start at [`guides::introduction::intro`](https://docs.rs/ractor_webrtc), in the repository under `guides/`.
 
-mod call;
+pub mod call;
 pub mod codec;
 pub mod configuration;
 pub mod dtls;

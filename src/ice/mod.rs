@@ -1,6 +1,117 @@
-//! ICE: candidates, checks, the selected path (RFC 8445).
+//! ICE: candidates, checks, the selected path (RFC 8445, RFC 8838, RFC 8839).
+//!
+//! `IceTransport` is the handle; the actor behind it gathers local candidates, carries STUN between the UDP
+//! endpoints and a webrtc-ice agent, and follows nominations. The agent sees STUN only, and only
+//! what is authentic; DTLS and media go from the endpoint straight to the actors that they are for, and leave
+//! on the path that [`IceEvent::SelectedPathChanged`] names.
+//!
+//! Started and supervised by a peer connection, one for each set of credentials: an ICE restart is a second
+//! transport beside the first. It ends with its supervisor, by `IceTransport::stop`, or when nobody
+//! listens to its events any more. It has no children. With it go, by guards: the agent and its tasks, the
+//! places at the endpoints, look-ups and timers; so killing it is as good as stopping it.
+//!
+//! What is not done: TCP candidates, relays (with [`IceTransportPolicy::Relay`] there are no candidates), look-up of
+//! `.local` names (such a peer is found by its checks).
 
+mod actor;
+mod adapter;
+mod address_book;
 mod candidate;
+mod configuration;
+mod gathering;
+mod local_candidate;
+mod machine;
+mod message;
+mod pacer;
+mod path;
+mod remote_candidate;
+mod ring;
+mod server;
+mod stun;
+#[cfg(test)]
+mod tests;
 
+use ractor::{Actor, ActorCell, ActorRef};
+
+use self::actor::IceActor;
+pub(crate) use self::actor::IceArguments;
 pub(crate) use self::candidate::IceParameters;
 pub use self::candidate::{IceCandidate, IceRole};
+pub use self::configuration::IceTransportPolicy;
+pub(crate) use self::configuration::{IceConfiguration, InterfaceFilter, IpFilter};
+use self::message::IceMessage;
+pub(crate) use self::message::{IceEvent, IceStatistics};
+pub use self::remote_candidate::CandidateError;
+pub(crate) use self::remote_candidate::RemoteCandidate;
+pub use self::server::{
+    IceServer, IceServerError, IceServerScheme, IceServerTransport, IceServerUrl,
+    IceServerUrlProblem,
+};
+use crate::call::{CallError, StartError, ask};
+
+/// Handle to a running ICE transport. Cheap to clone; dead once the transport has stopped.
+#[derive(Clone, Debug)]
+pub(crate) struct IceTransport {
+    actor: ActorRef<IceMessage>,
+}
+
+impl IceTransport {
+    /// Takes its place at the endpoints and starts under `supervisor`.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`] when an endpoint has stopped, or has another session of the same username fragment.
+    pub(crate) async fn spawn(
+        arguments: IceArguments,
+        supervisor: ActorCell,
+    ) -> Result<Self, StartError> {
+        let (actor, _) = Actor::spawn_linked(None, IceActor, arguments, supervisor).await?;
+        Ok(Self { actor })
+    }
+
+    /// Collects local candidates. Does not wait; asked again, it does nothing.
+    pub(crate) fn gather(&self) {
+        self.cast(IceMessage::Gather);
+    }
+
+    /// Has checks begin, as soon as there is a remote candidate or a check of the peer. Does not wait;
+    /// the first call counts.
+    pub(crate) fn start(&self, role: IceRole, remote: IceParameters, remote_lite: bool) {
+        self.cast(IceMessage::Start {
+            role,
+            remote,
+            remote_lite,
+        });
+    }
+
+    /// Takes `candidate:…` of the other side; kept until [`Self::start`]. Does not wait; what is
+    /// no candidate is told as [`IceEvent::RemoteCandidateRefused`].
+    pub(crate) fn add_remote_candidate(&self, candidate: String) {
+        self.cast(IceMessage::AddRemoteCandidate(candidate));
+    }
+
+    /// The other side has no more candidates. Does not wait.
+    pub(crate) fn end_of_remote_candidates(&self) {
+        self.cast(IceMessage::EndOfRemoteCandidates);
+    }
+
+    /// Ends the session: the state becomes `Closed`, then the transport is gone. Does not wait.
+    pub(crate) fn stop(&self) {
+        self.cast(IceMessage::Stop);
+    }
+
+    /// What has been counted. Waits for the actor's turn, one second at most.
+    pub(crate) async fn statistics(&self) -> Result<IceStatistics, CallError> {
+        ask(&self.actor, |reply| IceMessage::Statistics { reply }).await
+    }
+
+    /// The actor, to be watched or killed.
+    pub(crate) fn cell(&self) -> ActorCell {
+        self.actor.get_cell()
+    }
+
+    /// A transport that has stopped wants nothing any more.
+    fn cast(&self, message: IceMessage) {
+        let _stopped = self.actor.cast(message);
+    }
+}

@@ -1,7 +1,134 @@
 //! Sockets shared by many peers: batched reads, demultiplexing, batched sends.
+//!
+//! [`UdpEndpoint`] is the handle; the actor behind it owns one UDP socket. It reads in batches, tells
+//! STUN, DTLS and (S)RTP apart by their first byte (RFC 7983), and gives each to the peer that it is for,
+//! without parsing more of it than a bounded walk over STUN attributes. Sending needs no
+//! actor: whoever has something for a peer sends it on the shared socket.
+//!
+//! Started by the application, for many peers, or by a peer connection, for itself; linked to whoever
+//! started it. It ends with its supervisor or by [`UdpEndpoint::stop`]; errors that the network reports
+//! never end it. It supervises nobody.
 
+mod actor;
+mod configuration;
 mod datagrams;
+mod machine;
+mod message;
+mod receive;
+mod registration;
 mod socket;
+mod stun;
+#[cfg(test)]
+mod tests;
 
-pub(crate) use self::datagrams::Datagrams;
-pub(crate) use self::socket::{EndpointSocket, TransportPath};
+use std::net::SocketAddr;
+
+use ractor::{Actor, ActorCell, ActorRef};
+
+use self::actor::{UdpActor, UdpArguments};
+pub use self::configuration::{UdpBufferSizes, UdpEndpointConfiguration, UdpEndpointError};
+pub(crate) use self::datagrams::{DatagramSink, Datagrams, MediaInbound, PeerSinks};
+pub(crate) use self::machine::UsernameFragmentTaken;
+pub use self::message::UdpEndpointStatistics;
+use self::message::UdpMessage;
+pub(crate) use self::message::{OutgoingStun, StunPurpose};
+pub(crate) use self::registration::Registration;
+pub(crate) use self::socket::{EndpointSocket, Families, TransportPath};
+pub(crate) use self::stun::{
+    ATTRIBUTE_HEADER, BINDING, FINGERPRINT, HEADER, MAGIC_COOKIE, MESSAGE_INTEGRITY, StunClass,
+    StunMessage, TransactionId, USERNAME,
+};
+use crate::call::{CallError, StartError, ask};
+
+/// Handle to a running endpoint. Cheap to clone; dead once the endpoint has stopped.
+#[derive(Clone, Debug)]
+pub struct UdpEndpoint {
+    actor: ActorRef<UdpMessage>,
+    socket: EndpointSocket,
+}
+
+impl UdpEndpoint {
+    /// Binds a socket and starts an endpoint for it under `supervisor`.
+    ///
+    /// # Errors
+    ///
+    /// [`UdpEndpointError`]: the address or all ports of the range are taken, or the actor
+    /// could not be started.
+    pub async fn spawn(
+        configuration: UdpEndpointConfiguration,
+        supervisor: ActorCell,
+    ) -> Result<Self, UdpEndpointError> {
+        let bound = configuration.bind()?;
+        let address = bound.local_addr();
+        let socket = EndpointSocket::new(bound).map_err(|source| UdpEndpointError::Bind {
+            address: address.unwrap_or(UNKNOWN),
+            source,
+        })?;
+        let arguments = UdpArguments {
+            socket: socket.clone(),
+        };
+        let (actor, _) = Actor::spawn_linked(None, UdpActor, arguments, supervisor)
+            .await
+            .map_err(StartError::from)?;
+        Ok(Self { actor, socket })
+    }
+
+    /// The address that the socket is bound to. Unspecified where it takes all of the machine's.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.socket.local_addr()
+    }
+
+    /// What the kernel granted for the socket's buffers; `None` where it does not tell.
+    pub fn buffer_sizes(&self) -> Option<UdpBufferSizes> {
+        let (receive, send) = self.socket.buffer_sizes().ok()?;
+        Some(UdpBufferSizes { receive, send })
+    }
+
+    /// What the endpoint has counted. Waits for the actor's turn, one second at most.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when the actor is gone or stuck.
+    pub async fn statistics(&self) -> Result<UdpEndpointStatistics, CallError> {
+        ask(&self.actor, |reply| UdpMessage::Statistics { reply }).await
+    }
+
+    /// Stops reading. The socket closes when the last peer that sends on it has gone. Does not wait.
+    pub fn stop(&self) {
+        self.actor.stop(None);
+    }
+
+    /// The socket, to send on.
+    pub(crate) fn socket(&self) -> &EndpointSocket {
+        &self.socket
+    }
+
+    /// Has datagrams for an ICE session delivered from now on, until the registration is dropped.
+    pub(crate) async fn register(
+        &self,
+        username_fragment: &str,
+        sinks: PeerSinks,
+    ) -> Result<Registration, RegisterError> {
+        let username_fragment = username_fragment.to_owned();
+        let registration = ask(&self.actor, |reply| UdpMessage::Register {
+            username_fragment,
+            sinks,
+            reply,
+        })
+        .await??;
+        Ok(registration)
+    }
+}
+
+/// Why an endpoint does not deliver to a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum RegisterError {
+    #[error(transparent)]
+    Taken(#[from] UsernameFragmentTaken),
+    #[error("the UDP endpoint does not answer")]
+    Endpoint(#[from] CallError),
+}
+
+/// Said where not even the address of a socket is known.
+const UNKNOWN: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);

@@ -1,0 +1,207 @@
+//! Asking STUN servers what they see of us (RFC 8445 §5.1.1.2).
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use super::local_candidate::BoundSocket;
+use crate::udp::{Families, TransactionId};
+
+/// The servers of one session, from the look-up of their names to their answers.
+#[derive(Debug)]
+pub(super) struct ServerProbes {
+    sockets: Vec<BoundSocket>,
+    /// Names that are being looked up.
+    lookups: usize,
+    probes: Vec<Probe>,
+    deadline: Instant,
+}
+
+/// One request to one server from one socket, repeated until it is answered.
+#[derive(Debug)]
+struct Probe {
+    socket: usize,
+    server: SocketAddr,
+    transaction: TransactionId,
+    attempts: u32,
+    due: Instant,
+}
+
+/// A request to be sent now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ProbeRequest {
+    pub(super) socket: usize,
+    pub(super) server: SocketAddr,
+    pub(super) transaction: TransactionId,
+}
+
+impl ServerProbes {
+    /// Begins with `lookups` names being looked up.
+    pub(super) fn new(sockets: Vec<BoundSocket>, lookups: usize, now: Instant) -> Self {
+        Self {
+            sockets,
+            lookups,
+            probes: Vec::new(),
+            deadline: now + DEADLINE,
+        }
+    }
+
+    /// A name was looked up; one address of each family is asked, from every socket that reaches it.
+    pub(super) fn server_found(
+        &mut self,
+        addresses: &[SocketAddr],
+        now: Instant,
+        mut fresh: impl FnMut() -> TransactionId,
+    ) {
+        self.lookups = self.lookups.saturating_sub(1);
+        let v4 = addresses.iter().find(|address| address.is_ipv4());
+        let v6 = addresses.iter().find(|address| address.is_ipv6());
+        for server in v4.into_iter().chain(v6) {
+            for (socket, bound) in self.sockets.iter().enumerate() {
+                let reaches = match bound.families {
+                    Families::V4 => server.is_ipv4(),
+                    Families::V6 => server.is_ipv6(),
+                    Families::Both => true,
+                };
+                if reaches && self.probes.len() < MAX_PROBES {
+                    self.probes.push(Probe {
+                        socket,
+                        server: *server,
+                        transaction: fresh(),
+                        attempts: 0,
+                        due: now,
+                    });
+                }
+            }
+        }
+    }
+
+    /// What is due now. Probes that were repeated often enough are given up.
+    pub(super) fn due(&mut self, now: Instant) -> VecDeque<ProbeRequest> {
+        if now >= self.deadline {
+            self.probes.clear();
+            self.lookups = 0;
+        }
+        self.probes
+            .retain(|probe| probe.due > now || probe.attempts < MAX_ATTEMPTS);
+        let mut requests = VecDeque::new();
+        for probe in self.probes.iter_mut().filter(|probe| probe.due <= now) {
+            probe.due = now + FIRST_WAIT * 2_u32.pow(probe.attempts);
+            probe.attempts += 1;
+            requests.push_back(ProbeRequest {
+                socket: probe.socket,
+                server: probe.server,
+                transaction: probe.transaction,
+            });
+        }
+        requests
+    }
+
+    /// Takes the probe that an answer is for, if it came from where it was sent: the socket and server.
+    pub(super) fn answered(
+        &mut self,
+        transaction: TransactionId,
+        from: SocketAddr,
+    ) -> Option<(BoundSocket, IpAddr)> {
+        let at = self
+            .probes
+            .iter()
+            .position(|probe| probe.transaction == transaction && probe.server == from)?;
+        let probe = self.probes.swap_remove(at);
+        let socket = self.sockets.get(probe.socket)?;
+        Some((*socket, probe.server.ip()))
+    }
+
+    /// When to look again; `None` when all is done.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        if self.probes.is_empty() && self.lookups == 0 {
+            return None;
+        }
+        self.probes
+            .iter()
+            .map(|probe| probe.due)
+            .chain([self.deadline])
+            .min()
+    }
+}
+
+/// First wait for an answer, doubled with each repetition (RFC 8489 §6.2.1 begins with 500 ms; half of that,
+/// as candidates are waited for).
+const FIRST_WAIT: Duration = Duration::from_millis(250);
+/// Four requests, then up to two seconds for the last answer.
+const MAX_ATTEMPTS: u32 = 4;
+/// For all servers together, look-ups included.
+const DEADLINE: Duration = Duration::from_secs(5);
+/// Requests in flight; what goes beyond is not asked.
+const MAX_PROBES: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn probes(now: Instant) -> ServerProbes {
+        let socket = BoundSocket {
+            local_addr: "[::]:9".parse().unwrap(),
+            families: Families::Both,
+        };
+        let mut probes = ServerProbes::new(vec![socket], 1, now);
+        let mut number = 0;
+        let addresses = [
+            "198.51.100.1:3478",
+            "198.51.100.2:3478",
+            "[2001:db8::1]:3478",
+        ];
+        probes.server_found(&addresses.map(|text| text.parse().unwrap()), now, || {
+            number += 1;
+            TransactionId([number; 12])
+        });
+        probes
+    }
+
+    #[test]
+    fn one_address_of_each_family_is_asked() {
+        let now = Instant::now();
+        let requests = probes(now).due(now);
+        assert_eq!(requests.len(), 2);
+        assert_eq!(requests[0].server, "198.51.100.1:3478".parse().unwrap());
+        assert_eq!(requests[1].server, "[2001:db8::1]:3478".parse().unwrap());
+    }
+
+    #[test]
+    fn an_unanswered_request_is_repeated_and_given_up() {
+        let start = Instant::now();
+        let mut probes = probes(start);
+        let mut sent = 0;
+        let mut now = start;
+        while let Some(due) = probes.next_due() {
+            now = due;
+            sent += probes.due(now).len();
+        }
+        assert_eq!(sent, 2 * MAX_ATTEMPTS as usize);
+        assert!(now - start <= DEADLINE);
+    }
+
+    #[test]
+    fn an_answer_counts_from_the_server_only_and_once() {
+        let now = Instant::now();
+        let mut probes = probes(now);
+        let id = TransactionId([1; 12]);
+        let server: SocketAddr = "198.51.100.1:3478".parse().unwrap();
+        assert!(
+            probes
+                .answered(id, "192.0.2.9:3478".parse().unwrap())
+                .is_none()
+        );
+        assert_eq!(probes.answered(id, server).unwrap().1, server.ip());
+        assert!(probes.answered(id, server).is_none());
+    }
+
+    #[test]
+    fn a_name_that_nobody_answers_for_ends_at_the_deadline() {
+        let now = Instant::now();
+        let mut probes = ServerProbes::new(Vec::new(), 1, now);
+        assert_eq!(probes.next_due(), Some(now + DEADLINE));
+        assert!(probes.due(now + DEADLINE).is_empty());
+        assert_eq!(probes.next_due(), None);
+    }
+}

@@ -1,0 +1,109 @@
+//! What an ICE transport is told, and what it tells.
+
+use std::net::SocketAddr;
+
+use super::candidate::{IceParameters, IceRole};
+use super::remote_candidate::CandidateError;
+use crate::peer_connection::{IceConnectionState, IceGatheringState};
+use crate::timer::Generation;
+use crate::udp::TransportPath;
+use ractor::RpcReplyPort;
+
+/// Mailbox of an ICE transport.
+#[derive(Debug)]
+pub(crate) enum IceMessage {
+    // Commands and queries, from handles.
+    /// Collects local candidates.
+    Gather,
+    /// The other side's parameters are known: checks may begin.
+    Start {
+        role: IceRole,
+        remote: IceParameters,
+        remote_lite: bool,
+    },
+    /// The other side has another candidate.
+    AddRemoteCandidate(String),
+    /// The other side has no more candidates.
+    EndOfRemoteCandidates,
+    /// Ends the session.
+    Stop,
+    /// Asks what has been counted.
+    Statistics { reply: RpcReplyPort<IceStatistics> },
+
+    // Facts, from the actor's own helpers.
+    /// An endpoint has put STUN messages into the lane.
+    StunArrived,
+    /// The agent has put packets into the lane.
+    AgentSent,
+    /// The agent of that number has changed its state.
+    AgentStateChanged {
+        agent: AgentNumber,
+        state: AgentState,
+    },
+    /// The agent of that number could not go on.
+    AgentFailed { agent: AgentNumber, reason: String },
+    /// A server's name was looked up; no address where that failed.
+    ServerLookedUp { addresses: Vec<SocketAddr> },
+    /// A timer armed by this actor went off.
+    TimerFired {
+        timer: IceTimer,
+        generation: Generation,
+    },
+}
+
+/// Tells the agents of one transport apart; a change of role makes a new one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AgentNumber(pub(super) u32);
+
+/// State of the agent, in our words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AgentState {
+    Checking,
+    Connected,
+    Disconnected,
+    Failed,
+}
+
+/// Timers of an ICE transport.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum IceTimer {
+    /// A request to a server is due.
+    Gathering,
+    /// No remote candidate has come for too long.
+    NoCandidates,
+}
+
+/// What an ICE transport tells.
+#[derive(Clone, Debug)]
+pub(crate) enum IceEvent {
+    /// The state of the checks changed.
+    StateChanged(IceConnectionState),
+    /// The state of gathering changed.
+    GatheringStateChanged(IceGatheringState),
+    /// A local candidate, `candidate:…`.
+    CandidateGathered(String),
+    /// Media and DTLS go this way from now on.
+    SelectedPathChanged(TransportPath),
+    /// A remote candidate is not one.
+    RemoteCandidateRefused {
+        candidate: String,
+        reason: CandidateError,
+    },
+    /// Both sides claimed the same role, and ours gave way (RFC 8445 §7.3.1.1).
+    RoleChanged(IceRole),
+}
+
+/// What an ICE transport has counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct IceStatistics {
+    /// STUN messages that were not well formed, not authentic or not expected.
+    pub(crate) stun_discarded: u64,
+    /// Checks of the agent that came too soon after the last one to the same address.
+    pub(crate) checks_held_back: u64,
+    /// Remote candidates by `.local` name.
+    pub(crate) mdns_candidates_ignored: u64,
+    /// Other remote candidates that are of no use here.
+    pub(crate) candidates_ignored: u64,
+    /// Messages dropped because a lane was full.
+    pub(crate) stun_dropped: u64,
+}
