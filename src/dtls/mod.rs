@@ -1,5 +1,141 @@
-//! DTLS: handshake, certificates, keys for SRTP (RFC 5764).
+//! DTLS: handshake, certificates, keys for SRTP (RFC 5764, RFC 8827).
+//!
+//! [`DtlsTransport`] is the handle of a room around the crate `webrtc-dtls`. It is started by the
+//! peer connection and linked to it; [`DtlsTransport::close`] ends it, and so does the end of
+//! whoever hears its events. Handshakes start once both the role and a path are known; what
+//! arrives earlier waits, bounded, in [`DtlsInbound`].
+//!
+//! Nothing that comes from the network reaches the crate before `guard` has looked at it: the
+//! crate panics on some inputs, trusts lengths, and ends a session because of plaintext.
+//!
+//! The actor has one child, the task that runs the crate:
+//!
+//! | child | how it may end | what is lost | what we do | what the owner hears |
+//! | --- | --- | --- | --- | --- |
+//! | connection task | handshake fails, times out | the attempt | state failed; may be started again | `Failed`, state failed |
+//! | connection task | remote side closes | the connection | state closed; may be started again | `ClosedByPeer`, state closed |
+//! | connection task | panic in the crate | the attempt or the connection | as failed, or as closed | the same |
+//! | the actor itself | killed | everything | its connection task still says goodbye, then ends | what its supervisor tells |
 
+mod actor;
+mod adapter;
+mod certificate;
+mod der;
+mod error;
 mod fingerprint;
+mod guard;
+mod handshake;
+mod inbound;
+mod last_flight;
+mod link;
+mod machine;
+mod message;
+mod reassembly;
+#[cfg(test)]
+mod tests;
 
-pub use self::fingerprint::{DtlsRole, Fingerprint};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ractor::{Actor, ActorCell, ActorRef};
+
+use self::actor::{DtlsActor, DtlsActorArguments};
+pub use self::certificate::{Certificate, CertificateError};
+pub use self::error::{DtlsError, HandshakeError};
+pub use self::fingerprint::{DtlsRole, Fingerprint, FingerprintError};
+pub(crate) use self::inbound::{DtlsDrops, DtlsInbound};
+pub(crate) use self::message::DtlsEvent;
+use self::message::DtlsMessage;
+use crate::call::{CallError, StartError, ask};
+use crate::outlet::Outlet;
+use crate::peer_connection::DtlsTransportState;
+use crate::srtp::SrtpProfile;
+use crate::udp::TransportPath;
+
+/// How long a handshake may take unless the arguments say otherwise.
+pub(crate) const DEFAULT_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// What a DTLS transport needs for its whole life.
+#[derive(Clone, Debug)]
+pub(crate) struct DtlsArguments {
+    pub(crate) certificate: Certificate,
+    /// Ours, best first. As server the first that the client has is taken; as client all are
+    /// offered in this order.
+    pub(crate) profiles: Vec<SrtpProfile>,
+    /// Counted from the moment when role and path are known.
+    pub(crate) handshake_timeout: Duration,
+    pub(crate) outlet: Outlet<DtlsEvent>,
+}
+
+/// Handle to a running DTLS transport. Cheap to clone; dead once the transport has closed.
+#[derive(Clone, Debug)]
+pub(crate) struct DtlsTransport {
+    actor: ActorRef<DtlsMessage>,
+    inbound: DtlsInbound,
+}
+
+impl DtlsTransport {
+    /// Starts a transport under `supervisor`; it waits for [`start`](Self::start) and
+    /// [`set_path`](Self::set_path).
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`] when the actor could not be started.
+    pub(crate) async fn spawn(
+        arguments: DtlsArguments,
+        supervisor: ActorCell,
+    ) -> Result<Self, StartError> {
+        let inbound = DtlsInbound::new();
+        let arguments = DtlsActorArguments {
+            arguments,
+            inbound: inbound.clone(),
+        };
+        let (actor, _) = Actor::spawn_linked(None, DtlsActor, arguments, supervisor).await?;
+        Ok(Self { actor, inbound })
+    }
+
+    /// Where DTLS packets of this peer go in.
+    pub(crate) fn inbound(&self) -> DtlsInbound {
+        self.inbound.clone()
+    }
+
+    /// Shakes hands as `role` as soon as there is a path, and trusts only a certificate with one
+    /// of these fingerprints. Does nothing while a handshake or a connection is there; begins anew
+    /// after a failure or after the remote side closed. Does not wait.
+    pub(crate) fn start(&self, role: DtlsRole, remote_fingerprints: Vec<Fingerprint>) {
+        self.tell(DtlsMessage::Start {
+            role,
+            remote_fingerprints,
+        });
+    }
+
+    /// Sends over `path` from now on. Does not wait.
+    pub(crate) fn set_path(&self, path: TransportPath) {
+        self.tell(DtlsMessage::SetPath(Arc::new(path)));
+    }
+
+    /// Sends close_notify when connected, tells that the state is closed, and ends the actor. Does
+    /// not wait.
+    pub(crate) fn close(&self) {
+        self.tell(DtlsMessage::Close);
+    }
+
+    /// The current state. Waits for the actor's turn, one second at most.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when the actor is gone or stuck.
+    pub(crate) async fn state(&self) -> Result<DtlsTransportState, CallError> {
+        ask(&self.actor, |reply| DtlsMessage::State { reply }).await
+    }
+
+    /// The actor, for supervisors that want to recognise it.
+    pub(crate) fn cell(&self) -> ActorCell {
+        self.actor.get_cell()
+    }
+
+    fn tell(&self, message: DtlsMessage) {
+        // A transport that has ended needs no commands.
+        let _ended = self.actor.cast(message);
+    }
+}

@@ -1,0 +1,166 @@
+//! Shell: carries mailbox messages into the machine and its effects out.
+
+use std::mem;
+use std::time::Instant;
+
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::time::Instant as TokioInstant;
+
+use super::DtlsArguments;
+use super::adapter::{ConnectionArguments, ConnectionTask};
+use super::inbound::DtlsInbound;
+use super::link::PathSlot;
+use super::machine::{DtlsMachine, DtlsTimer, Effect};
+use super::message::{DtlsEvent, DtlsMessage};
+use crate::timer::TimerTable;
+
+/// The actor; all that changes lives in [`DtlsShell`].
+#[derive(Debug)]
+pub(super) struct DtlsActor;
+
+#[derive(Debug)]
+pub(super) struct DtlsActorArguments {
+    pub(super) arguments: DtlsArguments,
+    pub(super) inbound: DtlsInbound,
+}
+
+/// State of the running actor. Dropping it ends the connection task.
+#[derive(Debug)]
+pub(super) struct DtlsShell {
+    machine: DtlsMachine,
+    arguments: DtlsArguments,
+    inbound: DtlsInbound,
+    path: PathSlot,
+    connection: Option<ConnectionTask>,
+    timers: TimerTable<DtlsTimer>,
+    /// Reused between messages, empty in between.
+    effects: Vec<Effect>,
+}
+
+impl Actor for DtlsActor {
+    type Msg = DtlsMessage;
+    type State = DtlsShell;
+    type Arguments = DtlsActorArguments;
+
+    async fn pre_start(
+        &self,
+        _myself: ActorRef<Self::Msg>,
+        arguments: Self::Arguments,
+    ) -> Result<Self::State, ActorProcessingErr> {
+        let DtlsActorArguments { arguments, inbound } = arguments;
+        Ok(DtlsShell {
+            machine: DtlsMachine::new(arguments.handshake_timeout),
+            arguments,
+            inbound,
+            path: PathSlot::default(),
+            connection: None,
+            timers: TimerTable::new(),
+            effects: Vec::new(),
+        })
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        message: Self::Msg,
+        shell: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        let effects = &mut shell.effects;
+        match message {
+            DtlsMessage::Start {
+                role,
+                remote_fingerprints,
+            } => {
+                shell
+                    .machine
+                    .handle_start(role, remote_fingerprints, now(), effects);
+            }
+            DtlsMessage::SetPath(path) => {
+                shell.path.set(path);
+                shell.machine.handle_path(now(), effects);
+            }
+            DtlsMessage::Close => shell.machine.handle_close(effects),
+            DtlsMessage::State { reply } => {
+                // The asker may have given up waiting.
+                let _gone = reply.send(shell.machine.state());
+            }
+            DtlsMessage::HandshakeCompleted { attempt, outcome } => {
+                shell
+                    .machine
+                    .handle_handshake_completed(attempt, outcome, effects);
+            }
+            DtlsMessage::HandshakeFailed { attempt, error } => {
+                shell
+                    .machine
+                    .handle_handshake_failed(attempt, error, effects);
+            }
+            DtlsMessage::ConnectionEnded { attempt } => {
+                shell.machine.handle_connection_ended(attempt, effects);
+            }
+            DtlsMessage::TimerFired { timer, generation } => {
+                if shell.timers.accept(timer, generation) {
+                    shell.machine.handle_timer(timer, effects);
+                }
+            }
+        }
+        shell.perform_effects(&myself);
+        Ok(())
+    }
+}
+
+impl DtlsShell {
+    fn perform_effects(&mut self, myself: &ActorRef<DtlsMessage>) {
+        let mut effects = mem::take(&mut self.effects);
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Connect {
+                    attempt,
+                    role,
+                    fingerprints,
+                } => {
+                    let arguments = ConnectionArguments {
+                        attempt,
+                        role,
+                        fingerprints,
+                        certificate: self.arguments.certificate.clone(),
+                        profiles: self.arguments.profiles.clone(),
+                        inbound: self.inbound.clone(),
+                        path: self.path.clone(),
+                        actor: myself.clone(),
+                    };
+                    self.connection = Some(ConnectionTask::spawn(arguments));
+                }
+                Effect::HangUp => self.connection = None,
+                Effect::Arm(timer, at) => {
+                    let after = at.saturating_duration_since(now());
+                    self.timers.arm(timer, after, myself, move |generation| {
+                        DtlsMessage::TimerFired { timer, generation }
+                    });
+                }
+                Effect::Disarm(timer) => self.timers.disarm(timer),
+                Effect::Announce(event) => self.tell(event, myself),
+                Effect::Stop => myself.stop(None),
+            }
+        }
+        self.effects = effects;
+    }
+
+    /// Without a listener there is nobody to work for.
+    fn tell(&self, event: DtlsEvent, myself: &ActorRef<DtlsMessage>) {
+        if self.arguments.outlet.tell(event).is_err() {
+            myself.stop(Some("nobody listens any more".to_owned()));
+        }
+    }
+}
+
+impl Drop for DtlsShell {
+    fn drop(&mut self) {
+        // Clones of the queue live on in the endpoint.
+        self.inbound.close();
+    }
+}
+
+/// The one place where this room reads the clock; follows tokio's paused time in tests.
+pub(super) fn now() -> Instant {
+    TokioInstant::now().into_std()
+}

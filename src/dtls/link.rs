@@ -1,0 +1,258 @@
+//! What the crate takes for its socket: our queue, our guard, our path.
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::fmt;
+use std::future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use tokio::sync::Notify;
+use tokio::time::sleep;
+use webrtc_util::conn::Conn;
+
+use super::actor::now;
+use super::fingerprint::DtlsRole;
+use super::guard::{Record, RecordGuard};
+use super::inbound::DtlsInbound;
+use super::last_flight::LastFlight;
+use crate::udp::TransportPath;
+
+type ConnResult<T> = webrtc_util::Result<T>;
+
+/// The way out. Must not wait.
+pub(crate) trait Egress: Send + Sync {
+    /// Sends one datagram.
+    fn send(&self, datagram: &[u8]) -> io::Result<()>;
+}
+
+impl Egress for TransportPath {
+    fn send(&self, datagram: &[u8]) -> io::Result<()> {
+        self.try_send(datagram, None)
+    }
+}
+
+/// The current way out, which may change while a connection stands.
+#[derive(Clone, Default)]
+pub(super) struct PathSlot {
+    current: Arc<Mutex<Option<Arc<dyn Egress>>>>,
+}
+
+impl PathSlot {
+    pub(super) fn set(&self, path: Arc<dyn Egress>) {
+        *self.slot() = Some(path);
+    }
+
+    /// What cannot be sent is lost, as it may be anywhere on the way. Nobody is told: the crate
+    /// would end the handshake, which repeats itself, and ICE watches the path.
+    fn send(&self, datagram: &[u8]) {
+        let path = self.slot().clone();
+        if let Some(path) = path
+            && let Err(error) = path.send(datagram)
+        {
+            tracing::trace!(%error, "a DTLS packet was not sent");
+        }
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Option<Arc<dyn Egress>>> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for PathSlot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PathSlot")
+            .field("known", &self.slot().is_some())
+            .finish()
+    }
+}
+
+/// One connection's way to the network and back, with the guard in between.
+pub(super) struct Link {
+    inbound: DtlsInbound,
+    path: PathSlot,
+    state: Mutex<State>,
+    /// Something was put into `State::ready` by a sender.
+    released: Notify,
+    alerted: Notify,
+}
+
+struct State {
+    guard: RecordGuard,
+    last_flight: LastFlight,
+    /// Datagrams fit for the crate; what one datagram of the peer yields, and what the guard holds
+    /// back, which is bounded there.
+    ready: VecDeque<Vec<u8>>,
+    /// An alert in plaintext that no handshake message has followed yet.
+    alert: Option<(u8, Instant)>,
+    closed: bool,
+}
+
+impl Link {
+    pub(super) fn new(role: DtlsRole, inbound: DtlsInbound, path: PathSlot) -> Self {
+        Self {
+            inbound,
+            path,
+            state: Mutex::new(State {
+                guard: RecordGuard::new(role),
+                last_flight: LastFlight::new(role),
+                ready: VecDeque::new(),
+                alert: None,
+                closed: false,
+            }),
+            released: Notify::new(),
+            alerted: Notify::new(),
+        }
+    }
+
+    /// Waits for the ClientHello, and tells which SRTP protection profiles it offers. What it came
+    /// in is kept for the crate.
+    pub(super) async fn client_offer(&self) -> Vec<u16> {
+        loop {
+            if let Some(offered) = self.state().guard.offered_profiles() {
+                return offered.to_vec();
+            }
+            let packet = self.inbound.pop().await;
+            self.take_in(&packet);
+        }
+    }
+
+    /// Waits until the remote side has sent an alert in plaintext and then, for a while, nothing
+    /// that a handshake consists of. The alert alone proves nothing: anybody can forge one. Who
+    /// really gave up stays silent.
+    pub(super) async fn peer_gave_up(&self) -> u8 {
+        loop {
+            let alert = self.state().alert;
+            match alert {
+                None => self.alerted.notified().await,
+                Some((description, at)) => {
+                    let waited = now().saturating_duration_since(at);
+                    if waited >= ALERT_GRACE {
+                        return description;
+                    }
+                    sleep(ALERT_GRACE - waited).await;
+                }
+            }
+        }
+    }
+
+    /// The handshake is done: from now on only encrypted data passes.
+    pub(super) fn establish(&self) {
+        self.state().guard.establish();
+    }
+
+    fn take_in(&self, packet: &[u8]) {
+        let mut state = self.state();
+        let state = &mut *state;
+        let verdict = state.guard.accept(packet, &mut state.ready);
+        if verdict.handshake {
+            state.alert = None;
+        }
+        if let Some(description) = verdict.alert {
+            state.alert = Some((description, now()));
+            self.alerted.notify_one();
+        }
+        if verdict.repeats_flight {
+            for datagram in state.last_flight.repeat(now()) {
+                self.path.send(datagram);
+            }
+        }
+    }
+
+    fn take_ready(&self, buffer: &mut [u8]) -> Option<usize> {
+        let datagram = self.state().ready.pop_front()?;
+        // The guard makes none longer than the crate's buffer.
+        let length = datagram.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&datagram[..length]);
+        Some(length)
+    }
+
+    /// Nothing between lock and unlock can panic half-way.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Conn for Link {
+    async fn connect(&self, _: SocketAddr) -> ConnResult<()> {
+        Err(not_applicable())
+    }
+
+    /// Never fails: the crate would ask again at once, for ever.
+    async fn recv(&self, buffer: &mut [u8]) -> ConnResult<usize> {
+        loop {
+            if self.state().closed {
+                future::pending::<()>().await;
+            }
+            if let Some(length) = self.take_ready(buffer) {
+                return Ok(length);
+            }
+            tokio::select! {
+                () = self.released.notified() => {}
+                packet = self.inbound.pop() => self.take_in(&packet),
+            }
+        }
+    }
+
+    async fn recv_from(&self, _: &mut [u8]) -> ConnResult<(usize, SocketAddr)> {
+        Err(not_applicable())
+    }
+
+    async fn send(&self, datagram: &[u8]) -> ConnResult<usize> {
+        {
+            let mut state = self.state();
+            let state = &mut *state;
+            state.last_flight.note_sent(datagram, now());
+            if has_encrypted_record(datagram) {
+                state.guard.note_encrypted_sent(&mut state.ready);
+                self.released.notify_one();
+            }
+        }
+        self.path.send(datagram);
+        Ok(datagram.len())
+    }
+
+    async fn send_to(&self, _: &[u8], _: SocketAddr) -> ConnResult<usize> {
+        Err(not_applicable())
+    }
+
+    fn local_addr(&self) -> ConnResult<SocketAddr> {
+        Err(not_applicable())
+    }
+
+    /// None, as it may change.
+    fn remote_addr(&self) -> Option<SocketAddr> {
+        None
+    }
+
+    async fn close(&self) -> ConnResult<()> {
+        self.state().closed = true;
+        self.released.notify_one();
+        Ok(())
+    }
+
+    fn as_any(&self) -> &(dyn Any + Send + Sync) {
+        self
+    }
+}
+
+fn has_encrypted_record(mut datagram: &[u8]) -> bool {
+    while let Some((record, rest)) = Record::read(datagram) {
+        if record.epoch > 0 {
+            return true;
+        }
+        datagram = rest;
+    }
+    false
+}
+
+fn not_applicable() -> webrtc_util::Error {
+    webrtc_util::Error::Other("not applicable".to_owned())
+}
+
+/// Peers repeat a flight after a second at most; whoever is silent for longer has given up.
+const ALERT_GRACE: Duration = Duration::from_millis(1500);

@@ -1,0 +1,258 @@
+//! When a handshake begins, what its end means, and who is told: without clock, task or socket.
+
+use std::time::{Duration, Instant};
+
+use super::error::DtlsError;
+use super::fingerprint::{DtlsRole, Fingerprint, FingerprintCheck};
+use super::message::{DtlsEvent, HandshakeOutcome};
+use crate::peer_connection::DtlsTransportState;
+
+/// Identifies one handshake and the connection that comes of it, so that news of an earlier one
+/// can be told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Attempt(u64);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum DtlsTimer {
+    /// The handshake must be done by now.
+    Handshake,
+}
+
+/// What the shell must do, in order.
+#[derive(Debug)]
+pub(crate) enum Effect {
+    /// Shake hands in a task of its own.
+    Connect {
+        attempt: Attempt,
+        role: DtlsRole,
+        fingerprints: Vec<Fingerprint>,
+    },
+    /// Say goodbye if there is somebody to say it to, and end the connection task. It tells when
+    /// it is done.
+    HangUp,
+    Arm(DtlsTimer, Instant),
+    Disarm(DtlsTimer),
+    Announce(DtlsEvent),
+    /// End the actor.
+    Stop,
+}
+
+#[derive(Debug)]
+pub(crate) struct DtlsMachine {
+    handshake_timeout: Duration,
+    path_known: bool,
+    next_attempt: u64,
+    phase: Phase,
+}
+
+/// What exists only in a state, lives in it.
+#[derive(Debug)]
+enum Phase {
+    /// Waits for a role, or for a path, or both.
+    New {
+        orders: Option<Orders>,
+    },
+    Connecting {
+        attempt: Attempt,
+        orders: Orders,
+    },
+    Connected {
+        attempt: Attempt,
+    },
+    /// `leaving` is the connection that we have hung up, while it says goodbye.
+    Closed {
+        leaving: Option<Attempt>,
+    },
+    Failed,
+}
+
+/// What the negotiation decided.
+#[derive(Clone, Debug)]
+struct Orders {
+    role: DtlsRole,
+    fingerprints: Vec<Fingerprint>,
+}
+
+impl DtlsMachine {
+    pub(crate) fn new(handshake_timeout: Duration) -> Self {
+        Self {
+            handshake_timeout,
+            path_known: false,
+            next_attempt: 0,
+            phase: Phase::New { orders: None },
+        }
+    }
+
+    pub(crate) fn state(&self) -> DtlsTransportState {
+        match self.phase {
+            Phase::New { .. } => DtlsTransportState::New,
+            Phase::Connecting { .. } => DtlsTransportState::Connecting,
+            Phase::Connected { .. } => DtlsTransportState::Connected,
+            Phase::Closed { .. } => DtlsTransportState::Closed,
+            Phase::Failed => DtlsTransportState::Failed,
+        }
+    }
+
+    /// A new association may follow a closed or a failed one, for instance when an ICE restart
+    /// leads to another peer; a running one is left alone (RFC 8842 §4).
+    pub(crate) fn handle_start(
+        &mut self,
+        role: DtlsRole,
+        fingerprints: Vec<Fingerprint>,
+        now: Instant,
+        effects: &mut Vec<Effect>,
+    ) {
+        match self.phase {
+            Phase::New { .. } | Phase::Failed | Phase::Closed { leaving: None } => {
+                let orders = Orders { role, fingerprints };
+                self.phase = Phase::New {
+                    orders: Some(orders),
+                };
+                self.connect_if_ready(now, effects);
+            }
+            // The actor is about to end.
+            Phase::Closed { leaving: Some(_) } => {}
+            Phase::Connecting { .. } | Phase::Connected { .. } => {}
+        }
+    }
+
+    pub(crate) fn handle_path(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        self.path_known = true;
+        self.connect_if_ready(now, effects);
+    }
+
+    pub(crate) fn handle_handshake_completed(
+        &mut self,
+        attempt: Attempt,
+        outcome: HandshakeOutcome,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(orders) = self.orders_of(attempt) else {
+            return;
+        };
+        // The crate was told to check as well; nothing is handed out on its word alone.
+        match Fingerprint::check(&orders.fingerprints, &outcome.peer_certificate) {
+            FingerprintCheck::Matches => {
+                self.phase = Phase::Connected { attempt };
+                effects.push(Effect::Disarm(DtlsTimer::Handshake));
+                effects.push(Effect::Announce(DtlsEvent::KeysReady(outcome.keys)));
+                self.announce_state(effects);
+            }
+            FingerprintCheck::Differs => self.fail(DtlsError::FingerprintMismatch, effects),
+            FingerprintCheck::NoneSupported => {
+                self.fail(DtlsError::NoSupportedFingerprint, effects);
+            }
+        }
+    }
+
+    pub(crate) fn handle_handshake_failed(
+        &mut self,
+        attempt: Attempt,
+        error: DtlsError,
+        effects: &mut Vec<Effect>,
+    ) {
+        if self.orders_of(attempt).is_some() {
+            self.fail(error, effects);
+        }
+    }
+
+    /// The connection is over, by the remote side's wish or after ours.
+    pub(crate) fn handle_connection_ended(&mut self, ended: Attempt, effects: &mut Vec<Effect>) {
+        match self.phase {
+            Phase::Connected { attempt } if attempt == ended => {
+                self.phase = Phase::Closed { leaving: None };
+                effects.push(Effect::HangUp);
+                effects.push(Effect::Announce(DtlsEvent::ClosedByPeer));
+                self.announce_state(effects);
+            }
+            Phase::Closed {
+                leaving: Some(attempt),
+            } if attempt == ended => effects.push(Effect::Stop),
+            // Of an earlier attempt.
+            Phase::New { .. }
+            | Phase::Connecting { .. }
+            | Phase::Connected { .. }
+            | Phase::Closed { .. }
+            | Phase::Failed => {}
+        }
+    }
+
+    pub(crate) fn handle_timer(&mut self, timer: DtlsTimer, effects: &mut Vec<Effect>) {
+        match (timer, &self.phase) {
+            (DtlsTimer::Handshake, Phase::Connecting { .. }) => {
+                let after = self.handshake_timeout;
+                self.fail(DtlsError::HandshakeTimeout { after }, effects);
+            }
+            (
+                DtlsTimer::Handshake,
+                Phase::New { .. } | Phase::Connected { .. } | Phase::Closed { .. } | Phase::Failed,
+            ) => {}
+        }
+    }
+
+    /// Closing twice is closing once.
+    pub(crate) fn handle_close(&mut self, effects: &mut Vec<Effect>) {
+        match self.phase {
+            Phase::Connected { attempt } => {
+                self.phase = Phase::Closed {
+                    leaving: Some(attempt),
+                };
+                effects.push(Effect::HangUp);
+                self.announce_state(effects);
+            }
+            Phase::New { .. } | Phase::Connecting { .. } | Phase::Failed => {
+                self.phase = Phase::Closed { leaving: None };
+                effects.push(Effect::Disarm(DtlsTimer::Handshake));
+                effects.push(Effect::HangUp);
+                self.announce_state(effects);
+                effects.push(Effect::Stop);
+            }
+            Phase::Closed { leaving: None } => effects.push(Effect::Stop),
+            Phase::Closed { leaving: Some(_) } => {}
+        }
+    }
+
+    fn connect_if_ready(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        let Phase::New { orders } = &mut self.phase else {
+            return;
+        };
+        let Some(orders) = orders.take_if(|_| self.path_known) else {
+            return;
+        };
+        let attempt = Attempt(self.next_attempt);
+        self.next_attempt += 1;
+        effects.push(Effect::Connect {
+            attempt,
+            role: orders.role,
+            fingerprints: orders.fingerprints.clone(),
+        });
+        let deadline = now + self.handshake_timeout;
+        effects.push(Effect::Arm(DtlsTimer::Handshake, deadline));
+        self.phase = Phase::Connecting { attempt, orders };
+        self.announce_state(effects);
+    }
+
+    /// What was decided for this attempt, if it is the one under way.
+    fn orders_of(&self, wanted: Attempt) -> Option<&Orders> {
+        match &self.phase {
+            Phase::Connecting { attempt, orders } if *attempt == wanted => Some(orders),
+            Phase::New { .. }
+            | Phase::Connecting { .. }
+            | Phase::Connected { .. }
+            | Phase::Closed { .. }
+            | Phase::Failed => None,
+        }
+    }
+
+    fn fail(&mut self, error: DtlsError, effects: &mut Vec<Effect>) {
+        self.phase = Phase::Failed;
+        effects.push(Effect::Disarm(DtlsTimer::Handshake));
+        effects.push(Effect::HangUp);
+        effects.push(Effect::Announce(DtlsEvent::Failed(error)));
+        self.announce_state(effects);
+    }
+
+    fn announce_state(&self, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Announce(DtlsEvent::StateChanged(self.state())));
+    }
+}
