@@ -5,7 +5,9 @@ mod credit;
 mod element;
 mod extension;
 mod packet;
+mod receiver;
 mod rtcp;
+mod sender;
 mod types;
 
 pub use self::batch::RtpBatch;
@@ -14,8 +16,10 @@ pub(crate) use self::credit::{Credit, CreditLimit, Load};
 pub(crate) use self::extension::ExtensionMap;
 pub use self::extension::{AudioLevel, HeaderExtension};
 pub use self::packet::{RtpError, RtpPacket};
+pub(crate) use self::receiver::RtpStreamReceiver;
 pub use self::rtcp::{
     FullIntraRequest, Goodbye, Nack, OtherRtcp, PictureLossIndication, ReceiverReport,
     ReceptionReport, Remb, RtcpPacket, SenderReport, SourceDescriptionChunk, TransportCc,
 };
+pub(crate) use self::sender::{Rewrite, RtpStreamSender, ntp_of_unix_time};
 pub use self::types::{Mid, PayloadType, Rid, RtpTimestamp, SequenceNumber, Ssrc};

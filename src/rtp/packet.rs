@@ -255,7 +255,7 @@ impl RtpPacket {
     }
 
     /// All elements `(identifier, value)` of the header extension, in their order.
-    pub fn extensions(&self) -> impl Iterator<Item = (u8, &[u8])> {
+    pub fn extensions(&self) -> impl Iterator<Item = (u8, &[u8])> + Clone {
         Elements::new(
             self.form,
             &self.buffer[self.extension_start as usize..self.extension_end as usize],
