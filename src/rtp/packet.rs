@@ -464,7 +464,7 @@ mod tests {
                 Err(RtpError::Padding { padding, available })
             );
         }
-        assert_eq!(parse(&format!("{head}0002")).unwrap().payload(), []);
+        assert_eq!(parse(&format!("{head}0002")).unwrap().payload(), [0u8; 0]);
     }
 
     #[test]

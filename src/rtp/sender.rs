@@ -28,10 +28,17 @@ pub(crate) struct RtpStreamSender {
     extensions: ExtensionMap,
     /// How packets of the sources seen lately are rewritten, the latest last; forgotten with
     /// every new plan. At most `REMEMBERED_SOURCES`.
-    known: Vec<(Option<Arc<RtpSource>>, Option<Arc<Rewrite>>)>,
+    known: Vec<KnownSource>,
     packet_count: u32,
     octet_count: u32,
     clock: Option<SentClock>,
+}
+
+/// A source seen lately, the application without one; and how its packets are rewritten.
+#[derive(Debug)]
+struct KnownSource {
+    source: Option<Arc<RtpSource>>,
+    rewrite: Option<Arc<Rewrite>>,
 }
 
 /// How packets of one source become packets of one sender.
@@ -96,13 +103,16 @@ impl RtpStreamSender {
     /// How packets of this source are rewritten; `None` when their codec is not negotiated here.
     /// Allocates only for a source that it has not seen lately.
     pub(crate) fn rewrite_for(&mut self, source: Option<&Arc<RtpSource>>) -> Option<Arc<Rewrite>> {
-        let seen = self.known.iter().find(|(known, _)| match (known, source) {
-            (Some(known), Some(source)) => Arc::ptr_eq(known, source),
-            (None, None) => true,
-            (Some(_), None) | (None, Some(_)) => false,
-        });
-        if let Some((_, rewrite)) = seen {
-            return rewrite.clone();
+        let seen = self
+            .known
+            .iter()
+            .find(|known| match (&known.source, source) {
+                (Some(known), Some(source)) => Arc::ptr_eq(known, source),
+                (None, None) => true,
+                (Some(_), None) | (None, Some(_)) => false,
+            });
+        if let Some(known) = seen {
+            return known.rewrite.clone();
         }
         let rewrite = match source {
             Some(source) => self.rewrite_of_source(source),
@@ -112,7 +122,10 @@ impl RtpStreamSender {
         if self.known.len() == REMEMBERED_SOURCES {
             self.known.remove(0);
         }
-        self.known.push((source.cloned(), rewrite.clone()));
+        self.known.push(KnownSource {
+            source: source.cloned(),
+            rewrite: rewrite.clone(),
+        });
         rewrite
     }
 
