@@ -21,6 +21,11 @@ impl PayloadType {
         }
     }
 
+    /// The seven lower bits of a byte.
+    pub(crate) const fn from_low_bits(byte: u8) -> Self {
+        Self(byte & 0x7f)
+    }
+
     /// The number on the wire.
     pub const fn get(self) -> u8 {
         self.0

@@ -1,6 +1,9 @@
 //! RTCP packets: our own types, a reader that checks every length, a writer
 //! (RFC 3550 §6, RFC 4585, RFC 5104).
 
+mod read;
+mod write;
+
 use bytes::Bytes;
 
 use super::types::{RtpTimestamp, SequenceNumber, Ssrc};
@@ -29,6 +32,37 @@ pub enum RtcpPacket {
     Remb(Remb),
     /// Any other packet, unread.
     Other(OtherRtcp),
+}
+
+/// Why bytes are not RTCP (the sender's fault), or why a packet cannot be written (the caller's).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RtcpError {
+    /// Nothing, or a packet that is longer than what is left of the datagram.
+    #[error("rtcp packet at byte {offset} reaches beyond the datagram")]
+    Truncated {
+        /// Where the packet begins.
+        offset: usize,
+    },
+    /// Not version 2.
+    #[error("rtcp version {version} instead of 2")]
+    Version {
+        /// The version that it names.
+        version: u8,
+    },
+    /// Padding that is not there, or in a packet that is not the last.
+    #[error("rtcp packet at byte {offset} has wrong padding")]
+    Padding {
+        /// Where the packet begins.
+        offset: usize,
+    },
+    /// More than 31 blocks, chunks or sources, a text of more than 255 bytes, or a body that is
+    /// too long or no multiple of four bytes.
+    #[error("{part} of an rtcp packet cannot be written")]
+    Unwritable {
+        /// What does not fit.
+        part: &'static str,
+    },
 }
 
 /// Body of a sender report.
@@ -146,7 +180,8 @@ pub struct Remb {
     pub ssrcs: Vec<Ssrc>,
 }
 
-/// An RTCP packet that this crate does not read.
+/// An RTCP packet that this crate does not read: of an unknown type, or with contents that do not
+/// fit its type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OtherRtcp {
     /// RTCP packet type, 192 to 223.
@@ -156,3 +191,31 @@ pub struct OtherRtcp {
     /// What follows the first four bytes, without padding; a multiple of four bytes.
     pub body: Bytes,
 }
+
+/// Packet types (RFC 3550 §12.1, RFC 4585 §6.1).
+mod packet_type {
+    pub(super) const SENDER_REPORT: u8 = 200;
+    pub(super) const RECEIVER_REPORT: u8 = 201;
+    pub(super) const SOURCE_DESCRIPTION: u8 = 202;
+    pub(super) const GOODBYE: u8 = 203;
+    pub(super) const TRANSPORT_FEEDBACK: u8 = 205;
+    pub(super) const PAYLOAD_FEEDBACK: u8 = 206;
+}
+
+/// Feedback formats (RFC 4585 §6.2, §6.3, RFC 5104 §4.3; 15 is used without a standard).
+mod format {
+    pub(super) const NACK: u8 = 1;
+    pub(super) const TRANSPORT_CC: u8 = 15;
+    pub(super) const PLI: u8 = 1;
+    pub(super) const FIR: u8 = 4;
+    pub(super) const APPLICATION: u8 = 15;
+}
+
+/// Type of the canonical name among source description items (RFC 3550 §6.5.1).
+const CNAME: u8 = 1;
+
+/// First word of a REMB body (draft-alvestrand-rmcat-remb-03 §2.2).
+const REMB_NAME: [u8; 4] = *b"REMB";
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,130 @@
+//! Packets that travel together.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::credit::Credit;
+use super::extension::ExtensionMap;
+use super::packet::RtpPacket;
+use crate::codec::RtpCodec;
+
+/// Packets of one track and one encoding that arrived together. Shared and cheap to clone.
+///
+/// A batch from [`Event::Rtp`](crate::peer_connection::Event::Rtp) counts as waiting in its owner's
+/// mailbox until it is dropped or sent on; only so much may wait (the oldest undelivered
+/// media is thrown away then). Whoever keeps media for long, as a jitter buffer
+/// does, keeps the packets or a clone of the batch: those do not count.
+#[derive(Debug)]
+pub struct RtpBatch {
+    packets: Arc<[RtpPacket]>,
+    /// Where they came from; `None` for packets made by the application.
+    source: Option<Arc<RtpSource>>,
+    received_at: Option<Instant>,
+    /// Given back when the batch is dropped; never shared with clones.
+    credit: Option<Credit>,
+}
+
+/// What a receiver knows of all packets of a batch, so that a sender can rewrite them.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct RtpSource {
+    pub(crate) codec: Arc<RtpCodec>,
+    pub(crate) extensions: ExtensionMap,
+}
+
+impl RtpBatch {
+    /// Packets that the network brought.
+    pub(crate) fn received(
+        packets: Arc<[RtpPacket]>,
+        source: Arc<RtpSource>,
+        received_at: Instant,
+    ) -> Self {
+        Self {
+            packets,
+            source: Some(source),
+            received_at: Some(received_at),
+            credit: None,
+        }
+    }
+
+    /// The same, counted as waiting in an owner's mailbox.
+    pub(crate) fn with_credit(self, credit: Credit) -> Self {
+        Self {
+            credit: Some(credit),
+            ..self
+        }
+    }
+
+    /// The same, counted no longer.
+    pub(crate) fn without_credit(self) -> Self {
+        Self {
+            credit: None,
+            ..self
+        }
+    }
+
+    /// When the read that brought them returned; `None` for packets made by the application.
+    pub fn received_at(&self) -> Option<Instant> {
+        self.received_at
+    }
+
+    /// The codec that they are coded with; `None` for packets made by the application.
+    pub fn codec(&self) -> Option<&RtpCodec> {
+        self.source.as_ref().map(|source| &*source.codec)
+    }
+
+    pub(crate) fn source(&self) -> Option<&Arc<RtpSource>> {
+        self.source.as_ref()
+    }
+
+    /// Bytes of all packets.
+    pub(crate) fn weight_bytes(&self) -> usize {
+        self.packets.iter().map(RtpPacket::weight_bytes).sum()
+    }
+}
+
+impl Clone for RtpBatch {
+    fn clone(&self) -> Self {
+        Self {
+            packets: Arc::clone(&self.packets),
+            source: self.source.clone(),
+            received_at: self.received_at,
+            credit: None,
+        }
+    }
+}
+
+impl Deref for RtpBatch {
+    type Target = [RtpPacket];
+
+    fn deref(&self) -> &[RtpPacket] {
+        &self.packets
+    }
+}
+
+impl From<RtpPacket> for RtpBatch {
+    fn from(packet: RtpPacket) -> Self {
+        Self::from_iter([packet])
+    }
+}
+
+impl FromIterator<RtpPacket> for RtpBatch {
+    /// Packets made by the application, of one stream, in the order they are to be sent.
+    fn from_iter<I: IntoIterator<Item = RtpPacket>>(packets: I) -> Self {
+        Self {
+            packets: packets.into_iter().collect(),
+            source: None,
+            received_at: None,
+            credit: None,
+        }
+    }
+}
+
+impl<'a> IntoIterator for &'a RtpBatch {
+    type Item = &'a RtpPacket;
+    type IntoIter = std::slice::Iter<'a, RtpPacket>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.packets.iter()
+    }
+}

@@ -1,0 +1,106 @@
+//! The streams that have been heard.
+
+use std::collections::HashMap;
+
+use crate::rtp::receiver::RtpStreamReceiver;
+use crate::rtp::types::{Rid, Ssrc};
+
+/// One SSRC that has been heard.
+#[derive(Debug)]
+pub(crate) struct RtpStream {
+    /// Index among the sections of the current plan.
+    pub(super) section: usize,
+    /// A packet named the section itself; nothing weaker moves the stream elsewhere.
+    pub(super) named_its_section: bool,
+    pub(super) rid: Option<Rid>,
+    pub(super) is_repair: bool,
+    last_heard: u64,
+    pub(crate) statistics: RtpStreamReceiver,
+}
+
+/// What one packet said of its stream.
+#[derive(Debug)]
+pub(super) struct Heard {
+    pub(super) section: usize,
+    pub(super) named: bool,
+    pub(super) rid: Option<Rid>,
+    pub(super) is_repair: bool,
+}
+
+/// `MAX_STREAMS` at most: a new one takes the place of the one that has been silent longest.
+#[derive(Debug, Default)]
+pub(super) struct StreamTable {
+    streams: HashMap<Ssrc, RtpStream>,
+    /// Counts packets, to know who has been silent longest.
+    tick: u64,
+}
+
+impl StreamTable {
+    pub(super) fn hear(&mut self, ssrc: Ssrc, heard: Heard) -> &mut RtpStream {
+        self.tick += 1;
+        if self.streams.len() >= MAX_STREAMS && !self.streams.contains_key(&ssrc) {
+            self.forget_the_most_silent();
+        }
+        let stream = self.streams.entry(ssrc).or_insert_with(|| RtpStream {
+            section: heard.section,
+            named_its_section: false,
+            rid: None,
+            is_repair: heard.is_repair,
+            last_heard: 0,
+            statistics: RtpStreamReceiver::new(ssrc),
+        });
+        stream.last_heard = self.tick;
+        stream.section = heard.section;
+        stream.named_its_section |= heard.named;
+        stream.is_repair = heard.is_repair;
+        if stream.rid != heard.rid {
+            stream.rid = heard.rid;
+        }
+        stream
+    }
+
+    pub(super) fn get(&self, ssrc: Ssrc) -> Option<&RtpStream> {
+        self.streams.get(&ssrc)
+    }
+
+    pub(super) fn get_mut(&mut self, ssrc: Ssrc) -> Option<&mut RtpStream> {
+        self.streams.get_mut(&ssrc)
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (Ssrc, &mut RtpStream)> {
+        self.streams
+            .iter_mut()
+            .map(|(ssrc, stream)| (*ssrc, stream))
+    }
+
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(&mut RtpStream) -> bool) {
+        self.streams.retain(|_, stream| keep(stream));
+    }
+
+    /// The one heard last of those that match.
+    pub(super) fn latest(&self, matches: impl Fn(&RtpStream) -> bool) -> Option<Ssrc> {
+        self.streams
+            .iter()
+            .filter(|(_, stream)| matches(stream))
+            .max_by_key(|(_, stream)| stream.last_heard)
+            .map(|(ssrc, _)| *ssrc)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.streams.len()
+    }
+
+    fn forget_the_most_silent(&mut self) {
+        let silent = self
+            .streams
+            .iter()
+            .min_by_key(|(_, stream)| stream.last_heard)
+            .map(|(ssrc, _)| *ssrc);
+        if let Some(ssrc) = silent {
+            self.streams.remove(&ssrc);
+        }
+    }
+}
+
+/// Far more than the streams of the largest call: a hundred tracks with retransmissions.
+pub(super) const MAX_STREAMS: usize = 256;

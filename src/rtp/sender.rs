@@ -1,0 +1,624 @@
+//! The sending side of one m-line: rewriting of packets, sender reports.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::batch::RtpSource;
+use super::element::{
+    ElementForm, ONE_BYTE_PROFILE, TWO_BYTE_PROFILE, fits_one_byte, write_element,
+};
+use super::extension::{ExtensionMap, HeaderExtension};
+use super::packet::RtpPacket;
+use super::rtcp::{ReceptionReport, SenderReport};
+use super::types::{Mid, PayloadType, RtpTimestamp, Ssrc};
+use crate::codec::RtpCodec;
+use crate::jsep::{NegotiatedCodec, SendPlan};
+
+/// Gives packets of any origin the numbers that were negotiated for one m-line.
+///
+/// Sequence number, timestamp, marker and payload stay as they are; SSRC, payload type and
+/// header extensions become those of this sender.
+#[derive(Debug)]
+pub(crate) struct RtpStreamSender {
+    mid: Mid,
+    mid_id: Option<u8>,
+    ssrc: Ssrc,
+    cname: Arc<str>,
+    codecs: Vec<NegotiatedCodec>,
+    extensions: ExtensionMap,
+    /// How packets of the sources seen lately are rewritten, the latest last; forgotten with
+    /// every new plan. At most `REMEMBERED_SOURCES`.
+    known: Vec<KnownSource>,
+    packet_count: u32,
+    octet_count: u32,
+    clock: Option<SentClock>,
+}
+
+/// A source seen lately, the application without one; and how its packets are rewritten.
+#[derive(Debug)]
+struct KnownSource {
+    source: Option<Arc<RtpSource>>,
+    rewrite: Option<Arc<Rewrite>>,
+}
+
+/// How packets of one source become packets of one sender.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Rewrite {
+    payload_types: PayloadTypes,
+    pub(crate) clock_rate_hz: u32,
+    /// `(incoming, outgoing)` identifiers of the elements that are kept.
+    elements: Vec<(u8, u8)>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum PayloadTypes {
+    /// All packets have the codec of their source.
+    One(PayloadType),
+    /// Packets of the application name one of these; any other means the first.
+    Choice(Vec<PayloadType>),
+}
+
+/// Which moment a timestamp stands for.
+#[derive(Clone, Copy, Debug)]
+struct SentClock {
+    timestamp: RtpTimestamp,
+    at: Instant,
+    rate_hz: u32,
+}
+
+impl RtpStreamSender {
+    pub(crate) fn new(mid: &Mid, plan: &SendPlan) -> Self {
+        Self {
+            mid: mid.clone(),
+            mid_id: plan.extensions.id(&HeaderExtension::Mid),
+            ssrc: plan.ssrc,
+            cname: Arc::clone(&plan.cname),
+            codecs: plan.codecs.clone(),
+            extensions: plan.extensions.clone(),
+            known: Vec::new(),
+            packet_count: 0,
+            octet_count: 0,
+            clock: None,
+        }
+    }
+
+    /// Takes over what a renegotiation changed; counts and clock go on.
+    pub(crate) fn apply(&mut self, mid: &Mid, plan: &SendPlan) {
+        let before = std::mem::replace(self, Self::new(mid, plan));
+        if before.ssrc == self.ssrc {
+            self.packet_count = before.packet_count;
+            self.octet_count = before.octet_count;
+            self.clock = before.clock;
+        }
+    }
+
+    pub(crate) fn ssrc(&self) -> Ssrc {
+        self.ssrc
+    }
+
+    pub(crate) fn cname(&self) -> &Arc<str> {
+        &self.cname
+    }
+
+    /// How packets of this source are rewritten; `None` when their codec is not negotiated here.
+    /// Allocates only for a source that it has not seen lately.
+    pub(crate) fn rewrite_for(&mut self, source: Option<&Arc<RtpSource>>) -> Option<Arc<Rewrite>> {
+        let seen = self
+            .known
+            .iter()
+            .find(|known| match (&known.source, source) {
+                (Some(known), Some(source)) => Arc::ptr_eq(known, source),
+                (None, None) => true,
+                (Some(_), None) | (None, Some(_)) => false,
+            });
+        if let Some(known) = seen {
+            return known.rewrite.clone();
+        }
+        let rewrite = match source {
+            Some(source) => self.rewrite_of_source(source),
+            None => self.rewrite_of_application(),
+        }
+        .map(Arc::new);
+        if self.known.len() == REMEMBERED_SOURCES {
+            self.known.remove(0);
+        }
+        self.known.push(KnownSource {
+            source: source.cloned(),
+            rewrite: rewrite.clone(),
+        });
+        rewrite
+    }
+
+    fn rewrite_of_source(&self, source: &RtpSource) -> Option<Rewrite> {
+        let codec = self
+            .codecs
+            .iter()
+            .find(|ours| *ours.codec == *source.codec)
+            .or_else(|| {
+                self.codecs
+                    .iter()
+                    .find(|ours| is_same_coding(&ours.codec, &source.codec))
+            })?;
+        let elements = source
+            .extensions
+            .entries
+            .iter()
+            .filter(|(_, extension)| extension.is_forwarded())
+            .filter_map(|(id, extension)| Some((*id, self.extensions.id(extension)?)))
+            .collect();
+        Some(Rewrite {
+            payload_types: PayloadTypes::One(codec.payload_type),
+            clock_rate_hz: codec.codec.clock_rate_hz,
+            elements,
+        })
+    }
+
+    fn rewrite_of_application(&self) -> Option<Rewrite> {
+        let preferred = self.codecs.first()?;
+        Some(Rewrite {
+            payload_types: PayloadTypes::Choice(
+                self.codecs.iter().map(|codec| codec.payload_type).collect(),
+            ),
+            clock_rate_hz: preferred.codec.clock_rate_hz,
+            elements: self
+                .extensions
+                .entries
+                .iter()
+                .filter(|(_, extension)| extension.is_forwarded())
+                .map(|(id, _)| (*id, *id))
+                .collect(),
+        })
+    }
+
+    /// Appends the packet as it goes on the wire. Allocates nothing while `slab` has room.
+    ///
+    /// The MID stands in every packet: it costs four bytes, and the receiver can place the stream
+    /// whichever packet comes first.
+    pub(crate) fn write_outgoing(&self, rewrite: &Rewrite, packet: &RtpPacket, slab: &mut Vec<u8>) {
+        let start = slab.len();
+        let marker = u8::from(packet.marker()) << 7;
+        slab.extend_from_slice(&[0x80, marker | rewrite.payload_type(packet).get()]);
+        slab.extend_from_slice(&packet.sequence_number().0.to_be_bytes());
+        slab.extend_from_slice(&packet.timestamp().0.to_be_bytes());
+        slab.extend_from_slice(&self.ssrc.0.to_be_bytes());
+        for csrc in packet.csrcs() {
+            slab.extend_from_slice(&csrc.0.to_be_bytes());
+            slab[start] += 1;
+        }
+        if self.write_elements(rewrite, packet, slab) {
+            slab[start] |= 0x10;
+        }
+        slab.extend_from_slice(packet.payload());
+    }
+
+    /// Appends the header extension, if there is anything to say.
+    fn write_elements(&self, rewrite: &Rewrite, packet: &RtpPacket, slab: &mut Vec<u8>) -> bool {
+        let mid = self.mid_id.map(|id| (id, self.mid.as_str().as_bytes()));
+        let kept = packet
+            .extensions()
+            .filter_map(|(id, value)| Some((rewrite.element(id)?, value)));
+        let fit = |(id, value): &(u8, &[u8])| fits_one_byte(*id, value.len());
+        let elements = || mid.into_iter().chain(kept.clone());
+        let form = if self.extensions.allows_two_byte() && !elements().all(|it| fit(&it)) {
+            ElementForm::TwoByte
+        } else {
+            ElementForm::OneByte
+        };
+        let start = slab.len();
+        let profile = match form {
+            ElementForm::TwoByte => TWO_BYTE_PROFILE,
+            ElementForm::OneByte | ElementForm::None => ONE_BYTE_PROFILE,
+        };
+        slab.extend_from_slice(&profile.to_be_bytes());
+        slab.extend_from_slice(&[0, 0]);
+        for (id, value) in elements() {
+            if form == ElementForm::TwoByte || fit(&(id, value)) {
+                write_element(form, id, value, slab);
+            }
+        }
+        if slab.len() == start + 4 {
+            slab.truncate(start);
+            return false;
+        }
+        slab.resize(start + (slab.len() - start).next_multiple_of(4), 0);
+        // The elements came out of one packet: far less than 65 535 words.
+        let words = (slab.len() - start) / 4 - 1;
+        slab[start + 2..start + 4].copy_from_slice(&(words as u16).to_be_bytes());
+        true
+    }
+
+    /// Counts a packet that went out. `at` is when its media was there: the arrival of a
+    /// forwarded packet, or now.
+    pub(crate) fn count(&mut self, rewrite: &Rewrite, packet: &RtpPacket, at: Instant) {
+        self.packet_count = self.packet_count.wrapping_add(1);
+        self.octet_count = self.octet_count.wrapping_add(packet.payload().len() as u32);
+        // The first packet of a frame is the one least delayed by pacing.
+        if self
+            .clock
+            .is_none_or(|clock| clock.timestamp != packet.timestamp())
+        {
+            self.clock = Some(SentClock {
+                timestamp: packet.timestamp(),
+                at,
+                rate_hz: rewrite.clock_rate_hz,
+            });
+        }
+    }
+
+    /// A report on what was sent (RFC 3550 §6.4.1); `None` while nothing was. `ntp` is the wall
+    /// time of `now`.
+    pub(crate) fn report(
+        &self,
+        now: Instant,
+        ntp: u64,
+        reports: Vec<ReceptionReport>,
+    ) -> Option<SenderReport> {
+        let clock = self.clock?;
+        let since = now.saturating_duration_since(clock.at);
+        Some(SenderReport {
+            ssrc: self.ssrc,
+            ntp,
+            rtp_timestamp: RtpTimestamp(
+                clock
+                    .timestamp
+                    .0
+                    .wrapping_add(in_clock_units(since, clock.rate_hz)),
+            ),
+            packet_count: self.packet_count,
+            octet_count: self.octet_count,
+            reports,
+        })
+    }
+
+    pub(crate) fn packet_count(&self) -> u32 {
+        self.packet_count
+    }
+}
+
+impl Rewrite {
+    fn payload_type(&self, packet: &RtpPacket) -> PayloadType {
+        match &self.payload_types {
+            PayloadTypes::One(payload_type) => *payload_type,
+            PayloadTypes::Choice(all) => {
+                let named = packet.payload_type();
+                match all.first() {
+                    Some(first) if !all.contains(&named) => *first,
+                    Some(_) | None => named,
+                }
+            }
+        }
+    }
+
+    fn element(&self, incoming: u8) -> Option<u8> {
+        self.elements
+            .iter()
+            .find(|(from, _)| *from == incoming)
+            .map(|(_, to)| *to)
+    }
+}
+
+/// Wall time, told as time since 1970, in NTP form (RFC 3550 §4).
+pub(crate) fn ntp_of_unix_time(since_1970: Duration) -> u64 {
+    let seconds = since_1970.as_secs().wrapping_add(SECONDS_1900_TO_1970);
+    let fraction = (u64::from(since_1970.subsec_nanos()) << 32) / 1_000_000_000;
+    seconds << 32 | fraction
+}
+
+/// A duration in ticks of a clock, modulo 2³².
+fn in_clock_units(duration: Duration, rate_hz: u32) -> u32 {
+    (duration.as_nanos() * u128::from(rate_hz) / 1_000_000_000) as u32
+}
+
+/// Whether what one codec wrote, a receiver of the other can read: same name and clock, and the
+/// format parameters that change the bitstream (RFC 6184 §8.2.2, RFC 9628 §6, AV1 RTP §7.2).
+fn is_same_coding(ours: &RtpCodec, theirs: &RtpCodec) -> bool {
+    let same = |key: &str, default: &str, length: usize| {
+        let value = |codec: &RtpCodec| {
+            let value = parameter(&codec.fmtp, key).unwrap_or(default);
+            value.get(..length).unwrap_or(value).to_ascii_lowercase()
+        };
+        value(ours) == value(theirs)
+    };
+    if !ours.name.eq_ignore_ascii_case(&theirs.name)
+        || ours.clock_rate_hz != theirs.clock_rate_hz
+        || ours.channels.unwrap_or(1) != theirs.channels.unwrap_or(1)
+    {
+        return false;
+    }
+    match ours.name.to_ascii_uppercase().as_str() {
+        // The first two digits are the profile; what follows narrows it and names the level.
+        "H264" => same("packetization-mode", "0", 1) && same("profile-level-id", "42", 2),
+        "VP9" => same("profile-id", "0", 1),
+        "AV1" => same("profile", "0", 1),
+        _ => true,
+    }
+}
+
+/// One parameter of `a=fmtp`.
+fn parameter<'a>(fmtp: &'a str, key: &str) -> Option<&'a str> {
+    fmtp.split(';')
+        .filter_map(|pair| pair.split_once('='))
+        .find(|(name, _)| name.trim().eq_ignore_ascii_case(key))
+        .map(|(_, value)| value.trim())
+}
+
+/// A forwarder switches between a handful of sources (layers, speakers); more cost a look-up
+/// and an allocation.
+const REMEMBERED_SOURCES: usize = 8;
+
+/// 70 years with 17 leap days (RFC 5905 §6).
+const SECONDS_1900_TO_1970: u64 = 2_208_988_800;
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use proptest::prelude::*;
+    use webrtc_util::marshal::{Marshal, Unmarshal};
+
+    use super::super::types::SequenceNumber;
+    use super::*;
+    use crate::track::MediaKind;
+
+    fn codec(name: &str, fmtp: &str) -> Arc<RtpCodec> {
+        Arc::new(RtpCodec {
+            kind: MediaKind::Video,
+            name: name.to_owned(),
+            clock_rate_hz: 90_000,
+            channels: None,
+            fmtp: fmtp.to_owned(),
+            feedback: Vec::new(),
+        })
+    }
+
+    fn negotiated(number: u8, codec: Arc<RtpCodec>) -> NegotiatedCodec {
+        NegotiatedCodec {
+            codec,
+            payload_type: PayloadType::new(number).unwrap(),
+            rtx_payload_type: None,
+        }
+    }
+
+    fn extensions(entries: &[(u8, HeaderExtension)]) -> ExtensionMap {
+        ExtensionMap {
+            entries: entries.to_vec(),
+            mixed: false,
+        }
+    }
+
+    fn plan(extensions: ExtensionMap) -> SendPlan {
+        SendPlan {
+            track: None,
+            ssrc: Ssrc(0x1234_5678),
+            rtx_ssrc: None,
+            cname: "us".into(),
+            codecs: vec![
+                negotiated(96, codec("VP8", "")),
+                negotiated(
+                    98,
+                    codec("H264", "packetization-mode=1;profile-level-id=42e01f"),
+                ),
+                negotiated(
+                    100,
+                    codec("H264", "packetization-mode=0;profile-level-id=42e01f"),
+                ),
+            ],
+            extensions,
+        }
+    }
+
+    fn sender(extensions: ExtensionMap) -> RtpStreamSender {
+        RtpStreamSender::new(&"0".into(), &plan(extensions))
+    }
+
+    fn source(codec: Arc<RtpCodec>, entries: &[(u8, HeaderExtension)]) -> Arc<RtpSource> {
+        Arc::new(RtpSource {
+            codec,
+            extensions: extensions(entries),
+        })
+    }
+
+    fn packet(number: u8) -> RtpPacket {
+        RtpPacket::new(
+            PayloadType::new(number).unwrap(),
+            SequenceNumber(65_535),
+            RtpTimestamp(0xfedc_ba98),
+            Ssrc(1),
+            true,
+            &[1, 2, 3][..],
+        )
+    }
+
+    fn sent(
+        sender: &mut RtpStreamSender,
+        source: Option<&Arc<RtpSource>>,
+        packet: &RtpPacket,
+    ) -> RtpPacket {
+        let rewrite = sender.rewrite_for(source).unwrap();
+        let mut slab = vec![0xee; 3];
+        sender.write_outgoing(&rewrite, packet, &mut slab);
+        assert_eq!(slab[..3], [0xee; 3]);
+        RtpPacket::parse(Bytes::copy_from_slice(&slab[3..])).unwrap()
+    }
+
+    #[test]
+    fn c007_sequence_timestamp_marker_and_payload_are_kept() {
+        let mut sender = sender(extensions(&[(4, HeaderExtension::Mid)]));
+        let source = source(codec("vp8", ""), &[(1, HeaderExtension::AudioLevel)]);
+        let incoming = packet(120)
+            .with_extensions(&[(1, &[7]), (9, &[8])])
+            .unwrap();
+
+        let outgoing = sent(&mut sender, Some(&source), &incoming);
+
+        assert_eq!(outgoing.sequence_number(), SequenceNumber(65_535));
+        assert_eq!(outgoing.timestamp(), RtpTimestamp(0xfedc_ba98));
+        assert!(outgoing.marker());
+        assert_eq!(outgoing.payload(), [1, 2, 3]);
+        assert_eq!(outgoing.ssrc(), Ssrc(0x1234_5678));
+        assert_eq!(outgoing.payload_type().get(), 96);
+        // The audio level is not negotiated with this receiver, 9 with nobody.
+        let elements: Vec<_> = outgoing.extensions().collect();
+        assert_eq!(elements, [(4, &b"0"[..])]);
+    }
+
+    #[test]
+    fn extensions_are_renumbered_by_uri() {
+        let orientation = HeaderExtension::Other("urn:3gpp:video-orientation".to_owned());
+        let mut sender = sender(extensions(&[
+            (4, HeaderExtension::Mid),
+            (5, orientation.clone()),
+            (6, HeaderExtension::TransportWideCc),
+        ]));
+        let source = source(
+            codec("VP8", ""),
+            &[
+                (1, HeaderExtension::Mid),
+                (2, orientation),
+                (3, HeaderExtension::TransportWideCc),
+            ],
+        );
+        let incoming = packet(120)
+            .with_extensions(&[(1, b"x"), (2, &[3]), (3, &[0, 1])])
+            .unwrap();
+
+        let outgoing = sent(&mut sender, Some(&source), &incoming);
+
+        let elements: Vec<_> = outgoing.extensions().collect();
+        assert_eq!(elements, [(4, &b"0"[..]), (5, &[3][..])]);
+    }
+
+    #[test]
+    fn a_codec_is_found_by_name_and_what_changes_its_bitstream() {
+        let mut sender = sender(ExtensionMap::default());
+        let of = |fmtp| source(codec("h264", fmtp), &[]);
+        for (fmtp, expected) in [
+            ("packetization-mode=1;profile-level-id=42001f", Some(98)),
+            ("profile-level-id=42e01f", Some(100)),
+            ("packetization-mode=1;profile-level-id=640032", None),
+        ] {
+            let rewrite = sender.rewrite_for(Some(&of(fmtp)));
+            let number = rewrite.map(|it| it.payload_type(&packet(1)).get());
+            assert_eq!(number, expected, "{fmtp}");
+        }
+        assert!(
+            sender
+                .rewrite_for(Some(&source(codec("VP9", ""), &[])))
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn a_packet_of_the_application_chooses_among_the_negotiated_payload_types() {
+        let mut sender = sender(ExtensionMap::default());
+        assert_eq!(
+            sent(&mut sender, None, &packet(98)).payload_type().get(),
+            98
+        );
+        assert_eq!(sent(&mut sender, None, &packet(7)).payload_type().get(), 96);
+    }
+
+    #[test]
+    fn long_elements_take_the_two_byte_form_where_it_is_allowed() {
+        let long = HeaderExtension::Other("long".to_owned());
+        let entries = [(4, HeaderExtension::Mid), (5, long)];
+        let incoming = packet(96).with_extensions(&[(5, &[9; 17])]).unwrap();
+
+        let mut strict = sender(extensions(&entries));
+        let outgoing = sent(&mut strict, None, &incoming);
+        assert_eq!(outgoing.extensions().collect::<Vec<_>>(), [(4, &b"0"[..])]);
+
+        let mut mixing = sender(ExtensionMap {
+            mixed: true,
+            ..extensions(&entries)
+        });
+        let outgoing = sent(&mut mixing, None, &incoming);
+        assert_eq!(
+            outgoing.extensions().collect::<Vec<_>>(),
+            [(4, &b"0"[..]), (5, &[9; 17][..])]
+        );
+    }
+
+    #[test]
+    fn without_elements_there_is_no_extension() {
+        let mut sender = sender(ExtensionMap::default());
+        let rewrite = sender.rewrite_for(None).unwrap();
+        let mut slab = Vec::new();
+        sender.write_outgoing(&rewrite, &packet(96), &mut slab);
+        assert_eq!(slab.len(), 12 + 3);
+        assert_eq!(slab[0], 0x80);
+    }
+
+    #[test]
+    fn c066_a_sender_report_maps_wall_time_to_timestamps_and_counts() {
+        let mut sender = sender(ExtensionMap::default());
+        let start = Instant::now();
+        assert_eq!(sender.report(start, 1, Vec::new()), None);
+        let rewrite = sender.rewrite_for(None).unwrap();
+        sender.count(&rewrite, &packet(96), start);
+        // A later packet of the same frame does not move the clock.
+        sender.count(&rewrite, &packet(96), start + Duration::from_millis(20));
+
+        let now = start + Duration::from_millis(500);
+        let report = sender
+            .report(now, 0x1122_3344_5566_7788, Vec::new())
+            .unwrap();
+
+        assert_eq!(report.ssrc, Ssrc(0x1234_5678));
+        assert_eq!(report.ntp, 0x1122_3344_5566_7788);
+        assert_eq!(report.rtp_timestamp, RtpTimestamp(0xfedc_ba98 + 45_000));
+        assert_eq!((report.packet_count, report.octet_count), (2, 6));
+    }
+
+    #[test]
+    fn counts_survive_a_renegotiation_of_the_same_ssrc() {
+        let mut sender = sender(ExtensionMap::default());
+        let rewrite = sender.rewrite_for(None).unwrap();
+        sender.count(&rewrite, &packet(96), Instant::now());
+        sender.apply(&"0".into(), &plan(ExtensionMap::default()));
+        assert_eq!(sender.packet_count(), 1);
+        let other = SendPlan {
+            ssrc: Ssrc(9),
+            ..plan(ExtensionMap::default())
+        };
+        sender.apply(&"0".into(), &other);
+        assert_eq!(sender.packet_count(), 0);
+    }
+
+    #[test]
+    fn ntp_time_counts_from_1900() {
+        assert_eq!(
+            ntp_of_unix_time(Duration::from_millis(500)),
+            2_208_988_800 << 32 | 1 << 31
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn the_rtp_crate_reads_what_is_written(
+            mixed in any::<bool>(),
+            payload in proptest::collection::vec(any::<u8>(), 1..40),
+            value in proptest::collection::vec(any::<u8>(), 1..30),
+        ) {
+            let other = HeaderExtension::Other("x".to_owned());
+            let mut sender = sender(ExtensionMap {
+                mixed, ..extensions(&[(4, HeaderExtension::Mid), (5, other)])
+            });
+            let rewrite = sender.rewrite_for(None).unwrap();
+            let incoming = RtpPacket::new(
+                PayloadType::new(96).unwrap(), SequenceNumber(1), RtpTimestamp(2), Ssrc(3), false, payload.clone(),
+            ).with_extensions(&[(5, &value)]).unwrap();
+            let mut slab = Vec::new();
+            sender.write_outgoing(&rewrite, &incoming, &mut slab);
+
+            let theirs = rtp::packet::Packet::unmarshal(&mut &slab[..]).unwrap();
+            prop_assert_eq!(&theirs.payload[..], &payload[..]);
+            prop_assert_eq!(theirs.header.ssrc, 0x1234_5678);
+            prop_assert_eq!(theirs.header.get_extension(4).unwrap(), Bytes::from_static(b"0"));
+            let kept = theirs.header.get_extension(5);
+            prop_assert_eq!(kept.as_deref(), (mixed || value.len() <= 16).then_some(&value[..]));
+            let ours = RtpPacket::parse(slab.into()).unwrap();
+            prop_assert_eq!(ours.payload(), &theirs.payload[..]);
+            let _size = theirs.marshal().unwrap();
+        }
+    }
+}
