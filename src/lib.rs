@@ -122,9 +122,18 @@ pub mod track;
 pub mod udp;
 
 pub use self::call::{CallError, StartError};
-pub use self::ice::{IceCandidate, IceServer};
-pub use self::jsep::{SdpType, SessionDescription};
-pub use self::peer_connection::{Event, PeerConnection, PeerEvent, PeerId};
-pub use self::rtp::{RtpBatch, RtpPacket};
+pub use self::configuration::MediaConfiguration;
+pub use self::dtls::Certificate;
+pub use self::ice::{IceCandidate, IceServer, IceTransportPolicy};
+pub use self::jsep::{
+    CandidateError, NegotiationError, RtpTransceiverDirection, RtpTransceiverInit, SdpType,
+    SessionDescription, TransceiverError,
+};
+pub use self::peer_connection::{
+    CloseReason, Event, PeerConnection, PeerConnectionBuilder, PeerConnectionState, PeerEvent,
+    PeerId, SendError, SpawnError,
+};
+pub use self::rtp::{Rid, RtcpPacket, RtpBatch, RtpPacket};
+pub use self::srtp::SrtpProfile;
 pub use self::track::{MediaKind, MediaStreamTrack, StreamId, TrackId};
-pub use self::udp::UdpEndpoint;
+pub use self::udp::{UdpEndpoint, UdpEndpointConfiguration};

@@ -40,7 +40,10 @@ fn pure_files_know_neither_runtime_nor_actors_nor_the_clock() {
 fn rooms_do_not_know_the_rooms_above_them() {
     // From the top of the tree down; an import may only point down or sideways into pure code.
     let above = [
-        ("src/udp", &["crate::ice", "crate::dtls", "crate::rtp_transport"][..]),
+        (
+            "src/udp",
+            &["crate::ice", "crate::dtls", "crate::rtp_transport"][..],
+        ),
         ("src/ice", &["crate::rtp_transport", "crate::jsep"]),
         ("src/dtls", &["crate::rtp_transport", "crate::jsep"]),
         ("src/srtp", &["crate::rtp", "crate::dtls", "crate::jsep"]),

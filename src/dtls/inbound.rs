@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::udp::Datagrams;
+use crate::udp::{DatagramSink, Datagrams};
 
 /// Where DTLS packets of one peer go in. Cheap to clone.
 ///
@@ -99,6 +99,12 @@ impl DtlsInbound {
             .queue
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl From<DtlsInbound> for DatagramSink {
+    fn from(inbound: DtlsInbound) -> Self {
+        Self::new(move |datagrams| inbound.push(datagrams))
     }
 }
 

@@ -1,5 +1,6 @@
 //! STUN and TURN servers, written as browsers write them.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
 
@@ -214,6 +215,22 @@ impl IceServerUrl {
     /// How a TURN server is reached, if it is said.
     pub fn transport(&self) -> Option<IceServerTransport> {
         self.transport
+    }
+}
+
+/// A server of one URL, without credentials.
+impl TryFrom<&str> for IceServer {
+    type Error = IceServerError;
+
+    fn try_from(url: &str) -> Result<Self, Self::Error> {
+        Self::new([url])
+    }
+}
+
+/// What cannot go wrong fits everywhere.
+impl From<Infallible> for IceServerError {
+    fn from(never: Infallible) -> Self {
+        match never {}
     }
 }
 

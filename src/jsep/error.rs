@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::direction::RtpTransceiverDirection;
 use super::transceiver::{SenderId, TransceiverId};
+use crate::call::CallError;
 use crate::peer_connection::SignalingState;
 use crate::rtp::Mid;
 use crate::track::{MediaKind, TrackId};
@@ -33,6 +34,9 @@ impl fmt::Display for MediaLine {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NegotiationError {
+    /// The peer connection has ended, or is stuck.
+    #[error(transparent)]
+    Call(#[from] CallError),
     /// The operation does not fit the signalling state (W3C `InvalidStateError`).
     #[error("{operation} is not possible in signalling state {state}")]
     InvalidState {
@@ -192,6 +196,9 @@ pub enum NegotiationError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CandidateError {
+    /// The peer connection has ended, or is stuck.
+    #[error(transparent)]
+    Call(#[from] CallError),
     /// The connection is closed (W3C `InvalidStateError`).
     #[error("the connection is closed")]
     Closed,
@@ -234,6 +241,9 @@ pub enum CandidateError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransceiverError {
+    /// The peer connection has ended, or is stuck.
+    #[error(transparent)]
+    Call(#[from] CallError),
     /// The connection is closed (W3C `InvalidStateError`).
     #[error("the connection is closed")]
     Closed,

@@ -237,11 +237,14 @@ impl Jsep {
         let Some((local, remote)) = &self.agreed else {
             return MediaPlan::default();
         };
+        let mixed = local.description.extmap_allow_mixed && remote.description.extmap_allow_mixed;
         let sections = local.description.sections.iter();
         let pairs = sections.zip(&remote.description.sections);
         let sections = pairs.filter_map(|(local, remote)| {
             let transceiver = self.transceiver_of(local.mid.as_ref()?)?;
-            plan_section(transceiver, local, remote, &self.arguments.cname)
+            let mut section = plan_section(transceiver, local, remote, &self.arguments.cname)?;
+            section.allow_mixed_extensions(mixed);
+            Some(section)
         });
         MediaPlan {
             sections: sections.collect(),

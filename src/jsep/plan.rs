@@ -30,6 +30,19 @@ pub(crate) struct MediaSection {
     pub(crate) receive: Option<ReceivePlan>,
 }
 
+impl MediaSection {
+    /// Whether one-byte and two-byte extensions may alternate (RFC 8285 §6); a matter of the whole session.
+    pub(super) fn allow_mixed_extensions(&mut self, mixed: bool) {
+        let maps = [
+            self.send.as_mut().map(|send| &mut send.extensions),
+            self.receive.as_mut().map(|receive| &mut receive.extensions),
+        ];
+        for map in maps.into_iter().flatten() {
+            map.mixed = mixed;
+        }
+    }
+}
+
 /// The sending half of an m-line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SendPlan {
@@ -116,6 +129,7 @@ fn send_plan(
         codecs,
         extensions: ExtensionMap {
             entries: extensions,
+            mixed: false,
         },
     }
 }
@@ -132,6 +146,7 @@ fn receive_plan(transceiver: &Transceiver, local: &Section, remote: &Section) ->
         codecs: negotiated_codecs(&local.codecs, &remote.codecs),
         extensions: ExtensionMap {
             entries: sent_extensions(remote, local),
+            mixed: false,
         },
     }
 }

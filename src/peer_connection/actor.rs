@@ -4,8 +4,8 @@ use std::iter;
 use std::mem;
 use std::sync::Arc;
 
-use rand::Rng;
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
+use rand::Rng;
 use tokio::sync::{oneshot, watch};
 
 use super::builder::Settings;
@@ -13,13 +13,14 @@ use super::close::Closing;
 use super::event::{CloseReason, Event, Part, PeerEvent, PeerId};
 use super::machine::{ConnectionMachine, PeerConnectionStates};
 use super::message::PeerConnectionMessage;
+use super::monitor::Monitor;
 use super::registry::Listed;
 use super::snapshot::{Descriptions, KnownTracks, Tracks};
-use super::monitor::Monitor;
+use super::state::IceGatheringState;
 use super::{PeerConnection, SpawnError};
 use crate::dtls::{DtlsArguments, DtlsEvent, DtlsTransport};
 use crate::ice::{IceArguments, IceEvent, IceParameters, IceTransport};
-use crate::jsep::{Jsep, JsepArguments, JsepEffect, MediaPlan};
+use crate::jsep::{Jsep, JsepArguments, JsepEffect};
 use crate::outlet::{ListenerGone, Outlet};
 use crate::rtp_transport::{RtpTransport, RtpTransportArguments, RtpTransportEvent};
 use crate::udp::UdpEndpoint;
@@ -249,7 +250,7 @@ impl Parts {
                 parameters: ice,
                 configuration: Arc::clone(&settings.ice),
                 endpoints: vec![endpoint.clone()],
-                dtls: dtls.inbound(),
+                dtls: dtls.inbound().into(),
                 media: rtp.inbound(),
                 outlet: Outlet::with(myself, PeerConnectionMessage::Ice),
             },
@@ -283,10 +284,10 @@ impl Parts {
     pub(super) fn identify(&self, child: &ActorCell) -> Option<Part> {
         let id = child.get_id();
         [
-            (self.ice.id(), Part::IceTransport),
-            (self.dtls.id(), Part::DtlsTransport),
-            (self.rtp.id(), Part::RtpTransport),
-            (self.endpoint.id(), Part::UdpEndpoint),
+            (self.ice.cell().get_id(), Part::IceTransport),
+            (self.dtls.cell().get_id(), Part::DtlsTransport),
+            (self.rtp.cell().get_id(), Part::RtpTransport),
+            (self.endpoint.cell().get_id(), Part::UdpEndpoint),
         ]
         .into_iter()
         .find_map(|(part_id, part)| (part_id == id).then_some(part))
@@ -302,7 +303,9 @@ impl PeerConnectionShell {
         use PeerConnectionMessage as Message;
 
         match message {
-            Message::CreateOffer { reply } => self.operate(reply, myself, |jsep, _| jsep.create_offer()),
+            Message::CreateOffer { reply } => {
+                self.operate(reply, myself, |jsep, _| jsep.create_offer())
+            }
             Message::CreateAnswer { reply } => {
                 self.operate(reply, myself, |jsep, _| jsep.create_answer());
             }
@@ -322,12 +325,20 @@ impl PeerConnectionShell {
                 });
             }
             Message::AddTrack { track, reply } => {
-                self.operate(reply, myself, |jsep, effects| jsep.add_track(&track, effects));
+                self.operate(reply, myself, |jsep, effects| {
+                    jsep.add_track(&track, effects)
+                });
             }
             Message::RemoveTrack { sender, reply } => {
-                self.operate(reply, myself, |jsep, effects| jsep.remove_track(sender, effects));
+                self.operate(reply, myself, |jsep, effects| {
+                    jsep.remove_track(sender, effects)
+                });
             }
-            Message::ReplaceTrack { sender, track, reply } => {
+            Message::ReplaceTrack {
+                sender,
+                track,
+                reply,
+            } => {
                 self.operate(reply, myself, |jsep, effects| {
                     jsep.replace_track(sender, track, effects)
                 });
@@ -337,12 +348,20 @@ impl PeerConnectionShell {
                     jsep.add_transceiver(media, init, effects)
                 });
             }
-            Message::SetDirection { transceiver, direction, reply } => {
+            Message::SetDirection {
+                transceiver,
+                direction,
+                reply,
+            } => {
                 self.operate(reply, myself, |jsep, effects| {
                     jsep.set_direction(transceiver, direction, effects)
                 });
             }
-            Message::SetCodecPreferences { transceiver, codecs, reply } => {
+            Message::SetCodecPreferences {
+                transceiver,
+                codecs,
+                reply,
+            } => {
                 self.operate(reply, myself, |jsep, _| {
                     jsep.set_codec_preferences(transceiver, codecs)
                 });
@@ -357,7 +376,7 @@ impl PeerConnectionShell {
             Message::Close => self.begin_close(CloseReason::Requested, myself),
             Message::Ice(event) => self.hear_ice(event, myself),
             Message::Dtls(event) => self.hear_dtls(event, myself),
-            Message::Rtp(event) => self.hear_rtp(event, myself),
+            Message::Rtp(event) => match event {},
             Message::CloseDeadlinePassed => self.kill_what_is_left(myself),
         }
     }
@@ -420,7 +439,9 @@ impl PeerConnectionShell {
     fn publish_tracks(&self) {
         let mut tracks = Tracks::default();
         for transceiver in self.jsep.transceivers() {
-            tracks.sent.extend(transceiver.sender().track().map(|track| track.id()));
+            tracks
+                .sent
+                .extend(transceiver.sender().track().map(|track| track.id()));
             tracks.received.insert(transceiver.receiver().track().id());
         }
         self.tracks.set(tracks);
@@ -444,7 +465,10 @@ impl PeerConnectionShell {
                 self.parts.dtls.set_path(path);
             }
             IceEvent::RemoteCandidateRefused { candidate, reason } => {
-                tracing::debug!(peer = %self.life.id, candidate, reason, "remote candidate not used");
+                tracing::debug!(peer = %self.life.id, candidate, %reason, "remote candidate refused");
+            }
+            IceEvent::RoleChanged(role) => {
+                tracing::debug!(peer = %self.life.id, ?role, "ice role conflict resolved");
             }
         }
         self.tell_events(myself);

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use ractor::{Actor, ActorCell, ActorRef, Message, SpawnErr};
@@ -14,7 +14,7 @@ use super::{PeerConnection, SpawnError};
 use crate::call::StartError;
 use crate::configuration::MediaConfiguration;
 use crate::dtls::Certificate;
-use crate::ice::{IceConfiguration, IceServer, IceTransportPolicy};
+use crate::ice::{IceConfiguration, IceServer, IceServerError, IceTransportPolicy};
 use crate::outlet::Outlet;
 use crate::rtp_transport::MediaLimits;
 use crate::srtp::SrtpProfile;
@@ -37,6 +37,8 @@ use crate::udp::{UdpEndpoint, UdpEndpointConfiguration, UdpEndpointError};
 #[must_use = "a builder does nothing until it is spawned"]
 pub struct PeerConnectionBuilder {
     ice: IceConfiguration,
+    /// The first server that was none; told at the start, so that the builder reads on.
+    invalid_server: Option<IceServerError>,
     endpoint: EndpointChoice,
     certificate: Option<Certificate>,
     srtp_profiles: Vec<SrtpProfile>,
@@ -62,8 +64,8 @@ pub(super) struct Settings {
 pub(super) enum EndpointChoice {
     /// One that many peers share; somebody else supervises it.
     Shared(UdpEndpoint),
-    /// One of the peer's own, a child of it.
-    Own(UdpEndpointConfiguration),
+    /// One of the peer's own, a child of it; by default on any port of all families.
+    Own(Option<UdpEndpointConfiguration>),
 }
 
 impl EndpointChoice {
@@ -75,7 +77,9 @@ impl EndpointChoice {
         match self {
             Self::Shared(endpoint) => Ok((endpoint.clone(), false)),
             Self::Own(configuration) => {
-                let endpoint = UdpEndpoint::spawn(configuration.clone(), peer.get_cell()).await?;
+                let endpoint =
+                    UdpEndpoint::spawn(configuration.clone().unwrap_or_default(), peer.get_cell())
+                        .await?;
                 Ok((endpoint, true))
             }
         }
@@ -86,18 +90,29 @@ impl PeerConnectionBuilder {
     pub(super) fn new() -> Self {
         Self {
             ice: IceConfiguration::default(),
-            endpoint: EndpointChoice::Own(UdpEndpointConfiguration::default()),
+            invalid_server: None,
+            endpoint: EndpointChoice::Own(None),
             certificate: None,
-            srtp_profiles: SrtpProfile::PREFERRED.to_vec(),
+            srtp_profiles: SRTP_PROFILES.to_vec(),
             handshake_timeout: HANDSHAKE_TIMEOUT,
-            media: MediaConfiguration::shared_default(),
+            media: Arc::clone(&DEFAULT_MEDIA),
             media_limits: MediaLimits::default(),
         }
     }
 
-    /// Adds a STUN or TURN server, by URL or with credentials (W3C `iceServers`).
-    pub fn ice_server(mut self, server: impl Into<IceServer>) -> Self {
-        self.ice.servers.push(server.into());
+    /// Adds a STUN or TURN server: a URL, or an [`IceServer`] (W3C `iceServers`). A URL that is none is told when
+    /// the peer is spawned.
+    pub fn ice_server<S>(mut self, server: S) -> Self
+    where
+        S: TryInto<IceServer>,
+        S::Error: Into<IceServerError>,
+    {
+        match server.try_into() {
+            Ok(server) => self.ice.servers.push(server),
+            Err(error) => {
+                self.invalid_server.get_or_insert(error.into());
+            }
+        }
         self
     }
 
@@ -121,13 +136,14 @@ impl PeerConnectionBuilder {
 
     /// The peer's own socket takes the first free port of this range.
     pub fn port_range(mut self, ports: RangeInclusive<u16>) -> Self {
-        self.endpoint = EndpointChoice::Own(UdpEndpointConfiguration::default().port_range(ports));
+        self.endpoint =
+            EndpointChoice::Own(Some(UdpEndpointConfiguration::default().port_range(ports)));
         self
     }
 
     /// The peer's own socket is made as this configuration says.
     pub fn own_endpoint(mut self, configuration: UdpEndpointConfiguration) -> Self {
-        self.endpoint = EndpointChoice::Own(configuration);
+        self.endpoint = EndpointChoice::Own(Some(configuration));
         self
     }
 
@@ -239,6 +255,9 @@ impl PeerConnectionBuilder {
     }
 
     fn settle(self) -> Result<Settings, SpawnError> {
+        if let Some(error) = self.invalid_server {
+            return Err(error.into());
+        }
         let certificate = match self.certificate {
             Some(certificate) => certificate,
             None => Certificate::generate()?,
@@ -265,6 +284,17 @@ fn start_error(error: SpawnErr) -> SpawnError {
         other => StartError::from(other).into(),
     }
 }
+
+/// AES-GCM costs a quarter of AES-CM with SHA-1; 256 bits a little more than 128.
+const SRTP_PROFILES: [SrtpProfile; 3] = [
+    SrtpProfile::AeadAes128Gcm,
+    SrtpProfile::AeadAes256Gcm,
+    SrtpProfile::Aes128CmHmacSha1_80,
+];
+
+/// One for all peers that want no other.
+static DEFAULT_MEDIA: LazyLock<Arc<MediaConfiguration>> =
+    LazyLock::new(|| Arc::new(MediaConfiguration::default()));
 
 /// A handshake over a path that loses every fifth datagram is done well within this.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);

@@ -39,7 +39,11 @@ impl PeerConnectionShell {
         self.close_negotiation();
         self.parts.rtp.stop();
         self.parts.dtls.close();
-        let left = myself.get_children().iter().map(ActorCell::get_id).collect();
+        let left = myself
+            .get_children()
+            .iter()
+            .map(ActorCell::get_id)
+            .collect();
         let to = myself.clone();
         let deadline = tokio::spawn(async move {
             tokio::time::sleep(CLOSE_DEADLINE).await;
@@ -80,12 +84,16 @@ impl PeerConnectionShell {
         let Some(closing) = &self.closing else {
             return;
         };
-        let needs_the_path = [self.parts.rtp.id(), self.parts.dtls.id()];
+        let needs_the_path =
+            [self.parts.rtp.cell(), self.parts.dtls.cell()].map(|cell| cell.get_id());
         if needs_the_path.iter().any(|id| closing.left.contains(id)) {
             return;
         }
         self.parts.ice.stop();
-        let only_the_endpoint_is_left = closing.left.iter().all(|id| *id == self.parts.endpoint.id());
+        let only_the_endpoint_is_left = closing
+            .left
+            .iter()
+            .all(|id| *id == self.parts.endpoint.cell().get_id());
         if only_the_endpoint_is_left && self.parts.endpoint_is_own {
             self.parts.endpoint.stop();
         }

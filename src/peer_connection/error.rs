@@ -1,7 +1,7 @@
 //! Why a peer connection did not start, and why media was not taken.
 
-use crate::configuration::ConfigurationError;
 use crate::dtls::CertificateError;
+use crate::ice::IceServerError;
 use crate::track::TrackId;
 use crate::udp::UdpEndpointError;
 
@@ -9,9 +9,9 @@ use crate::udp::UdpEndpointError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SpawnError {
-    /// The configuration contradicts itself; the application's to mend.
-    #[error("configuration is invalid")]
-    Configuration(#[from] ConfigurationError),
+    /// An ICE server is none; the application's to mend.
+    #[error("an ICE server is invalid")]
+    IceServer(#[from] IceServerError),
     /// No certificate could be made.
     #[error("certificate could not be made")]
     Certificate(#[from] CertificateError),

@@ -32,7 +32,6 @@ mod registry;
 mod snapshot;
 mod state;
 
-
 use std::sync::Arc;
 use std::time::Duration;
 

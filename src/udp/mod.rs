@@ -98,6 +98,11 @@ impl UdpEndpoint {
         self.actor.stop(None);
     }
 
+    /// The actor, to be watched.
+    pub(crate) fn cell(&self) -> ActorCell {
+        self.actor.get_cell()
+    }
+
     /// The socket, to send on.
     pub(crate) fn socket(&self) -> &EndpointSocket {
         &self.socket
