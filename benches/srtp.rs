@@ -1,9 +1,11 @@
-//! What SRTP costs: ours, the bare cipher that no SRTP can beat, and webrtc-srtp, in the same run.
+//! What SRTP costs: ours, the bare cipher that no SRTP can beat, and webrtc-srtp, in the same
+//! run.
 //!
-//! `cargo bench --bench srtp` prints nanoseconds and allocations per packet. All subjects of a row take
-//! turns within one process, in rounds shorter than a scheduler's time slice, so
-//! that the lowest round is a clean one even on a busy machine. Without the argument `--bench` (as `cargo
-//! test --all-targets` calls it) every subject runs a round or two, only to see that it works.
+//! `cargo bench --bench srtp` prints nanoseconds and allocations per packet. All subjects of a
+//! row take turns within one process, in rounds shorter than a scheduler's time slice, so that
+//! the lowest round is a clean one even on a busy machine. Without the argument `--bench` (as
+//! `cargo test --all-targets` calls it) every subject runs a round or two, only to see that it
+//! works.
 
 use std::alloc::System;
 use std::env;
@@ -16,7 +18,7 @@ use bytes::BytesMut;
 use ctr::CtrCore;
 use ctr::flavors::Ctr32BE;
 use hmac::{Hmac, Mac};
-use ring::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use ring::aead::{AES_128_GCM, AES_256_GCM, Aad, Algorithm, LessSafeKey, Nonce, UnboundKey};
 use sha1::Sha1;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use webrtc_srtp::context::Context;
@@ -58,7 +60,7 @@ struct Timed {
 /// Bare cipher, ours, webrtc-srtp.
 type Subjects = [Round; 3];
 
-fn sealing(profile: SrtpProfile, size: usize) -> Subjects {
+fn sealing(profile: Profile, size: usize) -> Subjects {
     [
         bare_sealing(profile, size),
         our_sealing(profile, size),
@@ -66,7 +68,7 @@ fn sealing(profile: SrtpProfile, size: usize) -> Subjects {
     ]
 }
 
-fn opening(profile: SrtpProfile, size: usize) -> Subjects {
+fn opening(profile: Profile, size: usize) -> Subjects {
     [
         bare_opening(profile, size),
         our_opening(profile, size),
@@ -76,8 +78,8 @@ fn opening(profile: SrtpProfile, size: usize) -> Subjects {
 
 /// The packet stays where it is: after each turn it is cut to its plain length and gets the next
 /// number. What is encrypted does not matter to any of the ciphers.
-fn our_sealing(profile: SrtpProfile, size: usize) -> Round {
-    let mut protector = Protector::new(profile, &master_key(profile)).expect("the key fits");
+fn our_sealing(profile: Profile, size: usize) -> Round {
+    let mut protector = Protector::new(profile.ours, &master_key(profile)).expect("the key fits");
     let mut packet = plain_packet(size);
     let mut number = 0_u16;
     Box::new(move || {
@@ -91,7 +93,7 @@ fn our_sealing(profile: SrtpProfile, size: usize) -> Round {
     })
 }
 
-fn their_sealing(profile: SrtpProfile, size: usize) -> Round {
+fn their_sealing(profile: Profile, size: usize) -> Round {
     let mut context = their_context(profile);
     let mut packet = plain_packet(size);
     let mut number = 0_u16;
@@ -105,7 +107,7 @@ fn their_sealing(profile: SrtpProfile, size: usize) -> Round {
     })
 }
 
-fn bare_sealing(profile: SrtpProfile, size: usize) -> Round {
+fn bare_sealing(profile: Profile, size: usize) -> Round {
     let mut packet = plain_packet(size);
     let cipher = BareCipher::new(profile);
     Box::new(move || {
@@ -119,9 +121,9 @@ fn bare_sealing(profile: SrtpProfile, size: usize) -> Round {
 }
 
 /// Packets are slices of one slab, as a batched receive gives them.
-fn our_opening(profile: SrtpProfile, size: usize) -> Round {
+fn our_opening(profile: Profile, size: usize) -> Round {
     let key = master_key(profile);
-    let mut unprotector = Unprotector::new(profile, &key).expect("the key fits");
+    let mut unprotector = Unprotector::new(profile.ours, &key).expect("the key fits");
     let mut sender = Sender::new(profile, size);
     Box::new(move || {
         let mut packets = sender.send();
@@ -133,7 +135,7 @@ fn our_opening(profile: SrtpProfile, size: usize) -> Round {
     })
 }
 
-fn their_opening(profile: SrtpProfile, size: usize) -> Round {
+fn their_opening(profile: Profile, size: usize) -> Round {
     let mut context = their_context(profile);
     let mut sender = Sender::new(profile, size);
     Box::new(move || {
@@ -146,7 +148,7 @@ fn their_opening(profile: SrtpProfile, size: usize) -> Round {
     })
 }
 
-fn bare_opening(profile: SrtpProfile, size: usize) -> Round {
+fn bare_opening(profile: Profile, size: usize) -> Round {
     let cipher = BareCipher::new(profile);
     let mut sealed = plain_packet(size);
     cipher.seal(&mut sealed);
@@ -181,9 +183,9 @@ struct Sender {
 }
 
 impl Sender {
-    fn new(profile: SrtpProfile, size: usize) -> Self {
+    fn new(profile: Profile, size: usize) -> Self {
         Self {
-            protector: Protector::new(profile, &master_key(profile)).expect("the key fits"),
+            protector: Protector::new(profile.ours, &master_key(profile)).expect("the key fits"),
             plain: plain_packet(size),
             number: 0,
         }
@@ -211,24 +213,26 @@ fn split(mut slab: BytesMut, length: usize) -> Vec<BytesMut> {
 /// What has to be computed whatever the code around it: GCM with a ready key, or AES-CTR and
 /// HMAC-SHA1 with ready keys.
 enum BareCipher {
-    Gcm(LessSafeKey),
-    Cm { aes: Aes128, hmac: Hmac<Sha1> },
+    Gcm(Box<LessSafeKey>),
+    Cm(Box<BareCm>),
+}
+
+struct BareCm {
+    aes: Aes128,
+    hmac: Hmac<Sha1>,
 }
 
 impl BareCipher {
-    fn new(profile: SrtpProfile) -> Self {
-        let gcm = |algorithm, key: &[u8]| {
-            let key = UnboundKey::new(algorithm, key).expect("the key fits");
-            Self::Gcm(LessSafeKey::new(key))
-        };
-        match profile {
-            SrtpProfile::AeadAes128Gcm => gcm(&AES_128_GCM, &[7; 16]),
-            SrtpProfile::AeadAes256Gcm => gcm(&AES_256_GCM, &[7; 32]),
-            _ => Self::Cm {
-                aes: Aes128::new(&[7; 16].into()),
-                hmac: <Hmac<Sha1> as Mac>::new_from_slice(&[7; 20]).expect("any length"),
-            },
+    fn new(profile: Profile) -> Self {
+        if let Some(algorithm) = profile.gcm {
+            let key = UnboundKey::new(algorithm, &[7; 32][..algorithm.key_len()]);
+            let key = LessSafeKey::new(key.expect("the key fits"));
+            return Self::Gcm(Box::new(key));
         }
+        Self::Cm(Box::new(BareCm {
+            aes: Aes128::new(&[7; 16].into()),
+            hmac: <Hmac<Sha1> as Mac>::new_from_slice(&[7; 20]).expect("any length"),
+        }))
     }
 
     fn seal(&self, packet: &mut Vec<u8>) {
@@ -240,9 +244,9 @@ impl BareCipher {
                     .expect("short enough");
                 packet.extend_from_slice(tag.as_ref());
             }
-            Self::Cm { aes, hmac } => {
-                keystream(aes, body);
-                let tag = mac(hmac, packet);
+            Self::Cm(cm) => {
+                keystream(&cm.aes, body);
+                let tag = mac(&cm.hmac, packet);
                 packet.extend_from_slice(&tag[..10]);
             }
         }
@@ -255,10 +259,10 @@ impl BareCipher {
                 key.open_in_place(nonce(), Aad::from(header), body)
                     .expect("genuine");
             }
-            Self::Cm { aes, hmac } => {
+            Self::Cm(cm) => {
                 let end = packet.len() - 10;
-                assert_eq!(mac(hmac, &packet[..end])[..10], packet[end..]);
-                keystream(aes, &mut packet[HEADER..end]);
+                assert_eq!(mac(&cm.hmac, &packet[..end])[..10], packet[end..]);
+                keystream(&cm.aes, &mut packet[HEADER..end]);
             }
         }
     }
@@ -279,23 +283,18 @@ fn mac(hmac: &Hmac<Sha1>, covered: &[u8]) -> [u8; 20] {
     hmac.finalize().into_bytes().into()
 }
 
-fn master_key(profile: SrtpProfile) -> SrtpMasterKey {
+fn master_key(profile: Profile) -> SrtpMasterKey {
     SrtpMasterKey {
-        key: vec![3; profile.key_len()],
-        salt: vec![5; profile.salt_len()],
+        key: vec![3; profile.ours.key_len()],
+        salt: vec![5; profile.ours.salt_len()],
     }
 }
 
 /// With the replay window that it has by default in a session, since ours has one as well.
-fn their_context(profile: SrtpProfile) -> Context {
+fn their_context(profile: Profile) -> Context {
     let key = master_key(profile);
-    let profile = match profile {
-        SrtpProfile::AeadAes128Gcm => ProtectionProfile::AeadAes128Gcm,
-        SrtpProfile::AeadAes256Gcm => ProtectionProfile::AeadAes256Gcm,
-        _ => ProtectionProfile::Aes128CmHmacSha1_80,
-    };
     let replay = Some(srtp_replay_protection(64));
-    Context::new(&key.key, &key.salt, profile, replay, None).expect("the key fits")
+    Context::new(&key.key, &key.salt, profile.theirs, replay, None).expect("the key fits")
 }
 
 /// A header without CSRCs and extension, and payload up to `size` bytes; with room for a tag.
@@ -311,7 +310,7 @@ fn number_packet(packet: &mut [u8], number: &mut u16) {
     *number = number.wrapping_add(1);
 }
 
-fn print_row(what: &str, profile: SrtpProfile, size: usize, rounds: usize, mut subjects: Subjects) {
+fn print_row(what: &str, profile: Profile, size: usize, rounds: usize, mut subjects: Subjects) {
     // The first round makes the entry of the SSRC.
     for subject in &mut subjects {
         subject();
@@ -325,7 +324,7 @@ fn print_row(what: &str, profile: SrtpProfile, size: usize, rounds: usize, mut s
     let [bare, ours, theirs] = samples.map(Figures::of);
     println!(
         "{:<24}{size:>6}  {:>7.0} {:>7.0}        {:>7.0} {:>7.0}  x{:<5.2} {:>6.2}  {:>7.0} {:>7.0}  x{:<5.1} {:>6.2}",
-        format!("{} {what}", short(profile)),
+        format!("{} {what}", profile.name),
         bare.lowest,
         bare.median,
         ours.lowest,
@@ -363,18 +362,35 @@ impl Figures {
     }
 }
 
-fn short(profile: SrtpProfile) -> &'static str {
-    match profile {
-        SrtpProfile::AeadAes128Gcm => "GCM 128",
-        SrtpProfile::AeadAes256Gcm => "GCM 256",
-        _ => "CM SHA1_80",
-    }
+/// One protection profile, by its three names.
+#[derive(Clone, Copy)]
+struct Profile {
+    name: &'static str,
+    ours: SrtpProfile,
+    theirs: ProtectionProfile,
+    /// The bare cipher, if it is not AES-CTR with HMAC-SHA1.
+    gcm: Option<&'static Algorithm>,
 }
 
-const PROFILES: [SrtpProfile; 3] = [
-    SrtpProfile::AeadAes128Gcm,
-    SrtpProfile::AeadAes256Gcm,
-    SrtpProfile::Aes128CmHmacSha1_80,
+const PROFILES: [Profile; 3] = [
+    Profile {
+        name: "GCM 128",
+        ours: SrtpProfile::AeadAes128Gcm,
+        theirs: ProtectionProfile::AeadAes128Gcm,
+        gcm: Some(&AES_128_GCM),
+    },
+    Profile {
+        name: "GCM 256",
+        ours: SrtpProfile::AeadAes256Gcm,
+        theirs: ProtectionProfile::AeadAes256Gcm,
+        gcm: Some(&AES_256_GCM),
+    },
+    Profile {
+        name: "CM SHA1_80",
+        ours: SrtpProfile::Aes128CmHmacSha1_80,
+        theirs: ProtectionProfile::Aes128CmHmacSha1_80,
+        gcm: None,
+    },
 ];
 
 const HEADER: usize = 12;

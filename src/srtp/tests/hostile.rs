@@ -130,7 +130,7 @@ fn c114_forged_packets_never_move_the_counter_or_the_window() {
 
 #[test]
 fn c114_200_000_forged_ssrcs_make_no_state() {
-    for (profile, strangers) in PROFILES.into_iter().zip([200_000, 20_000, 20_000]) {
+    for (profile, strangers) in PROFILES.into_iter().zip([200_000, 5_000, 5_000]) {
         let (mut protector, mut unprotector) = contexts(profile);
         let genuine = protect_rtp(&mut protector, &rtp(1, 1));
         assert!(unprotect_rtp(&mut unprotector, &genuine).is_ok());
