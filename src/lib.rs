@@ -109,6 +109,8 @@ pub mod call;
 pub mod codec;
 pub mod configuration;
 pub mod dtls;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod ice;
 pub mod jsep;
 mod lane;

@@ -110,8 +110,8 @@ impl GcmCipher {
             .map_err(|_| SrtpError::AuthenticationFailed)
     }
 
-    /// Two zero bytes, SSRC and 48 bits of index, under the salt (RFC 7714 §8.1 and §9.1: an SRTCP index
-    /// in place of rollover counter and sequence number comes to the same).
+    /// Two zero bytes, SSRC and 48 bits of index, under the salt (RFC 7714 §8.1 and §9.1: an
+    /// SRTCP index in place of rollover counter and sequence number comes to the same).
     fn nonce(&self, id: PacketId) -> Nonce {
         let mut nonce = [0; SALT];
         nonce[2..6].copy_from_slice(&id.ssrc.to_be_bytes());

@@ -50,8 +50,8 @@ impl Protocol {
 
 /// Derives `N` bytes for a purpose. The master key has been checked against its profile.
 ///
-/// The key derivation rate is 0 (RFC 5764 §4.1.2), so that the packet index has no part in it. A salt
-/// of 96 bits stands to the left, filled up with zeros (RFC 7714 §11).
+/// The key derivation rate is 0 (RFC 5764 §4.1.2), so that the packet index has no part in it.
+/// A salt of 96 bits stands to the left, filled up with zeros (RFC 7714 §11).
 pub(super) fn derive<const N: usize>(master: &SrtpMasterKey, label: Label) -> [u8; N] {
     let mut iv = [0; 16];
     for (byte, salt) in iv[..14].iter_mut().zip(&master.salt) {

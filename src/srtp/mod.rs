@@ -23,8 +23,8 @@
 //!
 //! # What is left out, on purpose
 //!
-//! No master key identifier, key derivation rate 0 (both as RFC 5764 §4.1.2 fixes them for DTLS),
-//! no unencrypted SRTCP (RFC 7714 §9 and WebRTC have no use for it), no encrypted header extensions
+//! No master key identifier (none is ever offered), key derivation rate 0 (RFC 5764 §4.1.2), no
+//! unencrypted SRTCP (RFC 7714 §9.3; WebRTC has no use for it), no encrypted header extensions
 //! (RFC 6904, RFC 9335). The rollover counter starts at 0 and is never searched for: a sender
 //! should begin below sequence number 2¹⁵ (RFC 3711 §3.3.1), and after a gap of more than 2¹⁵ lost
 //! packets a stream needs a new SSRC or new keys.

@@ -64,8 +64,8 @@ impl Protector {
     }
 
     /// Protects the plain RTP packet `packet[start..]` where it lies and appends the tag:
-    /// [`rtp_overhead`](SrtpProfile::rtp_overhead) bytes, for which no memory is asked if `packet` has them as spare
-    /// capacity. What stands before `start` is not looked at.
+    /// [`rtp_overhead`](SrtpProfile::rtp_overhead) bytes, for which no memory is asked if
+    /// `packet` has them as spare capacity. What stands before `start` is not looked at.
     ///
     /// # Errors
     ///
@@ -74,7 +74,8 @@ impl Protector {
     /// - [`TooShort`](SrtpError::TooShort), [`TooLong`](SrtpError::TooLong),
     ///   [`Version`](SrtpError::Version): this is not an RTP packet.
     /// - [`Repeated`](SrtpError::Repeated): a packet with this sequence number was protected
-    ///   before; [`TooOld`](SrtpError::TooOld): it is 1024 or more behind the newest, or before the first.
+    ///   before; [`TooOld`](SrtpError::TooOld): it is 1024 or more behind the newest, or before
+    ///   the first.
     /// - [`TooManySsrcs`](SrtpError::TooManySsrcs), [`KeyExhausted`](SrtpError::KeyExhausted).
     pub fn protect_rtp(&mut self, packet: &mut Vec<u8>, start: usize) -> Result<(), SrtpError> {
         let plain = packet.get(start..).unwrap_or_default();
@@ -156,8 +157,9 @@ fn next_rtp_id(header: RtpHeader, window: &RtpWindow) -> Result<PacketId, SrtpEr
     let ssrc = header.ssrc;
     let newest = window.newest();
     let index = guess_index(newest, header.sequence_number).ok_or(SrtpError::KeyExhausted)?;
-    // A packet from just before the first one of the stream, across the wrap, has no index. Sealed a
-    // cycle ahead it would, if it were lost, leave the receiver a rollover behind for good.
+    // A packet from just before the first one of the stream, across the wrap, has no index.
+    // Sealed a cycle ahead it would, if it were lost, leave the receiver a rollover behind for
+    // good.
     if index + RtpWindow::WIDTH > newest + CYCLE {
         return Err(SrtpError::TooOld { ssrc, index });
     }
@@ -186,3 +188,73 @@ const RTP_PACKETS_PER_KEY: u64 = INDEX_END;
 
 /// All streams of a master key together (RFC 3711 §9.2, RFC 7714 §12).
 const RTCP_PACKETS_PER_KEY: u64 = 1 << 31;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::srtp::Unprotector;
+
+    fn master(profile: SrtpProfile) -> SrtpMasterKey {
+        SrtpMasterKey {
+            key: vec![1; profile.key_len()],
+            salt: vec![2; profile.salt_len()],
+        }
+    }
+
+    fn protector() -> Protector {
+        let profile = SrtpProfile::AeadAes128Gcm;
+        Protector::new(profile, &master(profile)).unwrap()
+    }
+
+    fn rtp(sequence_number: u16) -> Vec<u8> {
+        let number = sequence_number.to_be_bytes();
+        vec![0x80, 96, number[0], number[1], 0, 0, 0, 0, 0, 0, 0, 1]
+    }
+
+    fn rtcp() -> Vec<u8> {
+        vec![0x80, 201, 0, 1, 0, 0, 0, 1]
+    }
+
+    #[test]
+    fn after_the_last_rollover_the_key_is_exhausted() {
+        let mut protector = protector();
+        let window = RtpWindow::starting_at(INDEX_END - 2);
+        protector.rtp_streams.insert(1, window).unwrap();
+        assert_eq!(protector.protect_rtp(&mut rtp(0xffff), 0), Ok(()));
+        let refused = Err(SrtpError::KeyExhausted);
+        assert_eq!(protector.protect_rtp(&mut rtp(0), 0), refused);
+    }
+
+    #[test]
+    fn all_streams_of_a_key_are_counted_together() {
+        let mut protector = protector();
+        protector.rtp_packets = RTP_PACKETS_PER_KEY - 1;
+        assert_eq!(protector.protect_rtp(&mut rtp(1), 0), Ok(()));
+        let refused = Err(SrtpError::KeyExhausted);
+        assert_eq!(protector.protect_rtp(&mut rtp(2), 0), refused);
+
+        protector.rtcp_packets = RTCP_PACKETS_PER_KEY - 1;
+        assert_eq!(protector.protect_rtcp(&mut rtcp(), 0), Ok(()));
+        assert_eq!(protector.protect_rtcp(&mut rtcp(), 0), refused);
+    }
+
+    #[test]
+    fn the_last_srtcp_index_is_used_and_none_after_it() {
+        for profile in [
+            SrtpProfile::AeadAes128Gcm,
+            SrtpProfile::AeadAes256Gcm,
+            SrtpProfile::Aes128CmHmacSha1_80,
+        ] {
+            let mut protector = Protector::new(profile, &master(profile)).unwrap();
+            protector.rtcp_streams.insert(1, SRTCP_INDEX_MASK).unwrap();
+            let mut packet = rtcp();
+            assert_eq!(protector.protect_rtcp(&mut packet, 0), Ok(()));
+            let mut unprotector = Unprotector::new(profile, &master(profile)).unwrap();
+            let length = unprotector.open_rtcp(&mut packet).unwrap();
+            assert_eq!(packet[..length], rtcp());
+
+            let refused = Err(SrtpError::KeyExhausted);
+            assert_eq!(protector.protect_rtcp(&mut rtcp(), 0), refused);
+        }
+    }
+}

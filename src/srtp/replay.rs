@@ -13,9 +13,9 @@ pub(super) struct ReplayWindow<const WORDS: usize> {
 
 /// The window of an RTP stream: 1024 packets, where RFC 3711 §3.3.2 asks for 64 at least.
 ///
-/// A packet that was lost and is sent again without RTX arrives a round trip or more late, when the stream has
-/// moved on: at 10 Mbit/s by some hundred packets within half a second. 1024 covers that with 128
-/// bytes a stream.
+/// A packet that was lost and is sent again without RTX arrives a round trip or more late, when
+/// the stream has moved on: at 10 Mbit/s by some hundred packets within half a second. 1024
+/// covers that with 128 bytes a stream.
 pub(super) type RtpWindow = ReplayWindow<16>;
 
 /// The window of an SRTCP sender: 128 packets. Some tens are sent a second, and none twice.

@@ -3,13 +3,14 @@
 /// One past the highest packet index: 2³² rollovers of 2¹⁶ packets.
 pub(super) const INDEX_END: u64 = 1 << 48;
 
-/// The index of the packet with this sequence number, given the newest authenticated one; `None`
-/// where it would lie beyond the last rollover.
+/// The index of the packet with this sequence number, given the newest authenticated one;
+/// `None` where it would lie beyond the last rollover.
 ///
-/// The rule of RFC 3711 §3.3.1 and its appendix A, with one departure: before the first rollover there is no
-/// earlier counter to guess (the text's `ROC - 1` would be 2³² − 1, with which nobody has ever
-/// sealed a packet), so that a number more than 2¹⁵ ahead counts as ahead. That is how a
-/// jump of a sender in its first cycle is read by the implementations in use.
+/// The rule of RFC 3711 §3.3.1 and its appendix A, with one departure: before the first
+/// rollover there is no earlier counter to guess (the text's `ROC - 1` would be 2³² − 1, with
+/// which nobody has ever sealed a packet), so that a number more than 2¹⁵ ahead counts as
+/// ahead. That is how a jump of a sender in its first cycle is read by the implementations in
+/// use.
 pub(super) const fn guess_index(newest: u64, sequence_number: u16) -> Option<u64> {
     let last = newest & 0xffff;
     let sequence_number = sequence_number as u64;

@@ -17,8 +17,8 @@ use super::ssrc_table::{Slot, SsrcTable};
 /// Verifies and decrypts what is received in one direction (RFC 3711 §3.2, the receiver's
 /// cryptographic context).
 ///
-/// Keeps for each SSRC the rollover counter and which packets were seen, all of it moved only by packets
-/// whose tag was verified.
+/// Keeps for each SSRC the rollover counter and which packets were seen, all of it moved only
+/// by packets whose tag was verified.
 pub struct Unprotector {
     profile: SrtpProfile,
     rtp: Cipher,
@@ -29,8 +29,8 @@ pub struct Unprotector {
 
 impl Unprotector {
     /// How many SSRCs of one peer are kept at most, RTP and RTCP counted apart, unless
-    /// [`with_max_ssrcs`](Self::with_max_ssrcs) says otherwise. Only who has the keys can make an entry;
-    /// 1024 of them take some 200 KiB.
+    /// [`with_max_ssrcs`](Self::with_max_ssrcs) says otherwise. Only who has the keys can make
+    /// an entry; 1024 of them take some 200 KiB.
     pub const DEFAULT_MAX_SSRCS: usize = 1024;
 
     /// A context that has seen nothing yet.
@@ -66,13 +66,15 @@ impl Unprotector {
     ///
     /// # Errors
     ///
-    /// The packet is worthless after every one of them (with GCM its payload may be overwritten), and this
-    /// context is as it was.
+    /// The packet is worthless after every one of them (with GCM its payload may be
+    /// overwritten), and this context is as it was.
     ///
     /// - [`TooShort`](SrtpError::TooShort), [`TooLong`](SrtpError::TooLong),
     ///   [`Version`](SrtpError::Version): this is not an SRTP packet.
-    /// - [`AuthenticationFailed`](SrtpError::AuthenticationFailed): changed, forged, or from other keys.
-    /// - [`Repeated`](SrtpError::Repeated), [`TooOld`](SrtpError::TooOld): a replay, or too late to tell.
+    /// - [`AuthenticationFailed`](SrtpError::AuthenticationFailed): changed, forged, or from
+    ///   other keys.
+    /// - [`Repeated`](SrtpError::Repeated), [`TooOld`](SrtpError::TooOld): a replay, or too
+    ///   late to tell.
     /// - [`TooManySsrcs`](SrtpError::TooManySsrcs): genuine, but of one SSRC too many.
     /// - [`KeyExhausted`](SrtpError::KeyExhausted): beyond the last index of its SSRC.
     pub fn unprotect_rtp(&mut self, packet: &mut BytesMut) -> Result<(), SrtpError> {
@@ -85,8 +87,8 @@ impl Unprotector {
     ///
     /// # Errors
     ///
-    /// As [`unprotect_rtp`](Self::unprotect_rtp), and [`NotEncrypted`](SrtpError::NotEncrypted) for a
-    /// packet without the encryption flag, authenticated or not.
+    /// As [`unprotect_rtp`](Self::unprotect_rtp), and [`NotEncrypted`](SrtpError::NotEncrypted)
+    /// for a packet without the encryption flag, authenticated or not.
     pub fn unprotect_rtcp(&mut self, packet: &mut BytesMut) -> Result<(), SrtpError> {
         let length = self.open_rtcp(packet)?;
         packet.truncate(length);
@@ -160,5 +162,27 @@ impl fmt::Debug for Unprotector {
             .field("rtp_ssrcs", &self.rtp_streams.len())
             .field("rtcp_ssrcs", &self.rtcp_streams.len())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::srtp::rollover::INDEX_END;
+
+    #[test]
+    fn after_the_last_rollover_the_key_is_exhausted() {
+        let profile = SrtpProfile::Aes128CmHmacSha1_80;
+        let key = SrtpMasterKey {
+            key: vec![1; profile.key_len()],
+            salt: vec![2; profile.salt_len()],
+        };
+        let mut unprotector = Unprotector::new(profile, &key).unwrap();
+        let window = RtpWindow::starting_at(INDEX_END - 1);
+        unprotector.rtp_streams.insert(1, window).unwrap();
+        let mut packet = [0; 40];
+        packet[..12].copy_from_slice(&[0x80, 96, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+        let refused = Err(SrtpError::KeyExhausted);
+        assert_eq!(unprotector.open_rtp(&mut packet), refused);
     }
 }

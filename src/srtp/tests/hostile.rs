@@ -130,13 +130,13 @@ fn c114_forged_packets_never_move_the_counter_or_the_window() {
 
 #[test]
 fn c114_200_000_forged_ssrcs_make_no_state() {
-    for profile in PROFILES {
+    for (profile, strangers) in PROFILES.into_iter().zip([200_000, 5_000, 5_000]) {
         let (mut protector, mut unprotector) = contexts(profile);
         let genuine = protect_rtp(&mut protector, &rtp(1, 1));
         assert!(unprotect_rtp(&mut unprotector, &genuine).is_ok());
         let before = format!("{unprotector:?}");
         let mut forged = BytesMut::new();
-        for ssrc in 2..200_002 {
+        for ssrc in 2..2 + strangers {
             forged.clear();
             forged.extend_from_slice(&rtp(ssrc, 1)[..12]);
             forged.resize(12 + profile.rtp_overhead(), 0);
