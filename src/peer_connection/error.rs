@@ -2,6 +2,7 @@
 
 use crate::dtls::CertificateError;
 use crate::ice::IceServerError;
+use crate::rtp::RtcpError;
 use crate::track::TrackId;
 use crate::udp::UdpEndpointError;
 
@@ -37,4 +38,7 @@ pub enum SendError {
     /// No receiver of this peer has this track.
     #[error("no receiver of this peer connection has {0}")]
     UnknownReceiver(TrackId),
+    /// An RTCP packet says more than its fields hold; the application's to mend.
+    #[error("rtcp packet cannot be written")]
+    InvalidRtcp(#[from] RtcpError),
 }

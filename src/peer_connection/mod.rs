@@ -57,6 +57,7 @@ use crate::jsep::{
 };
 use crate::rtp::{Rid, RtcpPacket, RtpBatch};
 use crate::rtp_transport::RtpTransport;
+pub use crate::rtp_transport::{MediaLimits, QueueLimit};
 use crate::track::{MediaStreamTrack, TrackId};
 
 /// Within this time after a close nothing of a peer is left: parts that have not ended by
@@ -407,14 +408,16 @@ impl PeerConnection {
         Ok(())
     }
 
-    /// Sends RTCP packets as they are, in one compound packet behind a report (RFC 3550 §6.1).
+    /// Sends RTCP packets as they are, in one datagram, behind a report where they need one
+    /// (RFC 3550 §6.1).
     ///
     /// # Errors
     ///
-    /// [`SendError::Closed`] after the end.
+    /// [`SendError::Closed`] after the end; [`SendError::InvalidRtcp`] when a part of a packet is
+    /// larger than its field.
     pub fn send_rtcp(&self, packets: Vec<RtcpPacket>) -> Result<(), SendError> {
         self.alive()?;
-        self.rtp.send_rtcp(packets);
+        self.rtp.send_rtcp(&packets)?;
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! The receiving side of one stream: what receiver reports say (RFC 3550 §6.4, appendix A).
 
+use std::mem;
 use std::time::{Duration, Instant};
 
 use super::rtcp::ReceptionReport;
@@ -16,6 +17,7 @@ pub(crate) struct RtpStreamReceiver {
     /// Middle bits of the last sender report's NTP time, and when it came.
     last_sender_report: Option<(u32, Instant)>,
     /// Values at the last report.
+    reported_packets: u64,
     reported_expected: u32,
     reported_received: u32,
 }
@@ -47,6 +49,7 @@ impl RtpStreamReceiver {
             sequence: None,
             jitter: Jitter::default(),
             last_sender_report: None,
+            reported_packets: 0,
             reported_expected: 0,
             reported_received: 0,
         }
@@ -83,9 +86,12 @@ impl RtpStreamReceiver {
         self.last_sender_report = Some(((ntp >> 16) as u32, received_at));
     }
 
-    /// The block of a report (RFC 3550 §6.4.1), on what came since the last one; `None` while
-    /// nothing did at all.
+    /// The block of a report (RFC 3550 §6.4.1), on what came since the last one; `None` when
+    /// nothing did.
     pub(crate) fn report(&mut self, now: Instant) -> Option<ReceptionReport> {
+        if mem::replace(&mut self.reported_packets, self.packets) == self.packets {
+            return None;
+        }
         let sequence = self.sequence?;
         let expected = sequence.expected();
         let received = sequence.received;
@@ -360,6 +366,8 @@ mod tests {
             .receiver
             .handle_sender_report(0x1111_2222_3333_4444, stream.start);
         let now = stream.start + Duration::from_millis(1500);
+        assert_eq!(stream.receiver.report(now), None, "nothing came since");
+        stream.receive(2, 0, 0);
         let report = stream.receiver.report(now).unwrap();
         assert_eq!(report.last_sender_report, 0x2222_3333);
         assert_eq!(report.delay_since_last_sender_report, 65_536 + 32_768);

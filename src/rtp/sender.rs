@@ -11,7 +11,6 @@ use super::extension::{ExtensionMap, HeaderExtension};
 use super::packet::RtpPacket;
 use super::rtcp::{ReceptionReport, SenderReport};
 use super::types::{Mid, PayloadType, RtpTimestamp, Ssrc};
-use crate::codec::RtpCodec;
 use crate::jsep::{NegotiatedCodec, SendPlan};
 
 /// Gives packets of any origin the numbers that were negotiated for one m-line.
@@ -137,7 +136,7 @@ impl RtpStreamSender {
             .or_else(|| {
                 self.codecs
                     .iter()
-                    .find(|ours| is_same_coding(&ours.codec, &source.codec))
+                    .find(|ours| ours.codec.matches(&source.codec))
             })?;
         let elements = source
             .extensions
@@ -309,39 +308,6 @@ fn in_clock_units(duration: Duration, rate_hz: u32) -> u32 {
     (duration.as_nanos() * u128::from(rate_hz) / 1_000_000_000) as u32
 }
 
-/// Whether what one codec wrote, a receiver of the other can read: same name and clock, and the
-/// format parameters that change the bitstream (RFC 6184 §8.2.2, RFC 9628 §6, AV1 RTP §7.2).
-fn is_same_coding(ours: &RtpCodec, theirs: &RtpCodec) -> bool {
-    let same = |key: &str, default: &str, length: usize| {
-        let value = |codec: &RtpCodec| {
-            let value = parameter(&codec.fmtp, key).unwrap_or(default);
-            value.get(..length).unwrap_or(value).to_ascii_lowercase()
-        };
-        value(ours) == value(theirs)
-    };
-    if !ours.name.eq_ignore_ascii_case(&theirs.name)
-        || ours.clock_rate_hz != theirs.clock_rate_hz
-        || ours.channels.unwrap_or(1) != theirs.channels.unwrap_or(1)
-    {
-        return false;
-    }
-    match ours.name.to_ascii_uppercase().as_str() {
-        // The first two digits are the profile; what follows narrows it and names the level.
-        "H264" => same("packetization-mode", "0", 1) && same("profile-level-id", "42", 2),
-        "VP9" => same("profile-id", "0", 1),
-        "AV1" => same("profile", "0", 1),
-        _ => true,
-    }
-}
-
-/// One parameter of `a=fmtp`.
-fn parameter<'a>(fmtp: &'a str, key: &str) -> Option<&'a str> {
-    fmtp.split(';')
-        .filter_map(|pair| pair.split_once('='))
-        .find(|(name, _)| name.trim().eq_ignore_ascii_case(key))
-        .map(|(_, value)| value.trim())
-}
-
 /// A forwarder switches between a handful of sources (layers, speakers); more cost a look-up
 /// and an allocation.
 const REMEMBERED_SOURCES: usize = 8;
@@ -357,6 +323,7 @@ mod tests {
 
     use super::super::types::SequenceNumber;
     use super::*;
+    use crate::codec::RtpCodec;
     use crate::track::MediaKind;
 
     fn codec(name: &str, fmtp: &str) -> Arc<RtpCodec> {
@@ -492,7 +459,7 @@ mod tests {
         let mut sender = sender(ExtensionMap::default());
         let of = |fmtp| source(codec("h264", fmtp), &[]);
         for (fmtp, expected) in [
-            ("packetization-mode=1;profile-level-id=42001f", Some(98)),
+            ("packetization-mode=1;profile-level-id=42c015", Some(98)),
             ("profile-level-id=42e01f", Some(100)),
             ("packetization-mode=1;profile-level-id=640032", None),
         ] {

@@ -1,62 +1,219 @@
-//! STUB
-use crate::call::StartError;
+//! The media path of one peer: SRTP, demultiplexing, rewriting, reports
+//! (RFC 3550, RFC 3711, RFC 8834).
+//!
+//! [`RtpTransport`] is the handle. Datagrams come in through a lane, straight from the endpoint;
+//! decrypted media goes straight to the owner. What is sent comes through another lane, from
+//! any task, and leaves through the socket of the selected path. No other actor is on the way.
+//!
+//! Started and supervised by the peer connection, it has no children. It ends when told to
+//! (with an RTCP BYE), when the owner is gone, or with its supervisor. It cannot be restarted: the
+//! counters of SRTP die with it, and with them the session.
+//!
+//! # Queues
+//!
+//! | queue | bound | when full |
+//! | --- | --- | --- |
+//! | inbound lane | 4096 datagrams, 4 MiB | the oldest goes; `inbound_overflow`, announced |
+//! | owner's mailbox | 512 packets, 512 KiB of media not yet consumed | the next waits here |
+//! | waiting for the mailbox | 1024 packets, 1 MiB | the oldest goes; `owner_overflow`, announced |
+//! | RTCP for the owner | 64 KiB/s, bursts of 128 KiB | dropped; `feedback_overflow` |
+//! | outbound lane | 2048 packets, 2 MiB | the oldest goes; `outbound_overflow` |
+//! | socket | the kernel's | dropped; `send_failed` |
+//!
+//! "Announced" is [`Event::RtpDropped`](crate::peer_connection::Event::RtpDropped), at most once a
+//! second.
+
+mod actor;
+mod delivery;
+mod feedback;
+mod inbound;
+mod limits;
+mod machine;
+mod message;
+mod outbox;
+mod reports;
+mod stats;
+
+use std::sync::{Arc, OnceLock};
+
+use ractor::{Actor, ActorCell, ActorRef};
+use rand::Rng;
+
+use self::actor::{ActorArguments, RtpTransportActor};
+pub use self::limits::{MediaLimits, QueueLimit};
+use self::machine::MachineArguments;
+pub(crate) use self::message::RtpTransportEvent;
+use self::message::{EncodedRtcp, Outgoing, RtpTransportMessage};
+pub(crate) use self::stats::RtpTransportStats;
+use crate::call::{CallError, StartError, ask};
 use crate::jsep::MediaPlan;
+use crate::lane::{LaneSender, lane};
 use crate::outlet::Outlet;
 use crate::peer_connection::{PeerEvent, PeerId};
-use crate::rtp::*;
+use crate::rtp::{CreditLimit, Rid, RtcpError, RtcpPacket, RtpBatch};
 use crate::srtp::SrtpKeys;
 use crate::track::TrackId;
-use crate::udp::*;
-use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef};
-#[derive(Clone, Debug)]
-pub(crate) struct RtpTransport {
-    actor: ActorRef<()>,
-}
+use crate::udp::{Datagrams, MediaInbound, TransportPath};
+
+/// What a media path needs to start.
 #[derive(Clone, Debug)]
 pub(crate) struct RtpTransportArguments {
     pub(crate) peer: PeerId,
+    /// Hears media, feedback and drops.
     pub(crate) owner: Outlet<PeerEvent>,
+    /// Hears what concerns the transport itself.
     pub(crate) outlet: Outlet<RtpTransportEvent>,
     pub(crate) limits: MediaLimits,
 }
-#[derive(Debug)]
-pub(crate) enum RtpTransportEvent {}
-#[derive(Clone, Copy, Debug, Default)]
-pub struct MediaLimits {}
-struct A;
-impl Actor for A {
-    type Msg = ();
-    type State = ();
-    type Arguments = ();
-    async fn pre_start(&self, _: ActorRef<()>, _: ()) -> Result<(), ActorProcessingErr> {
+
+/// Handle to a running media path. Cheap to clone; dead once the path has stopped.
+#[derive(Clone, Debug)]
+pub(crate) struct RtpTransport {
+    actor: ActorRef<RtpTransportMessage>,
+    inbound: MediaInbound,
+    outbound: LaneSender<Outgoing>,
+}
+
+impl RtpTransport {
+    /// Starts a media path under `supervisor`. Nothing flows before keys, path and plan are there.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`] when the actor could not be started.
+    pub(crate) async fn spawn(
+        arguments: RtpTransportArguments,
+        supervisor: ActorCell,
+    ) -> Result<Self, StartError> {
+        let limits = arguments.limits;
+        let myself = Arc::new(OnceLock::new());
+        let (inbound, inbound_end) = lane(
+            limits.inbound.into(),
+            doorbell(&myself, || RtpTransportMessage::InboundRang),
+        );
+        let (outbound, outbound_end) = lane(
+            limits.outbound.into(),
+            doorbell(&myself, || RtpTransportMessage::OutboundRang),
+        );
+        let credit = CreditLimit::new(
+            limits.owner.into(),
+            doorbell(&myself, || RtpTransportMessage::CreditReturned),
+        );
+        let arguments = ActorArguments {
+            peer: arguments.peer,
+            owner: arguments.owner,
+            machine: MachineArguments {
+                credit,
+                waiting: limits.waiting.into(),
+                seed: rand::rng().random(),
+            },
+            inbound: inbound_end,
+            outbound: outbound_end,
+            myself,
+        };
+        let (actor, _) =
+            Actor::spawn_linked(None, RtpTransportActor, arguments, supervisor).await?;
+        Ok(Self {
+            actor,
+            inbound,
+            outbound,
+        })
+    }
+
+    /// Where the endpoint puts this peer's media datagrams.
+    pub(crate) fn inbound(&self) -> MediaInbound {
+        self.inbound.clone()
+    }
+
+    /// Sends over `path` from now on.
+    pub(crate) fn set_path(&self, path: TransportPath) {
+        self.cast(RtpTransportMessage::SetPath(path));
+    }
+
+    /// Protects with `keys` from now on.
+    pub(crate) fn install_keys(&self, keys: SrtpKeys) {
+        self.cast(RtpTransportMessage::InstallKeys(keys));
+    }
+
+    /// Sends and receives as negotiated.
+    pub(crate) fn apply(&self, plan: MediaPlan) {
+        self.cast(RtpTransportMessage::Apply(plan));
+    }
+
+    /// Sends packets of a local track, from any task. Does not wait; see the module for
+    /// what happens when more is sent than leaves.
+    pub(crate) fn send_rtp(&self, track_id: TrackId, batch: RtpBatch) {
+        // From here on this transport's own bound counts, not that of its owner's mailbox.
+        let batch = batch.without_credit();
+        self.outbound.push(Outgoing { track_id, batch });
+    }
+
+    /// Sends RTCP packets together, behind an empty report where they need one.
+    ///
+    /// # Errors
+    ///
+    /// [`RtcpError::Unwritable`] when a part of a packet is larger than its field.
+    pub(crate) fn send_rtcp(&self, packets: &[RtcpPacket]) -> Result<(), RtcpError> {
+        let mut bytes = Vec::new();
+        for packet in packets {
+            packet.write(&mut bytes)?;
+        }
+        if !bytes.is_empty() {
+            self.cast(RtpTransportMessage::SendRtcp(EncodedRtcp {
+                bytes,
+                begins_with_report: matches!(
+                    packets.first(),
+                    Some(RtcpPacket::SenderReport(_) | RtcpPacket::ReceiverReport(_))
+                ),
+            }));
+        }
         Ok(())
     }
-}
-impl RtpTransport {
-    pub(crate) async fn spawn(a: RtpTransportArguments, s: ActorCell) -> Result<Self, StartError> {
-        let (actor, _) = Actor::spawn_linked(None, A, (), s).await?;
-        Ok(Self { actor })
+
+    /// Asks the remote side for a keyframe of its track: of one encoding, or of all.
+    pub(crate) fn send_pli(&self, track_id: TrackId, rid: Option<Rid>) {
+        self.cast(RtpTransportMessage::SendPli { track_id, rid });
     }
-    pub(crate) fn inbound(&self) -> MediaInbound {
-        crate::lane::lane(
-            crate::lane::LaneCapacity {
-                packets: 1,
-                bytes: 1,
-            },
-            || {},
-        )
-        .0
+
+    /// The counters. Waits for the actor's turn, one second at most.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when the actor is gone or stuck.
+    pub(crate) async fn stats(&self) -> Result<RtpTransportStats, CallError> {
+        ask(&self.actor, |reply| RtpTransportMessage::Stats { reply }).await
     }
-    pub(crate) fn set_path(&self, _: TransportPath) {}
-    pub(crate) fn install_keys(&self, _: SrtpKeys) {}
-    pub(crate) fn apply(&self, _: MediaPlan) {}
-    pub(crate) fn send_rtp(&self, _: TrackId, _: RtpBatch) {}
-    pub(crate) fn send_rtcp(&self, _: Vec<RtcpPacket>) {}
-    pub(crate) fn send_pli(&self, _: TrackId, _: Option<Rid>) {}
+
+    /// Sends a goodbye and ends.
     pub(crate) fn stop(&self) {
-        self.actor.stop(None)
+        self.cast(RtpTransportMessage::Stop);
     }
+
+    /// The actor, for whoever supervises it.
     pub(crate) fn cell(&self) -> ActorCell {
         self.actor.get_cell()
     }
+
+    fn cast(&self, message: RtpTransportMessage) {
+        // A path that has stopped has no use for it, and its supervisor knows.
+        let _stopped = self.actor.cast(message);
+    }
 }
+
+/// A bell that rings at an actor which is yet to start.
+fn doorbell(
+    actor: &Arc<OnceLock<ActorRef<RtpTransportMessage>>>,
+    message: fn() -> RtpTransportMessage,
+) -> impl Fn() + Send + Sync + 'static {
+    let actor = Arc::clone(actor);
+    move || {
+        if let Some(actor) = actor.get() {
+            // A path that has stopped drops its ends of the lanes.
+            let _stopped = actor.cast(message());
+        }
+    }
+}
+
+#[cfg(test)]
+mod fixtures;
+#[cfg(test)]
+mod tests;

@@ -252,22 +252,35 @@ impl RtpDemuxer {
             .latest(|it| it.section == section && !it.is_repair && it.rid.as_ref() == rid)
     }
 
-    /// The SSRC under which this track, or this encoding of it, arrives: the one heard last, or
-    /// else the one that the description names. Without `rid`, any encoding will do.
-    pub(crate) fn media_ssrc(&self, track: TrackId, rid: Option<&Rid>) -> Option<Ssrc> {
-        let index = self.sections.iter().position(|it| it.track == track)?;
-        self.streams
-            .latest(|it| {
-                it.section == index && !it.is_repair && (rid.is_none() || it.rid.as_ref() == rid)
-            })
-            .or_else(|| {
-                self.declared
-                    .iter()
-                    .filter(|(_, it)| it.section == index && it.repairs.is_none())
-                    .map(|(ssrc, _)| *ssrc)
-                    .min()
-                    .filter(|_| rid.is_none())
-            })
+    /// The SSRCs under which the encodings of this track arrive, or the one of `rid`: those heard
+    /// last, or else the one that the description names.
+    pub(crate) fn media_ssrcs(&self, track: TrackId, rid: Option<&Rid>) -> Vec<Ssrc> {
+        let Some(index) = self.sections.iter().position(|it| it.track == track) else {
+            return Vec::new();
+        };
+        let heard = |wanted: Option<&Rid>| {
+            self.streams
+                .latest(|it| it.section == index && !it.is_repair && it.rid.as_ref() == wanted)
+        };
+        match rid {
+            Some(rid) => heard(Some(rid)).into_iter().collect(),
+            None if !self.sections[index].rids.is_empty() => {
+                let rids = self.sections[index].rids.iter();
+                rids.filter_map(|rid| heard(Some(rid))).collect()
+            }
+            None => heard(None)
+                .or_else(|| self.declared_ssrc(index))
+                .into_iter()
+                .collect(),
+        }
+    }
+
+    fn declared_ssrc(&self, section: usize) -> Option<Ssrc> {
+        self.declared
+            .iter()
+            .filter(|(_, it)| it.section == section && it.repairs.is_none())
+            .map(|(ssrc, _)| *ssrc)
+            .min()
     }
 
     /// The track that packets of this SSRC belong to.

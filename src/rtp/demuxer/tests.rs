@@ -209,8 +209,12 @@ fn c032_packets_of_three_encodings_are_told_apart_by_mid_and_rid() {
     assert_eq!(route.rid.map(Rid::as_str), Some("m"));
     assert_eq!(route.repairs, Some((Ssrc(2), payload_type(96))));
     assert_eq!(
-        demuxer.media_ssrc(track(&video), Some(&"m".into())),
-        Some(Ssrc(2))
+        demuxer.media_ssrcs(track(&video), Some(&"m".into())),
+        [Ssrc(2)]
+    );
+    assert_eq!(
+        demuxer.media_ssrcs(track(&video), None),
+        [Ssrc(1), Ssrc(2), Ssrc(3)]
     );
 }
 
@@ -278,9 +282,9 @@ fn before_anything_is_heard_the_description_names_the_stream() {
     receive(&mut video).ssrcs = vec![Ssrc(5)];
     receive(&mut video).rtx_ssrcs = vec![(Ssrc(4), Ssrc(5))];
     let mut demuxer = demuxer(&[video.clone()]);
-    assert_eq!(demuxer.media_ssrc(track(&video), None), Some(Ssrc(5)));
+    assert_eq!(demuxer.media_ssrcs(track(&video), None), [Ssrc(5)]);
     assert_eq!(demuxer.track_of(Ssrc(5)), Some(track(&video)));
     place(&mut demuxer, &packet(6, 96, &[(MID, "v")])).unwrap();
-    assert_eq!(demuxer.media_ssrc(track(&video), None), Some(Ssrc(6)));
-    assert_eq!(demuxer.media_ssrc(track(&video), Some(&"h".into())), None);
+    assert_eq!(demuxer.media_ssrcs(track(&video), None), [Ssrc(6)]);
+    assert_eq!(demuxer.media_ssrcs(track(&video), Some(&"h".into())), []);
 }

@@ -1,0 +1,91 @@
+//! Media on its way to the owner, whose mailbox has no bound of its own.
+//!
+//! What has been put into the mailbox is counted until the owner is done with it; above a limit
+//! further media waits here, and when that fills up, too, the **oldest goes**, is counted and
+//! announced. So memory is bounded by both limits together, whatever the owner does.
+
+use std::collections::VecDeque;
+
+use crate::lane::LaneDrops;
+use crate::peer_connection::Event;
+use crate::rtp::{CreditLimit, Load, Rid, RtpBatch};
+use crate::track::TrackId;
+
+/// One [`Event::Rtp`] that has not been told yet.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    pub(super) track_id: TrackId,
+    pub(super) rid: Option<Rid>,
+    pub(super) batch: RtpBatch,
+}
+
+impl Arrival {
+    fn load(&self) -> Load {
+        Load {
+            packets: self.batch.len(),
+            bytes: self.batch.weight_bytes(),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Delivery {
+    credit: CreditLimit,
+    capacity: Load,
+    waiting: VecDeque<Arrival>,
+    load: Load,
+    drops: LaneDrops,
+}
+
+impl Delivery {
+    /// `credit` bounds what is in the owner's mailbox, `capacity` what waits here.
+    pub(super) fn new(credit: CreditLimit, capacity: Load) -> Self {
+        Self {
+            credit,
+            capacity,
+            waiting: VecDeque::new(),
+            load: Load::default(),
+            drops: LaneDrops::default(),
+        }
+    }
+
+    /// Puts media at the end; the oldest goes where there is no room.
+    pub(super) fn push(&mut self, arrival: Arrival) {
+        let load = arrival.load();
+        self.load.packets += load.packets;
+        self.load.bytes += load.bytes;
+        self.waiting.push_back(arrival);
+        while self.load.packets > self.capacity.packets || self.load.bytes > self.capacity.bytes {
+            let Some(oldest) = self.take_first() else {
+                return;
+            };
+            let lost = oldest.load();
+            self.drops.packets += lost.packets as u64;
+            self.drops.bytes += lost.bytes as u64;
+        }
+    }
+
+    /// The next event for the owner, as long as there is media and the owner keeps up.
+    pub(super) fn next(&mut self) -> Option<Event> {
+        let credit = self.credit.take(self.waiting.front()?.load())?;
+        let arrival = self.take_first()?;
+        Some(Event::Rtp {
+            track_id: arrival.track_id,
+            rid: arrival.rid,
+            packets: arrival.batch.with_credit(credit),
+        })
+    }
+
+    /// What was thrown away since the last call.
+    pub(super) fn take_drops(&mut self) -> LaneDrops {
+        std::mem::take(&mut self.drops)
+    }
+
+    fn take_first(&mut self) -> Option<Arrival> {
+        let first = self.waiting.pop_front()?;
+        let load = first.load();
+        self.load.packets -= load.packets;
+        self.load.bytes -= load.bytes;
+        Some(first)
+    }
+}

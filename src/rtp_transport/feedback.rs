@@ -1,0 +1,112 @@
+//! RTCP that came in: what we learn from it, and what the owner hears.
+
+use std::time::Instant;
+
+use crate::peer_connection::Event;
+use crate::rtp::{RtcpPacket, RtpDemuxer, Ssrc};
+use crate::track::TrackId;
+
+/// RTCP packets of one drain, sorted by track, and how much of it the owner may still be told.
+///
+/// The owner's mailbox has no bound and these events carry no credit, so their rate is
+/// bounded instead: no sound peer comes near it.
+#[derive(Debug, Default)]
+pub(super) struct FeedbackInbox {
+    groups: Vec<(Option<TrackId>, Vec<RtcpPacket>)>,
+    /// Bytes that were told lately; one goes every `1 / BYTES_PER_SECOND`.
+    level: f64,
+    measured_at: Option<Instant>,
+    overflow: u64,
+}
+
+impl FeedbackInbox {
+    /// Takes the packets of one datagram. `sender` knows the tracks that we send.
+    pub(super) fn handle(
+        &mut self,
+        demuxer: &mut RtpDemuxer,
+        packets: Vec<RtcpPacket>,
+        bytes: usize,
+        received_at: Instant,
+        sender: impl Fn(Ssrc) -> Option<TrackId>,
+    ) {
+        for packet in &packets {
+            if let RtcpPacket::SenderReport(report) = packet
+                && let Some(stream) = demuxer.stream_mut(report.ssrc)
+            {
+                let statistics = &mut stream.statistics;
+                statistics.handle_sender_report(report.ntp, received_at);
+            }
+        }
+        if !self.admit(bytes, received_at) {
+            self.overflow += packets.len() as u64;
+            return;
+        }
+        for packet in packets {
+            let track = track_of(&packet, demuxer, &sender);
+            match self.groups.iter_mut().find(|(known, _)| *known == track) {
+                Some((_, group)) => group.push(packet),
+                None => self.groups.push((track, vec![packet])),
+            }
+        }
+    }
+
+    /// Gives out one event for each track; says how many packets were left out.
+    pub(super) fn finish(&mut self, mut tell: impl FnMut(Event)) -> u64 {
+        for (track_id, packets) in self.groups.drain(..) {
+            tell(Event::Rtcp { track_id, packets });
+        }
+        std::mem::take(&mut self.overflow)
+    }
+
+    fn admit(&mut self, bytes: usize, now: Instant) -> bool {
+        if let Some(before) = self.measured_at.replace(now) {
+            let seconds = now.saturating_duration_since(before).as_secs_f64();
+            self.level = (self.level - seconds * BYTES_PER_SECOND).max(0.0);
+        }
+        let level = self.level + bytes as f64;
+        let admitted = level <= BURST_BYTES;
+        if admitted {
+            self.level = level;
+        }
+        admitted
+    }
+}
+
+/// The track that a packet speaks of, when all of it speaks of one.
+fn track_of(
+    packet: &RtcpPacket,
+    demuxer: &RtpDemuxer,
+    sender: &impl Fn(Ssrc) -> Option<TrackId>,
+) -> Option<TrackId> {
+    match packet {
+        RtcpPacket::SenderReport(report) => demuxer.track_of(report.ssrc),
+        RtcpPacket::SourceDescription(chunks) => {
+            only(chunks.iter().map(|chunk| demuxer.track_of(chunk.ssrc)))
+        }
+        RtcpPacket::Goodbye(goodbye) => {
+            only(goodbye.ssrcs.iter().map(|ssrc| demuxer.track_of(*ssrc)))
+        }
+        RtcpPacket::ReceiverReport(report) => {
+            only(report.reports.iter().map(|block| sender(block.ssrc)))
+        }
+        RtcpPacket::PictureLossIndication(request) => sender(request.media_ssrc),
+        RtcpPacket::Nack(nack) => sender(nack.media_ssrc),
+        RtcpPacket::FullIntraRequest(request) => {
+            only(request.requests.iter().map(|(ssrc, _)| sender(*ssrc)))
+        }
+        RtcpPacket::Remb(remb) => only(remb.ssrcs.iter().map(|ssrc| sender(*ssrc))),
+        // Speaks of the whole transport, whatever source it names.
+        RtcpPacket::TransportCc(_) | RtcpPacket::Other(_) => None,
+    }
+}
+
+fn only(mut tracks: impl Iterator<Item = Option<TrackId>>) -> Option<TrackId> {
+    let first = tracks.next()??;
+    tracks.all(|track| track == Some(first)).then_some(first)
+}
+
+/// Ten times what the feedback of a 10 Mbit/s session takes.
+const BYTES_PER_SECOND: f64 = 64.0 * 1024.0;
+
+/// A lane full of it after a stall.
+const BURST_BYTES: f64 = 128.0 * 1024.0;

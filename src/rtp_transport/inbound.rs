@@ -1,0 +1,174 @@
+//! From protected datagrams to batches and RTCP packets.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::BytesMut;
+
+use super::delivery::{Arrival, Delivery};
+use super::stats::RtpTransportStats;
+use crate::rtp::{Rid, Route, RtcpPacket, RtpBatch, RtpDemuxer, RtpPacket, RtpSource};
+use crate::srtp::Unprotector;
+use crate::track::TrackId;
+use crate::udp::Datagrams;
+
+/// The way in. Holds what one drain has brought until [`finish`](Self::finish).
+#[derive(Debug, Default)]
+pub(super) struct Inbound {
+    pub(super) demuxer: RtpDemuxer,
+    unprotector: Option<Unprotector>,
+    groups: Vec<Group>,
+    /// Empty vectors of earlier drains.
+    spare: Vec<Vec<RtpPacket>>,
+}
+
+/// Packets of one drain that become one batch.
+#[derive(Debug)]
+struct Group {
+    track_id: TrackId,
+    rid: Option<Rid>,
+    source: Arc<RtpSource>,
+    received_at: Instant,
+    packets: Vec<RtpPacket>,
+}
+
+impl Inbound {
+    pub(super) fn install(&mut self, unprotector: Unprotector) {
+        self.unprotector = Some(unprotector);
+    }
+
+    /// Decrypts and sorts one read's datagrams. Each RTCP datagram is given to `on_rtcp`, with its
+    /// length, in its turn.
+    pub(super) fn handle_datagrams(
+        &mut self,
+        datagrams: Datagrams,
+        stats: &mut RtpTransportStats,
+        mut on_rtcp: impl FnMut(&mut RtpDemuxer, Vec<RtcpPacket>, usize),
+    ) {
+        let received_at = datagrams.received_at;
+        let Some(unprotector) = &mut self.unprotector else {
+            stats.received_without_keys += datagrams.datagrams.len() as u64;
+            return;
+        };
+        for mut datagram in datagrams.datagrams {
+            let is_rtcp = is_rtcp(&datagram);
+            let outcome = if is_rtcp {
+                unprotector.unprotect_rtcp(&mut datagram)
+            } else {
+                unprotector.unprotect_rtp(&mut datagram)
+            };
+            if outcome.is_err() {
+                stats.unprotect_failed += 1;
+                continue;
+            }
+            if !is_rtcp {
+                let mut sorter = Sorter {
+                    groups: &mut self.groups,
+                    spare: &mut self.spare,
+                    stats,
+                };
+                sorter.handle_rtp(datagram, received_at, &mut self.demuxer);
+                continue;
+            }
+            let length = datagram.len();
+            match RtcpPacket::parse_compound(&datagram.freeze()) {
+                Ok(packets) => {
+                    stats.rtcp_received += 1;
+                    on_rtcp(&mut self.demuxer, packets, length);
+                }
+                Err(_) => stats.malformed += 1,
+            }
+        }
+    }
+
+    /// Hands over one batch for each track, encoding and codec that this drain brought, in
+    /// the order of their first packets.
+    pub(super) fn finish(&mut self, delivery: &mut Delivery) {
+        for mut group in self.groups.drain(..) {
+            let packets = group.packets.drain(..).collect();
+            delivery.push(Arrival {
+                track_id: group.track_id,
+                rid: group.rid,
+                batch: RtpBatch::received(packets, group.source, group.received_at),
+            });
+            if self.spare.len() < MAX_SPARE && group.packets.capacity() <= MAX_SPARE_PACKETS {
+                self.spare.push(group.packets);
+            }
+        }
+    }
+}
+
+/// The fields that sorting one packet touches.
+struct Sorter<'a> {
+    groups: &'a mut Vec<Group>,
+    spare: &'a mut Vec<Vec<RtpPacket>>,
+    stats: &'a mut RtpTransportStats,
+}
+
+impl Sorter<'_> {
+    fn handle_rtp(&mut self, datagram: BytesMut, received_at: Instant, demuxer: &mut RtpDemuxer) {
+        self.stats.rtp_received += 1;
+        self.stats.rtp_bytes_received += datagram.len() as u64;
+        let Ok(packet) = RtpPacket::parse(datagram.freeze()) else {
+            self.stats.malformed += 1;
+            return;
+        };
+        let Ok(route) = demuxer.route(&packet) else {
+            self.stats.unrouted += 1;
+            return;
+        };
+        route.stream.statistics.handle_packet(
+            packet.sequence_number(),
+            packet.timestamp(),
+            packet.payload().len(),
+            route.source.codec.clock_rate_hz,
+            received_at,
+        );
+        let packet = match route.repairs {
+            None => packet,
+            Some((ssrc, payload_type)) => {
+                let Some(original) = packet.unwrap_retransmission(ssrc, payload_type) else {
+                    self.stats.probes += 1;
+                    return;
+                };
+                self.stats.repaired += 1;
+                original
+            }
+        };
+        self.group(&route, received_at).push(packet);
+    }
+
+    /// The packets of this drain that the packet on this route belongs to.
+    fn group(&mut self, route: &Route<'_>, received_at: Instant) -> &mut Vec<RtpPacket> {
+        // A drain brings few streams, and mostly runs of one: the latest is looked at first.
+        let known = self.groups.iter().rposition(|group| {
+            group.track_id == route.track
+                && Arc::ptr_eq(&group.source, route.source)
+                && group.rid.as_ref() == route.rid
+        });
+        let index = known.unwrap_or_else(|| {
+            self.groups.push(Group {
+                track_id: route.track,
+                rid: route.rid.cloned(),
+                source: Arc::clone(route.source),
+                received_at,
+                packets: self.spare.pop().unwrap_or_default(),
+            });
+            self.groups.len() - 1
+        });
+        &mut self.groups[index].packets
+    }
+}
+
+/// Whether a datagram is RTCP, by the payload types that RTP leaves free (RFC 5761 §4).
+fn is_rtcp(datagram: &[u8]) -> bool {
+    datagram
+        .get(1)
+        .is_some_and(|byte| (192..=223).contains(byte))
+}
+
+/// Vectors kept for the next drain: a few tracks with their encodings.
+const MAX_SPARE: usize = 16;
+
+/// Larger ones are given back to the allocator.
+const MAX_SPARE_PACKETS: usize = 512;
