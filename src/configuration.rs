@@ -146,6 +146,8 @@ pub struct MediaConfigurationBuilder {
     codecs: Vec<CodecConfiguration>,
     extensions: Vec<HeaderExtensionConfiguration>,
     features: HashSet<MediaFeature>,
+    /// The first codec that was given for the other kind.
+    wrong_kind: Option<String>,
 }
 
 impl MediaConfigurationBuilder {
@@ -157,7 +159,12 @@ impl MediaConfigurationBuilder {
         codecs: impl IntoIterator<Item = CodecConfiguration>,
     ) -> Self {
         self.codecs.retain(|c| c.codec.kind != kind);
-        self.codecs.extend(codecs);
+        for entry in codecs {
+            if entry.codec.kind != kind && self.wrong_kind.is_none() {
+                self.wrong_kind = Some(entry.codec.name.clone());
+            }
+            self.codecs.push(entry);
+        }
         self
     }
 
@@ -187,6 +194,9 @@ impl MediaConfigurationBuilder {
     ///
     /// See [`ConfigurationError`]; the first that is found.
     pub fn build(self) -> Result<MediaConfiguration, ConfigurationError> {
+        if let Some(name) = self.wrong_kind {
+            return Err(ConfigurationError::WrongKind { name });
+        }
         let mut configuration = MediaConfiguration {
             codecs: self.codecs,
             extensions: self.extensions,
@@ -209,6 +219,7 @@ impl Default for MediaConfigurationBuilder {
                 MediaFeature::Rtx,
                 MediaFeature::Simulcast,
             ]),
+            wrong_kind: None,
         }
     }
 }
@@ -232,6 +243,12 @@ pub enum ConfigurationError {
     /// Two codecs that no description could tell apart.
     #[error("codec {name} is configured twice")]
     DuplicateCodec {
+        /// Its name.
+        name: String,
+    },
+    /// A codec of sound among those of pictures, or the other way round.
+    #[error("codec {name} is not of the kind it is configured for")]
+    WrongKind {
         /// Its name.
         name: String,
     },
@@ -403,4 +420,143 @@ fn extensions_of(
             id,
             extension,
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use HeaderExtension::{AudioLevel, Mid, RepairedRid, Rid, TransportWideCc};
+
+    fn pt(number: u8) -> PayloadType {
+        PayloadType::new(number).unwrap()
+    }
+
+    fn with(codecs: impl IntoIterator<Item = CodecConfiguration>) -> ConfigurationError {
+        let builder = MediaConfiguration::builder().codecs(MediaKind::Video, codecs);
+        builder.build().unwrap_err()
+    }
+
+    fn names(configuration: &MediaConfiguration, kind: MediaKind) -> Vec<HeaderExtension> {
+        let extensions = configuration.header_extensions(kind);
+        extensions.map(|entry| entry.extension.clone()).collect()
+    }
+
+    #[test]
+    fn c057_the_default_has_what_browsers_need_and_no_feedback_that_is_not_sent() {
+        let configuration = MediaConfiguration::default();
+        let audio: Vec<_> = configuration.codecs(MediaKind::Audio).collect();
+        assert_eq!(audio.len(), 1);
+        assert_eq!(audio[0].codec, RtpCodec::opus());
+        assert_eq!(audio[0].rtx_payload_type, None);
+        let video: Vec<_> = configuration.codecs(MediaKind::Video).collect();
+        let codecs: Vec<_> = video.iter().map(|e| e.codec.name.as_str()).collect();
+        assert_eq!(codecs, ["VP8", "VP9", "H264", "H264", "AV1"]);
+        let feedback = [RtcpFeedback::Nack, RtcpFeedback::Pli, RtcpFeedback::Fir];
+        for entry in video {
+            assert!(entry.rtx_payload_type.is_some());
+            assert_eq!(entry.codec.feedback, feedback);
+        }
+        let audio = names(&configuration, MediaKind::Audio);
+        assert_eq!(audio, [AudioLevel, TransportWideCc, Mid]);
+        let video = names(&configuration, MediaKind::Video);
+        assert_eq!(video, [TransportWideCc, Mid, Rid, RepairedRid]);
+    }
+
+    #[test]
+    fn c057_each_feature_is_switched_by_itself() {
+        let feature = |feature, on| {
+            let builder = MediaConfiguration::builder().feature(feature, on);
+            builder.build().unwrap()
+        };
+        let plain = feature(MediaFeature::Rtx, false);
+        for entry in plain.codecs(MediaKind::Video) {
+            assert_eq!(entry.rtx_payload_type, None);
+            assert!(entry.codec.feedback.contains(&RtcpFeedback::Nack));
+        }
+        let silent = feature(MediaFeature::Nack, false);
+        for entry in silent.codecs(MediaKind::Video) {
+            assert_eq!(entry.rtx_payload_type, None);
+            let left = [RtcpFeedback::Pli, RtcpFeedback::Fir];
+            assert_eq!(entry.codec.feedback, left);
+        }
+        let controlled = feature(MediaFeature::TransportWideFeedback, true);
+        for kind in [MediaKind::Audio, MediaKind::Video] {
+            for entry in controlled.codecs(kind) {
+                assert!(entry.codec.feedback.contains(&RtcpFeedback::TransportCc));
+            }
+        }
+        let single = feature(MediaFeature::Simulcast, false);
+        let video = names(&single, MediaKind::Video);
+        assert_eq!(video, [TransportWideCc, Mid]);
+        // Switching on what is on changes nothing.
+        for on in [
+            MediaFeature::Nack,
+            MediaFeature::Rtx,
+            MediaFeature::Simulcast,
+        ] {
+            assert_eq!(feature(on, true), MediaConfiguration::default());
+        }
+    }
+
+    #[test]
+    fn c058_a_payload_type_is_used_once() {
+        let vp8 = CodecConfiguration::new(RtpCodec::vp8(), pt(96));
+        let vp9 = CodecConfiguration::new(RtpCodec::vp9(0), pt(96));
+        let twice = ConfigurationError::DuplicatePayloadType { payload_type: 96 };
+        assert_eq!(with([vp8.clone(), vp9]), twice);
+        assert_eq!(with([vp8.clone().with_rtx(pt(96))]), twice);
+        let opus = ConfigurationError::DuplicatePayloadType { payload_type: 111 };
+        assert_eq!(with([vp8.with_rtx(pt(111))]), opus);
+        let rtcp = CodecConfiguration::new(RtpCodec::vp8(), pt(72));
+        let reserved = ConfigurationError::ReservedPayloadType { payload_type: 72 };
+        assert_eq!(with([rtcp]), reserved);
+    }
+
+    #[test]
+    fn codecs_that_no_description_could_hold_are_refused() {
+        let named = |name: &str, fmtp: &str| {
+            let codec = RtpCodec {
+                name: name.to_owned(),
+                fmtp: fmtp.to_owned(),
+                ..RtpCodec::vp8()
+            };
+            with([CodecConfiguration::new(codec, pt(96))])
+        };
+        for name in ["", "V P8", "VP8/90000", "rtx", "VP8\r\na=x"] {
+            let name = name.to_owned();
+            assert_eq!(named(&name, ""), ConfigurationError::InvalidCodec { name });
+        }
+        let smuggled = named("VP8", "x=1\r\na=setup:passive");
+        assert!(matches!(smuggled, ConfigurationError::InvalidCodec { .. }));
+        let again = [96, 97].map(|number| CodecConfiguration::new(RtpCodec::vp8(), pt(number)));
+        let name = "VP8".to_owned();
+        assert_eq!(with(again), ConfigurationError::DuplicateCodec { name });
+        let audio = CodecConfiguration::new(RtpCodec::opus(), pt(96));
+        let name = "opus".to_owned();
+        assert_eq!(with([audio]), ConfigurationError::WrongKind { name });
+    }
+
+    #[test]
+    fn c058_an_extension_has_one_identifier_and_an_identifier_one_extension() {
+        let with = |extensions: &[(u8, HeaderExtension)]| {
+            let extensions = extensions.iter().cloned();
+            let builder = MediaConfiguration::builder();
+            let builder = builder.header_extensions(MediaKind::Video, extensions);
+            builder.build().unwrap_err()
+        };
+        let shared = with(&[(4, Rid)]);
+        assert_eq!(shared, ConfigurationError::DuplicateExtensionId { id: 4 });
+        for twice in [&[(5, Rid), (6, Rid)][..], &[(5, Mid)]] {
+            let error = with(twice);
+            let duplicate = matches!(error, ConfigurationError::DuplicateExtension { .. });
+            assert!(duplicate, "{error}");
+        }
+        for id in [0, 15, 200] {
+            let error = with(&[(id, Rid)]);
+            assert_eq!(error, ConfigurationError::ExtensionIdOutOfRange { id });
+        }
+        let uri = "urn:x\r\na=y".to_owned();
+        let error = with(&[(5, HeaderExtension::Other(uri.clone()))]);
+        assert_eq!(error, ConfigurationError::InvalidExtensionUri { uri });
+    }
 }

@@ -184,30 +184,29 @@ fn adopt_payload_types(own: &mut [CodecConfiguration], remote: &Description) {
         mark(&mut taken, Some(codec.payload_type));
         mark(&mut taken, codec.rtx_payload_type);
     }
-    let mut pending = Vec::new();
-    for (index, entry) in own.iter_mut().enumerate() {
+    let mut left: Vec<&mut PayloadType> = Vec::new();
+    for entry in own {
         let theirs = accepted_sections(remote)
             .flat_map(|section| &section.codecs)
             .find(|theirs| entry.codec.matches(&theirs.codec));
         match theirs {
-            Some(theirs) => {
-                entry.payload_type = theirs.payload_type;
-                let adopted = entry.rtx_payload_type.and(theirs.rtx_payload_type);
-                let own_rtx = entry.rtx_payload_type;
-                entry.rtx_payload_type = adopted.or(own_rtx);
-                pending.push((index, false, adopted.is_none()));
-            }
-            None => pending.push((index, true, true)),
+            Some(theirs) => entry.payload_type = theirs.payload_type,
+            None => left.push(&mut entry.payload_type),
+        }
+        let their_rtx = theirs.and_then(|theirs| theirs.rtx_payload_type);
+        match (&mut entry.rtx_payload_type, their_rtx) {
+            (Some(rtx), Some(theirs)) => *rtx = theirs,
+            (Some(rtx), None) => left.push(rtx),
+            (None, _) => {}
         }
     }
-    for (index, move_primary, move_rtx) in pending {
-        let entry = &mut own[index];
-        if move_primary {
-            entry.payload_type = free_payload_type(&mut taken, entry.payload_type);
-        }
-        if move_rtx && let Some(rtx) = entry.rtx_payload_type {
-            entry.rtx_payload_type = Some(free_payload_type(&mut taken, rtx));
-        }
+    // Those that can keep their number do; only then the others look for one.
+    left.retain(|number| {
+        let number = **number;
+        std::mem::replace(&mut taken[usize::from(number.get())], true)
+    });
+    for number in left {
+        *number = free_payload_type(&mut taken, *number);
     }
 }
 
@@ -217,12 +216,11 @@ fn mark(taken: &mut [bool; 128], payload_type: Option<PayloadType>) {
     }
 }
 
-/// `wanted` if it is free, else the next one of the dynamic ranges (RFC 3551 §6, RFC 5761 §4). When all
-/// are taken the wanted one is used twice: such an offer has more than 90 formats already.
+/// The next free number of the dynamic ranges (RFC 3551 §6, RFC 5761 §4). When all are taken
+/// `wanted` is used twice: such an offer has sixty formats already.
 fn free_payload_type(taken: &mut [bool; 128], wanted: PayloadType) -> PayloadType {
-    let dynamic = (96..128).chain(35..64).filter_map(PayloadType::new);
-    let free = std::iter::once(wanted)
-        .chain(dynamic)
+    let mut dynamic = (96..128).chain(35..64).filter_map(PayloadType::new);
+    let free = dynamic
         .find(|number| !taken[usize::from(number.get())])
         .unwrap_or(wanted);
     mark(taken, Some(free));
@@ -237,31 +235,40 @@ fn adopt_identifiers(own: &mut Vec<HeaderExtensionConfiguration>, remote: &Descr
     }
     // One extension has one identifier in all m-lines, whatever kind taught it.
     let mut chosen: Vec<(HeaderExtension, Option<u8>)> = Vec::new();
+    let is_chosen = |chosen: &[(HeaderExtension, _)], extension: &HeaderExtension| {
+        chosen.iter().any(|(e, _)| e == extension)
+    };
     for entry in own.iter() {
-        let known = theirs().find(|theirs| theirs.extension == entry.extension);
-        if let Some(known) = known {
+        if let Some(known) = theirs().find(|theirs| theirs.extension == entry.extension) {
             chosen.push((entry.extension.clone(), Some(known.id)));
         }
     }
+    // Those that can keep their identifier do; only then the others look for one.
+    for entry in own.iter() {
+        let free = !taken[usize::from(entry.id)];
+        if free && !is_chosen(&chosen, &entry.extension) {
+            taken[usize::from(entry.id)] = true;
+            chosen.push((entry.extension.clone(), Some(entry.id)));
+        }
+    }
+    for entry in own.iter() {
+        if !is_chosen(&chosen, &entry.extension) {
+            let free = free_identifier(&mut taken);
+            chosen.push((entry.extension.clone(), free));
+        }
+    }
     own.retain_mut(|entry| {
-        let seen = chosen.iter().find(|(e, _)| *e == entry.extension);
-        let id = match seen {
-            Some((_, id)) => *id,
-            None => {
-                let id = free_identifier(&mut taken, entry.id);
-                chosen.push((entry.extension.clone(), id));
-                id
-            }
-        };
+        let mut chosen = chosen.iter();
+        let id = chosen.find(|(e, _)| *e == entry.extension);
+        let id = id.and_then(|(_, id)| *id);
         entry.id = id.unwrap_or(entry.id);
         id.is_some()
     });
 }
 
 /// `None`: all that fit the one-byte form are taken, and the extension is offered no more.
-fn free_identifier(taken: &mut [bool; 256], wanted: u8) -> Option<u8> {
-    let mut candidates = std::iter::once(wanted).chain(1..=14);
-    let free = candidates.find(|&id| !taken[usize::from(id)])?;
+fn free_identifier(taken: &mut [bool; 256]) -> Option<u8> {
+    let free = (1..=14).find(|&id| !taken[usize::from(id)])?;
     taken[usize::from(free)] = true;
     Some(free)
 }
@@ -290,4 +297,128 @@ pub(super) fn sent_extensions(writer: &Section, reader: &Section) -> Vec<(u8, He
 
 fn flows(writer: RtpTransceiverDirection, reader: RtpTransceiverDirection) -> bool {
     writer.sends() && reader.receives()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn described(lines: &str) -> Description {
+        let text = format!("v=0\no=- 1 1 IN IP4 0.0.0.0\ns=-\nt=0 0\n{lines}");
+        Description::parse(&text).unwrap()
+    }
+
+    fn numbers(configuration: &MediaConfiguration, kind: MediaKind) -> Vec<(u8, Option<u8>)> {
+        let entries = configuration.codecs(kind);
+        let numbers = entries.map(|entry| {
+            let rtx = entry.rtx_payload_type.map(PayloadType::get);
+            (entry.payload_type.get(), rtx)
+        });
+        numbers.collect()
+    }
+
+    fn identifiers(configuration: &MediaConfiguration) -> Vec<u8> {
+        let extensions = configuration.header_extensions(MediaKind::Video);
+        extensions.map(|entry| entry.id).collect()
+    }
+
+    #[test]
+    fn c059_payload_types_are_adopted_and_the_others_make_room() {
+        let default = MediaConfiguration::default();
+        let ours = numbers(&default, MediaKind::Video);
+        assert_eq!(ours[..2], [(96, Some(97)), (98, Some(99))]);
+        // VP9 comes under the number of our VP8, without retransmissions.
+        let remote = described(
+            "m=video 9 UDP/TLS/RTP/SAVPF 96 97\na=rtpmap:96 VP9/90000\n\
+             a=rtpmap:97 red/90000\n",
+        );
+        let adopted = numbers(&adopt(&default, &remote), MediaKind::Video);
+        assert_eq!(adopted[1], (96, Some(99)));
+        let all = adopted.iter().flat_map(|&(pt, rtx)| [Some(pt), rtx]);
+        let mut all: Vec<_> = all.flatten().collect();
+        assert!(!all.contains(&97), "red is there");
+        let count = all.len();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), count);
+        // With retransmissions both numbers come along.
+        let remote = described(
+            "m=video 9 UDP/TLS/RTP/SAVPF 120 121\na=rtpmap:120 VP9/90000\n\
+             a=rtpmap:121 rtx/90000\na=fmtp:121 apt=120\n",
+        );
+        let adopted = numbers(&adopt(&default, &remote), MediaKind::Video);
+        assert_eq!(adopted[..2], [(96, Some(97)), (120, Some(121))]);
+    }
+
+    #[test]
+    fn c059_identifiers_are_adopted_and_the_others_make_room() {
+        let default = MediaConfiguration::default();
+        assert_eq!(identifiers(&default), [3, 4, 10, 11]);
+        let remote = described(
+            "m=video 9 UDP/TLS/RTP/SAVPF 96\na=extmap:3 urn:ietf:params:rtp-hdrext:sdes:mid\n\
+             a=extmap:10 urn:3gpp:video-orientation\n",
+        );
+        let adopted = adopt(&default, &remote);
+        // TWCC was 3 and RID was 10: those are taken. MID has its new number in all m-lines.
+        let video = identifiers(&adopted);
+        assert_eq!(video[1], 3);
+        assert_eq!(video[3], 11);
+        assert!(![3, 10, 11].contains(&video[0]) && ![3, 10, 11].contains(&video[2]));
+        let audio = adopted.header_extensions(MediaKind::Audio);
+        let mut audio = audio.filter(|entry| entry.extension == HeaderExtension::Mid);
+        assert_eq!(audio.next().map(|entry| entry.id), Some(3));
+    }
+
+    #[test]
+    fn c059_what_has_nothing_in_common_changes_nothing() {
+        let default = MediaConfiguration::default();
+        let remote = described("m=video 9 UDP/TLS/RTP/SAVPF 35\na=rtpmap:35 H265/90000\n");
+        assert_eq!(adopt(&default, &remote), default);
+        let rejected = described("m=video 0 UDP/TLS/RTP/SAVPF 120\na=rtpmap:120 VP8/90000\n");
+        assert_eq!(adopt(&default, &rejected), default);
+    }
+
+    #[test]
+    fn c060_codecs_and_extensions_in_common_have_the_offered_numbers() {
+        let default = MediaConfiguration::default();
+        let remote = described(
+            "m=video 9 UDP/TLS/RTP/SAVPF 50 51 52 53\na=rtpmap:50 H265/90000\n\
+             a=rtpmap:51 vp8/90000\na=rtcp-fb:51 nack\na=rtcp-fb:* ccm fir\n\
+             a=rtpmap:52 rtx/90000\na=fmtp:52 apt=51\na=rtpmap:53 VP8/90000\n\
+             a=extmap:7/sendonly urn:ietf:params:rtp-hdrext:sdes:mid\na=extmap:8 urn:unknown\n",
+        );
+        let offered = &remote.sections[0];
+        let codecs = answer_codecs(&default, MediaKind::Video, &[], &offered.codecs);
+        assert_eq!(codecs.len(), 1);
+        assert_eq!(codecs[0].payload_type.get(), 51);
+        assert_eq!(codecs[0].rtx_payload_type.map(PayloadType::get), Some(52));
+        let both = [RtcpFeedback::Nack, RtcpFeedback::Fir];
+        assert_eq!(codecs[0].codec.feedback, both);
+        let extensions = answer_extensions(&default, MediaKind::Video, &offered.extensions);
+        let mid = SectionExtension {
+            id: 7,
+            direction: RtpTransceiverDirection::RecvOnly,
+            extension: HeaderExtension::Mid,
+        };
+        assert_eq!(extensions, [mid]);
+    }
+
+    #[test]
+    fn an_encoding_without_a_format_left_is_not_taken() {
+        let remote = described(
+            "m=video 9 UDP/TLS/RTP/SAVPF 96 97\na=rtpmap:96 VP8/90000\na=rtpmap:97 H265/90000\n\
+             a=rid:a send pt=96,97;max-width=640\na=rid:b send pt=97\na=rid:c send\n\
+             a=rid:d recv\na=simulcast:send a;b;~c,d;e\n",
+        );
+        let offered = &remote.sections[0];
+        let configuration = MediaConfiguration::default();
+        let codecs = answer_codecs(&configuration, MediaKind::Video, &[], &offered.codecs);
+        let (lines, simulcast) = answer_simulcast(offered, &codecs);
+        let lines: Vec<_> = lines
+            .iter()
+            .map(|line| (line.rid.as_str(), line.restrictions.as_str()))
+            .collect();
+        assert_eq!(lines, [("a", "pt=96;max-width=640"), ("c", "")]);
+        assert_eq!(simulcast.unwrap().recv, [Rid::from("a"), Rid::from("c")]);
+    }
 }
