@@ -8,26 +8,27 @@ use std::time::Instant;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use rand::Rng;
-use tokio::task::JoinHandle;
 use tokio::time::Instant as TokioInstant;
 
-use super::adapter::{AgentArguments, AgentGuard, AgentPacket};
+use super::adapter::{AgentArguments, AgentGuard};
+use super::agent_conn::AgentPacket;
 use super::candidate::{IceParameters, IceRole};
 use super::configuration::{IceConfiguration, IceTransportPolicy};
-use super::gathering::ServerProbes;
-use super::local_candidate::{BoundSocket, InterfaceAddress, LocalCandidate, LocalCandidates};
-use super::machine::{Effect, IceMachine};
+use super::effect::Effect;
+use super::gathering::{Gathering, GatheringEffect};
+use super::local_candidate::{BoundSocket, InterfaceAddress};
+use super::lookups::{Lookups, interfaces};
+use super::machine::IceMachine;
 use super::message::{AgentNumber, IceEvent, IceMessage, IceTimer};
 use super::path::Route;
-use super::server::{IceServerScheme, IceServerUrl};
-use super::stun::{StunBuilder, xor_mapped_address};
+use super::stun::StunBuilder;
 use crate::lane::{LaneCapacity, LaneReceiver, Weigh, lane};
 use crate::outlet::Outlet;
 use crate::peer_connection::IceGatheringState;
 use crate::timer::TimerTable;
 use crate::udp::{
     DatagramSink, Datagrams, Families, MediaInbound, OutgoingStun, PeerSinks, Registration,
-    StunClass, StunMessage, StunPurpose, TransactionId, TransportPath, UdpEndpoint,
+    StunClass, StunPurpose, TransactionId, TransportPath, UdpEndpoint,
 };
 
 /// The actor; all that changes lives in [`IceShell`].
@@ -60,7 +61,8 @@ pub(super) struct IceShell {
     from_network: LaneReceiver<FromEndpoint>,
     agent: Option<AgentGuard>,
     agents_started: u32,
-    gathering: Gathering,
+    gathering: Option<Gathering>,
+    lookups: Lookups,
     timers: TimerTable<IceTimer>,
     outlet: Outlet<IceEvent>,
     /// Reused between messages, empty in between.
@@ -83,31 +85,6 @@ impl Weigh for FromEndpoint {
 
     fn bytes(&self) -> usize {
         self.datagrams.bytes()
-    }
-}
-
-/// Where the collecting of local candidates stands.
-#[derive(Debug)]
-enum Gathering {
-    New,
-    Asking {
-        candidates: LocalCandidates,
-        interfaces: Vec<InterfaceAddress>,
-        probes: ServerProbes,
-        lookups: Lookups,
-    },
-    Complete,
-}
-
-/// Look-ups of servers' names; aborted when dropped.
-#[derive(Debug, Default)]
-struct Lookups(Vec<JoinHandle<()>>);
-
-impl Drop for Lookups {
-    fn drop(&mut self) {
-        for task in &self.0 {
-            task.abort();
-        }
     }
 }
 
@@ -156,7 +133,8 @@ impl Actor for IceActor {
             from_network,
             agent: None,
             agents_started: 0,
-            gathering: Gathering::New,
+            gathering: None,
+            lookups: Lookups::default(),
             timers: TimerTable::new(),
             outlet: arguments.outlet,
             effects: Vec::new(),
@@ -202,11 +180,20 @@ impl Actor for IceActor {
                     return Err(reason.into());
                 }
             }
-            IceMessage::ServerLookedUp { addresses } => shell.ask_server(&addresses, &myself),
+            IceMessage::ServerLookedUp { addresses } => {
+                shell.advance_gathering(&myself, |gathering, effects| {
+                    let fresh = || TransactionId(rand::rng().random());
+                    gathering.handle_server(&addresses, fresh, now(), effects);
+                });
+            }
             IceMessage::TimerFired { timer, generation } => {
                 if shell.timers.accept(timer, generation) {
                     match timer {
-                        IceTimer::Gathering => shell.continue_gathering(&myself),
+                        IceTimer::Gathering => {
+                            shell.advance_gathering(&myself, |gathering, effects| {
+                                gathering.handle_timer(now(), effects);
+                            });
+                        }
                         IceTimer::NoCandidates => {
                             shell.machine.handle_no_candidates(&mut shell.effects);
                         }
@@ -314,7 +301,11 @@ impl IceShell {
                 local_ip: datagrams.local_ip,
             };
             for datagram in &datagrams.datagrams {
-                if !self.take_answer_of_server(route, datagram, myself) {
+                let mut is_for_gathering = false;
+                self.advance_gathering(myself, |gathering, effects| {
+                    is_for_gathering = gathering.handle_datagram(route, datagram, now(), effects);
+                });
+                if !is_for_gathering {
                     self.machine
                         .handle_stun(route, datagram, now(), &mut self.effects);
                 }
@@ -368,10 +359,10 @@ impl IceShell {
     }
 }
 
-/// Gathering: host candidates at once, then what servers say.
+/// Gathering.
 impl IceShell {
     fn gather(&mut self, myself: &ActorRef<IceMessage>) {
-        if !matches!(self.gathering, Gathering::New) {
+        if self.gathering.is_some() {
             return;
         }
         self.tell(
@@ -386,161 +377,62 @@ impl IceShell {
                 families: registration.socket().families(),
             })
             .collect();
-        let interfaces = interfaces();
-        let mut candidates = LocalCandidates::default();
-        for host in candidates.add_hosts(&sockets, &interfaces, &self.configuration) {
-            self.tell_candidate(&host, myself);
+        if !sockets.is_empty() {
+            self.lookups = Lookups::begin(&self.configuration.servers, myself);
         }
-        let lookups = if sockets.is_empty() {
-            Lookups::default()
-        } else {
-            self.look_up_servers(myself)
-        };
-        let probes = ServerProbes::new(sockets, lookups.0.len(), now());
-        self.gathering = Gathering::Asking {
-            candidates,
-            interfaces,
-            probes,
-            lookups,
-        };
-        self.continue_gathering(myself);
+        let mut effects = Vec::new();
+        self.gathering = Some(Gathering::begin(
+            sockets,
+            interfaces(),
+            &self.configuration,
+            self.lookups.count(),
+            now(),
+            &mut effects,
+        ));
+        self.perform_gathering(effects, myself);
     }
 
-    fn look_up_servers(&self, myself: &ActorRef<IceMessage>) -> Lookups {
-        let urls = self
-            .configuration
-            .servers
-            .iter()
-            .flat_map(|server| server.urls());
-        let (stun, others): (Vec<_>, Vec<_>) =
-            urls.partition(|url| url.scheme() == IceServerScheme::Stun);
-        if let Some(url) = others.first() {
-            tracing::warn!(%url, "only stun: servers are asked so far; no candidate from this one");
-        }
-        let tasks = stun
-            .into_iter()
-            .take(MAX_SERVERS)
-            .map(|url| tokio::spawn(look_up(url.clone(), myself.clone())));
-        Lookups(tasks.collect())
-    }
-
-    fn ask_server(&mut self, addresses: &[SocketAddr], myself: &ActorRef<IceMessage>) {
-        if let Gathering::Asking { probes, .. } = &mut self.gathering {
-            probes.server_found(addresses, now(), || TransactionId(rand::rng().random()));
-        }
-        self.continue_gathering(myself);
-    }
-
-    /// Sends what is due, and says so when nothing is left to wait for.
-    fn continue_gathering(&mut self, myself: &ActorRef<IceMessage>) {
-        let now = now();
-        let Gathering::Asking { probes, .. } = &mut self.gathering else {
-            return;
-        };
-        let due = probes.due(now);
-        let next = probes.next_due();
-        for request in due {
-            let bytes = StunBuilder::new(StunClass::Request, request.transaction).finish(None);
-            self.send(
-                request.socket,
-                OutgoingStun {
-                    destination: request.server,
-                    local_ip: None,
-                    purpose: StunPurpose::ServerRequest(request.transaction),
-                    bytes,
-                },
-            );
-        }
-        if let Some(next) = next {
-            let after = next.saturating_duration_since(now);
-            self.arm(IceTimer::Gathering, after, myself);
-        } else {
-            self.gathering = Gathering::Complete;
-            self.tell(
-                IceEvent::GatheringStateChanged(IceGatheringState::Complete),
-                myself,
-            );
-        }
-    }
-
-    /// Whether a datagram is a server's answer to us.
-    fn take_answer_of_server(
+    fn advance_gathering(
         &mut self,
-        route: Route,
-        datagram: &[u8],
         myself: &ActorRef<IceMessage>,
-    ) -> bool {
-        let Gathering::Asking {
-            candidates,
-            interfaces,
-            probes,
-            ..
-        } = &mut self.gathering
-        else {
-            return false;
-        };
-        let Some(message) = StunMessage::parse(datagram) else {
-            return false;
-        };
-        let Some((socket, server)) = probes.answered(message.transaction_id(), route.remote) else {
-            return false;
-        };
-        let base = base_of(socket, route, interfaces);
-        let candidate = xor_mapped_address(&message)
-            .filter(|_| message.class() == StunClass::SuccessResponse)
-            .and_then(|mapped| candidates.add_reflexive(mapped, base, server));
-        if let Some(candidate) = candidate {
-            self.tell_candidate(&candidate, myself);
+        step: impl FnOnce(&mut Gathering, &mut Vec<GatheringEffect>),
+    ) {
+        if let Some(gathering) = &mut self.gathering {
+            let mut effects = Vec::new();
+            step(gathering, &mut effects);
+            self.perform_gathering(effects, myself);
         }
-        self.continue_gathering(myself);
-        true
     }
 
-    fn tell_candidate(&self, candidate: &LocalCandidate, myself: &ActorRef<IceMessage>) {
-        self.tell(IceEvent::CandidateGathered(candidate.to_string()), myself);
-    }
-}
-
-/// The address of ours that a server's answer came to.
-fn base_of(socket: BoundSocket, route: Route, interfaces: &[InterfaceAddress]) -> SocketAddr {
-    let bound = socket.local_addr;
-    let ip = match route.local_ip {
-        Some(ip) => ip,
-        None if !bound.ip().is_unspecified() => bound.ip(),
-        // The system does not tell; any of the family is as good a guess as another.
-        None => interfaces
-            .iter()
-            .map(|address| address.ip)
-            .find(|ip| ip.is_ipv4() == route.remote.is_ipv4() && !ip.is_loopback())
-            .unwrap_or_else(|| bound.ip()),
-    };
-    SocketAddr::new(ip, bound.port())
-}
-
-async fn look_up(url: IceServerUrl, transport: ActorRef<IceMessage>) {
-    let addresses = match tokio::net::lookup_host((url.host(), url.port())).await {
-        Ok(addresses) => addresses.take(MAX_ADDRESSES).collect(),
-        Err(error) => {
-            tracing::warn!(%url, %error, "no address for this server");
-            Vec::new()
-        }
-    };
-    // A transport that has stopped asks nobody.
-    let _stopped = transport.cast(IceMessage::ServerLookedUp { addresses });
-}
-
-fn interfaces() -> Vec<InterfaceAddress> {
-    match if_addrs::get_if_addrs() {
-        Ok(interfaces) => interfaces
-            .into_iter()
-            .map(|interface| InterfaceAddress {
-                ip: interface.ip(),
-                interface: interface.name,
-            })
-            .collect(),
-        Err(error) => {
-            tracing::warn!(%error, "the system does not tell its addresses; no host candidates");
-            Vec::new()
+    fn perform_gathering(&mut self, effects: Vec<GatheringEffect>, myself: &ActorRef<IceMessage>) {
+        for effect in effects {
+            match effect {
+                GatheringEffect::Tell(candidate) => {
+                    self.tell(IceEvent::CandidateGathered(candidate.to_string()), myself);
+                }
+                GatheringEffect::Ask(request) => {
+                    let stun = OutgoingStun {
+                        destination: request.server,
+                        local_ip: None,
+                        purpose: StunPurpose::ServerRequest(request.transaction),
+                        bytes: StunBuilder::new(StunClass::Request, request.transaction)
+                            .finish(None),
+                    };
+                    self.send(request.socket, stun);
+                }
+                GatheringEffect::ArmTimer(at) => {
+                    let after = at.saturating_duration_since(now());
+                    self.arm(IceTimer::Gathering, after, myself);
+                }
+                GatheringEffect::Complete => {
+                    self.timers.disarm(IceTimer::Gathering);
+                    self.lookups = Lookups::default();
+                    self.tell(
+                        IceEvent::GatheringStateChanged(IceGatheringState::Complete),
+                        myself,
+                    );
+                }
+            }
         }
     }
 }
@@ -564,7 +456,3 @@ const STUN_CAPACITY: LaneCapacity = LaneCapacity {
     packets: 128,
     bytes: 64 * 1024,
 };
-
-/// Servers asked in one session, and addresses looked at of each.
-const MAX_SERVERS: usize = 8;
-const MAX_ADDRESSES: usize = 16;

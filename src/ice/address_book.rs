@@ -18,7 +18,7 @@ pub(super) struct AddressBook {
 impl AddressBook {
     /// What the agent is to call an address. `None` for one that cannot be a peer's, and where the
     /// book is full.
-    pub(super) fn to_agent(&mut self, address: SocketAddr) -> Option<SocketAddr> {
+    pub(super) fn name_of(&mut self, address: SocketAddr) -> Option<SocketAddr> {
         match address {
             SocketAddr::V4(v4) => (!is_name(*v4.ip())).then_some(address),
             SocketAddr::V6(v6) => {
@@ -29,7 +29,7 @@ impl AddressBook {
     }
 
     /// What the agent's word for an address means.
-    pub(super) fn from_agent(&self, address: SocketAddr) -> Option<SocketAddr> {
+    pub(super) fn meaning_of(&self, address: SocketAddr) -> Option<SocketAddr> {
         let IpAddr::V4(name) = address.ip() else {
             return None;
         };
@@ -75,14 +75,14 @@ mod tests {
     fn ipv4_stands_for_itself_and_ipv6_gets_one_name_for_all_ports() {
         let mut book = AddressBook::default();
         let v4: SocketAddr = "192.0.2.1:7".parse().unwrap();
-        assert_eq!(book.to_agent(v4), Some(v4));
-        assert_eq!(book.from_agent(v4), Some(v4));
+        assert_eq!(book.name_of(v4), Some(v4));
+        assert_eq!(book.meaning_of(v4), Some(v4));
         let v6: SocketAddr = "[2001:db8::1]:7".parse().unwrap();
         let other: SocketAddr = "[2001:db8::1]:8".parse().unwrap();
-        let name = book.to_agent(v6).unwrap();
+        let name = book.name_of(v6).unwrap();
         assert_eq!(name, "240.0.0.0:7".parse().unwrap());
-        assert_eq!(book.to_agent(other), Some("240.0.0.0:8".parse().unwrap()));
-        assert_eq!(book.from_agent(name), Some(v6));
+        assert_eq!(book.name_of(other), Some("240.0.0.0:8".parse().unwrap()));
+        assert_eq!(book.meaning_of(name), Some(v6));
     }
 
     #[test]
@@ -91,20 +91,20 @@ mod tests {
         let ip: Ipv6Addr = "fe80::1".parse().unwrap();
         let one = SocketAddr::from(SocketAddrV6::new(ip, 7, 0, 1));
         let two = SocketAddr::from(SocketAddrV6::new(ip, 7, 0, 2));
-        let (first, second) = (book.to_agent(one).unwrap(), book.to_agent(two).unwrap());
+        let (first, second) = (book.name_of(one).unwrap(), book.name_of(two).unwrap());
         assert_ne!(first, second);
-        assert_eq!(book.from_agent(second), Some(two));
+        assert_eq!(book.meaning_of(second), Some(two));
     }
 
     #[test]
     fn nobody_comes_from_the_names_themselves_and_the_book_is_bounded() {
         let mut book = AddressBook::default();
-        assert_eq!(book.to_agent("240.0.0.0:7".parse().unwrap()), None);
-        assert_eq!(book.to_agent("255.255.255.255:7".parse().unwrap()), None);
-        assert_eq!(book.from_agent("240.0.0.0:7".parse().unwrap()), None);
+        assert_eq!(book.name_of("240.0.0.0:7".parse().unwrap()), None);
+        assert_eq!(book.name_of("255.255.255.255:7".parse().unwrap()), None);
+        assert_eq!(book.meaning_of("240.0.0.0:7".parse().unwrap()), None);
         for number in 0..1000_u16 {
             let ip = Ipv6Addr::new(0x2001, 0xDB8, 0, 0, 0, 0, 0, number);
-            let named = book.to_agent(SocketAddr::new(ip.into(), 7)).is_some();
+            let named = book.name_of(SocketAddr::new(ip.into(), 7)).is_some();
             assert_eq!(named, u32::from(number) < MAX_NAMES);
         }
     }

@@ -1,15 +1,136 @@
-//! Asking STUN servers what they see of us (RFC 8445 §5.1.1.2).
+//! Collecting our candidates: those of the machine at once, then what STUN servers see of us
+//! (RFC 8445 §5.1.1).
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use super::local_candidate::BoundSocket;
-use crate::udp::{Families, TransactionId};
+use super::configuration::IceConfiguration;
+use super::local_candidate::{BoundSocket, InterfaceAddress, LocalCandidate, LocalCandidates};
+use super::path::Route;
+use super::stun::xor_mapped_address;
+use crate::udp::{Families, StunClass, StunMessage, TransactionId};
+
+/// One session's gathering, from its begin to its end.
+#[derive(Debug)]
+pub(super) struct Gathering {
+    candidates: LocalCandidates,
+    interfaces: Vec<InterfaceAddress>,
+    probes: ServerProbes,
+    complete: bool,
+}
+
+/// What the shell must do, in this order.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum GatheringEffect {
+    Tell(LocalCandidate),
+    Ask(ProbeRequest),
+    /// Come back then, if not before.
+    ArmTimer(Instant),
+    Complete,
+}
+
+impl Gathering {
+    /// Begins: `lookups` servers' names are being looked up.
+    pub(super) fn begin(
+        sockets: Vec<BoundSocket>,
+        interfaces: Vec<InterfaceAddress>,
+        configuration: &IceConfiguration,
+        lookups: usize,
+        now: Instant,
+        effects: &mut Vec<GatheringEffect>,
+    ) -> Self {
+        let mut candidates = LocalCandidates::default();
+        let hosts = candidates.add_hosts(&sockets, &interfaces, configuration);
+        effects.extend(hosts.into_iter().map(GatheringEffect::Tell));
+        let mut gathering = Self {
+            candidates,
+            interfaces,
+            probes: ServerProbes::new(sockets, lookups, now),
+            complete: false,
+        };
+        gathering.go_on(now, effects);
+        gathering
+    }
+
+    /// A server's name was looked up; `fresh` gives transaction ids.
+    pub(super) fn handle_server(
+        &mut self,
+        addresses: &[SocketAddr],
+        fresh: impl FnMut() -> TransactionId,
+        now: Instant,
+        effects: &mut Vec<GatheringEffect>,
+    ) {
+        self.probes.server_found(addresses, now, fresh);
+        self.go_on(now, effects);
+    }
+
+    pub(super) fn handle_timer(&mut self, now: Instant, effects: &mut Vec<GatheringEffect>) {
+        self.go_on(now, effects);
+    }
+
+    /// Whether a datagram is a server's answer to us; if so, it is dealt with.
+    pub(super) fn handle_datagram(
+        &mut self,
+        route: Route,
+        bytes: &[u8],
+        now: Instant,
+        effects: &mut Vec<GatheringEffect>,
+    ) -> bool {
+        if self.complete {
+            return false;
+        }
+        let Some(message) = StunMessage::parse(bytes) else {
+            return false;
+        };
+        let Some((socket, server)) = self.probes.answered(message.transaction_id(), route.remote)
+        else {
+            return false;
+        };
+        let base = self.base(socket, route);
+        let candidate = xor_mapped_address(&message)
+            .filter(|_| message.class() == StunClass::SuccessResponse)
+            .and_then(|mapped| self.candidates.add_reflexive(mapped, base, server));
+        effects.extend(candidate.map(GatheringEffect::Tell));
+        self.go_on(now, effects);
+        true
+    }
+
+    /// Asks what is due, and says so when nothing is left to wait for.
+    fn go_on(&mut self, now: Instant, effects: &mut Vec<GatheringEffect>) {
+        if self.complete {
+            return;
+        }
+        effects.extend(self.probes.due(now).into_iter().map(GatheringEffect::Ask));
+        if let Some(due) = self.probes.next_due() {
+            effects.push(GatheringEffect::ArmTimer(due));
+        } else {
+            self.complete = true;
+            effects.push(GatheringEffect::Complete);
+        }
+    }
+
+    /// The address of ours that a server's answer came to.
+    fn base(&self, socket: BoundSocket, route: Route) -> SocketAddr {
+        let bound = socket.local_addr;
+        let ip = match route.local_ip {
+            Some(ip) => ip,
+            None if !bound.ip().is_unspecified() => bound.ip(),
+            // The system does not tell; any of the family is as good a guess as another.
+            None => self
+                .interfaces
+                .iter()
+                .map(|address| address.ip)
+                .find(|ip| ip.is_ipv4() == route.remote.is_ipv4() && !ip.is_loopback())
+                .unwrap_or_else(|| bound.ip()),
+        };
+        SocketAddr::new(ip, bound.port())
+    }
+}
 
 /// The servers of one session, from the look-up of their names to their answers.
 #[derive(Debug)]
-pub(super) struct ServerProbes {
+struct ServerProbes {
     sockets: Vec<BoundSocket>,
     /// Names that are being looked up.
     lookups: usize,
@@ -37,7 +158,7 @@ pub(super) struct ProbeRequest {
 
 impl ServerProbes {
     /// Begins with `lookups` names being looked up.
-    pub(super) fn new(sockets: Vec<BoundSocket>, lookups: usize, now: Instant) -> Self {
+    fn new(sockets: Vec<BoundSocket>, lookups: usize, now: Instant) -> Self {
         Self {
             sockets,
             lookups,
@@ -47,7 +168,7 @@ impl ServerProbes {
     }
 
     /// A name was looked up; one address of each family is asked, from every socket that reaches it.
-    pub(super) fn server_found(
+    fn server_found(
         &mut self,
         addresses: &[SocketAddr],
         now: Instant,
@@ -77,7 +198,7 @@ impl ServerProbes {
     }
 
     /// What is due now. Probes that were repeated often enough are given up.
-    pub(super) fn due(&mut self, now: Instant) -> VecDeque<ProbeRequest> {
+    fn due(&mut self, now: Instant) -> VecDeque<ProbeRequest> {
         if now >= self.deadline {
             self.probes.clear();
             self.lookups = 0;
@@ -98,7 +219,7 @@ impl ServerProbes {
     }
 
     /// Takes the probe that an answer is for, if it came from where it was sent: the socket and server.
-    pub(super) fn answered(
+    fn answered(
         &mut self,
         transaction: TransactionId,
         from: SocketAddr,
@@ -113,7 +234,7 @@ impl ServerProbes {
     }
 
     /// When to look again; `None` when all is done.
-    pub(super) fn next_due(&self) -> Option<Instant> {
+    fn next_due(&self) -> Option<Instant> {
         if self.probes.is_empty() && self.lookups == 0 {
             return None;
         }

@@ -4,16 +4,17 @@
 //! formed, authentic and expected. It knows one local address and IPv4 names only; so
 //! addresses are translated, and answers to IPv6 peers are written anew.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::address_book::AddressBook;
 use super::candidate::{IceParameters, IceRole};
+use super::effect::{AgentCandidate, Effect};
 use super::message::{AgentState, IceStatistics};
 use super::pacer::CheckPacer;
 use super::path::{PathFollower, Route};
-use super::remote_candidate::{CandidateError, CandidateKind, RemoteCandidate, Unusable};
+use super::remote_candidate::{CandidateError, RemoteCandidate, Unusable};
+use super::remotes::Remotes;
 use super::ring::Ring;
 use super::stun::{
     ICE_CONTROLLED, ICE_CONTROLLING, ROLE_CONFLICT, StunBuilder, USE_CANDIDATE, error_code,
@@ -37,13 +38,9 @@ pub(super) struct IceMachine {
     early_candidates: Vec<String>,
     /// Checks that came before the agent runs, to be answered when it does.
     early_checks: VecDeque<(Vec<u8>, SocketAddr)>,
-    book: AddressBook,
+    remotes: Remotes,
     pacer: CheckPacer,
     path: PathFollower,
-    /// Where the peer was heard last, by its address.
-    routes: HashMap<SocketAddr, Route>,
-    /// Addresses of the peer with their priorities.
-    remotes: HashMap<SocketAddr, u32>,
     /// The candidates that the agent was given.
     agent_candidates: Vec<AgentCandidate>,
     checks_received: Ring<CheckReceived>,
@@ -75,48 +72,6 @@ struct CheckSent {
     role: IceRole,
 }
 
-/// A remote candidate under the name that the agent knows it by.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct AgentCandidate {
-    pub(super) address: SocketAddr,
-    pub(super) priority: u32,
-    pub(super) kind: CandidateKind,
-}
-
-/// What the shell must do, in this order.
-#[derive(Debug)]
-pub(super) enum Effect {
-    /// A new agent takes over from the one before, if any.
-    StartAgent {
-        role: IceRole,
-        remote: IceParameters,
-        candidates: Vec<AgentCandidate>,
-    },
-    AddToAgent(AgentCandidate),
-    /// A STUN message for the agent. `then_hurry`: what it says lets the agent go on at once, which by
-    /// itself it would do at its next tick.
-    GiveToAgent {
-        bytes: Vec<u8>,
-        from: SocketAddr,
-        then_hurry: bool,
-    },
-    SendStun {
-        socket: usize,
-        stun: OutgoingStun,
-    },
-    SelectPath(Route),
-    /// The selected path is alive, whatever the agent thinks of its own.
-    KeepAgentAlive,
-    AnnounceState(IceConnectionState),
-    AnnounceRole(IceRole),
-    RefuseCandidate {
-        candidate: String,
-        reason: CandidateError,
-    },
-    /// Give up unless the agent runs by then.
-    AwaitCandidates,
-}
-
 impl IceMachine {
     /// `sockets`: whether each of them reaches IPv4, and IPv6.
     pub(super) fn new(local: IceParameters, sockets: Vec<(bool, bool)>) -> Self {
@@ -129,11 +84,9 @@ impl IceMachine {
             given_up: false,
             early_candidates: Vec::new(),
             early_checks: VecDeque::new(),
-            book: AddressBook::default(),
+            remotes: Remotes::default(),
             pacer: CheckPacer::default(),
             path: PathFollower::default(),
-            routes: HashMap::new(),
-            remotes: HashMap::new(),
             agent_candidates: Vec::new(),
             checks_received: Ring::new(MAX_CHECKS_RECEIVED),
             checks_sent: Ring::new(MAX_CHECKS_SENT),
@@ -244,7 +197,7 @@ impl IceMachine {
         now: Instant,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(destination) = self.book.from_agent(to) else {
+        let Some(destination) = self.remotes.address(to) else {
             return;
         };
         let Some(message) = StunMessage::parse(&bytes) else {
@@ -305,8 +258,9 @@ impl IceMachine {
             self.resolve_conflict(route, message.transaction_id(), claimed, effects);
             return Some(());
         }
-        let name = self.admit(route.remote, priority(message).unwrap_or_default())?;
-        self.learn(route);
+        let priority = priority(message).unwrap_or_default();
+        let name = self.remotes.admit(route.remote, priority)?;
+        self.remotes.heard(route);
         let nominates = message.attribute(USE_CANDIDATE).is_some();
         self.checks_received
             .push(message.transaction_id(), CheckReceived { route, nominates });
@@ -345,16 +299,16 @@ impl IceMachine {
         let controlling = session.role == IceRole::Controlling;
         self.checks_sent.take(transaction);
         self.pacer.answered(route.remote);
-        self.learn(route);
+        self.remotes.heard(route);
         if let Some(selected) = self.path.check_answered(route, sent.nominates, now) {
             effects.push(Effect::SelectPath(selected));
         }
         if self.path.selected() == Some(route) {
             effects.push(Effect::KeepAgentAlive);
         }
-        let from = self.book.to_agent(route.remote)?;
+        let from = self.remotes.name(route.remote)?;
         let then_hurry =
-            controlling && self.path.selected().is_none() && self.is_best(route.remote);
+            controlling && self.path.selected().is_none() && self.remotes.is_best(route.remote);
         effects.push(Effect::GiveToAgent {
             bytes: message.bytes().to_vec(),
             from,
@@ -472,7 +426,7 @@ impl IceMachine {
             role: session.role,
         };
         self.checks_sent.push(transaction, sent);
-        let known = self.routes.get(&destination).copied();
+        let known = self.remotes.route(destination);
         for (socket, (v4, v6)) in self.sockets.iter().copied().enumerate() {
             let goes_here = match known {
                 Some(route) => route.socket == socket,
@@ -546,8 +500,8 @@ impl IceMachine {
         effects: &mut Vec<Effect>,
     ) -> bool {
         // A check from there came first: the agent knows it as a peer-reflexive candidate.
-        let discovered = self.agent_running && self.remotes.contains_key(&address);
-        let Some(name) = self.admit(address, candidate.priority) else {
+        let discovered = self.agent_running && self.remotes.name(address).is_some();
+        let Some(name) = self.remotes.admit(address, candidate.priority) else {
             return false;
         };
         let known = self
@@ -594,29 +548,6 @@ impl IceMachine {
         }
     }
 
-    /// The agent's name for an address of the peer; `None` where the peer has too many.
-    fn admit(&mut self, remote: SocketAddr, priority: u32) -> Option<SocketAddr> {
-        if !self.remotes.contains_key(&remote) {
-            if self.remotes.len() >= MAX_REMOTES {
-                return None;
-            }
-            self.remotes.insert(remote, priority);
-        }
-        self.book.to_agent(remote)
-    }
-
-    fn learn(&mut self, route: Route) {
-        if self.remotes.contains_key(&route.remote) {
-            self.routes.insert(route.remote, route);
-        }
-    }
-
-    /// Whether no other address of the peer ranks higher.
-    fn is_best(&self, remote: SocketAddr) -> bool {
-        let own = self.remotes.get(&remote).copied().unwrap_or_default();
-        self.remotes.values().all(|other| *other <= own)
-    }
-
     fn reaches(&self, address: SocketAddr) -> bool {
         self.sockets
             .iter()
@@ -644,9 +575,6 @@ fn claimed_tie_breaker(message: &StunMessage<'_>, role: IceRole) -> Option<u64> 
 const MAX_EARLY_CANDIDATES: usize = 256;
 /// Checks kept before the other side's parameters are known; the oldest goes.
 const MAX_EARLY_CHECKS: usize = 16;
-/// Addresses of one peer, signalled and discovered. What goes beyond is not checked. (The agent's effort grows
-/// with the square of it while nothing answers.)
-const MAX_REMOTES: usize = 32;
 /// Requests that the agent has not answered yet; the oldest goes.
 const MAX_CHECKS_RECEIVED: usize = 64;
 /// Requests of ours without an answer; the oldest goes.

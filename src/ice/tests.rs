@@ -1,1 +1,219 @@
+//! Whole transports on loopback.
 
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::*;
+use crate::lane::{LaneCapacity, LaneReceiver, lane};
+use crate::outlet::Outlet;
+use crate::peer_connection::{IceConnectionState, IceGatheringState};
+use crate::udp::{DatagramSink, Datagrams, TransportPath, UdpEndpoint, UdpEndpointConfiguration};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Passes events on to a test.
+struct Recorder;
+
+impl Actor for Recorder {
+    type Msg = IceEvent;
+    type State = mpsc::UnboundedSender<IceEvent>;
+    type Arguments = mpsc::UnboundedSender<IceEvent>;
+
+    async fn pre_start(
+        &self,
+        _: ActorRef<IceEvent>,
+        events: Self::Arguments,
+    ) -> Result<Self::State, ActorProcessingErr> {
+        Ok(events)
+    }
+
+    async fn handle(
+        &self,
+        _: ActorRef<IceEvent>,
+        event: IceEvent,
+        events: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        let _gone = events.send(event);
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        _: ActorRef<IceEvent>,
+        _: SupervisionEvent,
+        _: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        Ok(())
+    }
+}
+
+/// One transport, its owner, and what comes out of it.
+struct Side {
+    transport: IceTransport,
+    parameters: IceParameters,
+    owner: ActorRef<IceEvent>,
+    events: mpsc::UnboundedReceiver<IceEvent>,
+    dtls: mpsc::UnboundedReceiver<Datagrams>,
+    media: LaneReceiver<Datagrams>,
+    media_rung: mpsc::UnboundedReceiver<()>,
+    path: Option<TransportPath>,
+}
+
+impl Side {
+    async fn new(endpoints: Vec<UdpEndpoint>, configuration: IceConfiguration) -> Self {
+        let (events_in, events) = mpsc::unbounded_channel();
+        let (owner, _) = Actor::spawn(None, Recorder, events_in).await.unwrap();
+        let (dtls_in, dtls) = mpsc::unbounded_channel();
+        let (bell, media_rung) = mpsc::unbounded_channel();
+        let capacity = LaneCapacity {
+            packets: 100,
+            bytes: 1_000_000,
+        };
+        let (media_in, media) = lane(capacity, move || {
+            let _gone = bell.send(());
+        });
+        let parameters = IceParameters::generate();
+        let arguments = IceArguments {
+            parameters: parameters.clone(),
+            configuration: Arc::new(configuration),
+            endpoints,
+            dtls: DatagramSink::new(move |datagrams| {
+                let _gone = dtls_in.send(datagrams);
+            }),
+            media: media_in,
+            outlet: Outlet::new(&owner),
+        };
+        let transport = IceTransport::spawn(arguments, owner.get_cell())
+            .await
+            .unwrap();
+        Self {
+            transport,
+            parameters,
+            owner,
+            events,
+            dtls,
+            media,
+            media_rung,
+            path: None,
+        }
+    }
+
+    async fn on(address: &str) -> Self {
+        Self::new(vec![endpoint(address).await], IceConfiguration::default()).await
+    }
+
+    async fn event(&mut self) -> IceEvent {
+        timeout(PATIENCE, self.events.recv())
+            .await
+            .expect("an event in time")
+            .expect("the owner lives")
+    }
+
+    /// All candidates, once gathering is complete.
+    async fn candidates(&mut self) -> Vec<String> {
+        self.transport.gather();
+        let mut candidates = Vec::new();
+        loop {
+            match self.event().await {
+                IceEvent::CandidateGathered(candidate) => candidates.push(candidate),
+                IceEvent::GatheringStateChanged(IceGatheringState::Complete) => return candidates,
+                IceEvent::GatheringStateChanged(_) => {}
+                other => panic!("{other:?} while gathering"),
+            }
+        }
+    }
+
+    async fn state(&mut self, wanted: IceConnectionState) {
+        loop {
+            match self.event().await {
+                IceEvent::StateChanged(state) if state == wanted => return,
+                IceEvent::SelectedPathChanged(path) => self.path = Some(path),
+                _ => {}
+            }
+        }
+    }
+
+    /// Connected, and the path is known.
+    async fn connected(&mut self) -> TransportPath {
+        self.state(IceConnectionState::Connected).await;
+        while self.path.is_none() {
+            if let IceEvent::SelectedPathChanged(path) = self.event().await {
+                self.path = Some(path);
+            }
+        }
+        self.path.clone().unwrap()
+    }
+
+    async fn next_media(&mut self) -> Datagrams {
+        timeout(PATIENCE, self.media_rung.recv()).await.unwrap();
+        let mut out = VecDeque::new();
+        self.media.drain_into(&mut out);
+        out.pop_front().unwrap()
+    }
+}
+
+async fn endpoint(address: &str) -> UdpEndpoint {
+    // An endpoint of nobody's, that outlives its test's peers.
+    let (events, _) = mpsc::unbounded_channel();
+    let (supervisor, _) = Actor::spawn(None, Recorder, events).await.unwrap();
+    let configuration = UdpEndpointConfiguration::address(address.parse().unwrap());
+    UdpEndpoint::spawn(configuration, supervisor.get_cell())
+        .await
+        .unwrap()
+}
+
+/// Gives each the other's candidates and lets both go.
+async fn introduce(one: &mut Side, other: &mut Side) {
+    let (ones, others) = (one.candidates().await, other.candidates().await);
+    assert!(!ones.is_empty() && !others.is_empty());
+    one.transport
+        .start(IceRole::Controlling, other.parameters.clone(), false);
+    other
+        .transport
+        .start(IceRole::Controlled, one.parameters.clone(), false);
+    for candidate in others {
+        one.transport.add_remote_candidate(candidate);
+    }
+    for candidate in ones {
+        other.transport.add_remote_candidate(candidate);
+    }
+}
+
+async fn connect_over(address: &str) {
+    let mut one = Side::on(address).await;
+    let mut other = Side::on(address).await;
+    introduce(&mut one, &mut other).await;
+    let (there, back) = (one.connected().await, other.connected().await);
+    assert_eq!(there.remote, back.socket.local_addr());
+    assert_eq!(back.remote, there.socket.local_addr());
+    assert_eq!(there.local_ip, Some(there.socket.local_addr().ip()));
+
+    there.try_send(&[0x80; 100], Some(40)).unwrap();
+    let media = other.next_media().await;
+    let sizes: Vec<_> = media
+        .datagrams
+        .iter()
+        .map(|datagram| datagram.len())
+        .collect();
+    assert_eq!(sizes, [40, 40, 20]);
+    assert_eq!(media.remote, there.socket.local_addr());
+    back.try_send(&[22; 50], None).unwrap();
+    let dtls = timeout(PATIENCE, one.dtls.recv()).await.unwrap().unwrap();
+    assert_eq!(dtls.datagrams[0][..], [22; 50]);
+}
+
+#[tokio::test]
+async fn two_transports_connect_over_ipv4() {
+    connect_over("127.0.0.1:0").await;
+}
+
+#[tokio::test]
+async fn two_transports_connect_over_ipv6() {
+    connect_over("[::1]:0").await;
+}

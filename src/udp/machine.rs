@@ -351,7 +351,7 @@ mod tests {
     fn an_answer_from_where_the_request_went_takes_the_address_over() {
         let (mut table, old, new) = two();
         table.request_answered(old, address(1));
-        table.request_sent(new, TransactionId([5; 12]), address(1));
+        table.request_sent(new, TransactionId([5; 12]), address(1), true);
         assert_eq!(table.route_stun(address(1), &success(5)), Ok(new));
         assert_eq!(table.owner(address(1)), Some(new));
     }
@@ -359,7 +359,7 @@ mod tests {
     #[test]
     fn an_answer_from_elsewhere_or_an_error_verifies_nothing() {
         let (mut table, old, _) = two();
-        table.request_sent(old, TransactionId([5; 12]), address(1));
+        table.request_sent(old, TransactionId([5; 12]), address(1), true);
         assert_eq!(
             table.route_stun(address(2), &success(5)),
             Err(DropReason::UnknownPeer)
@@ -380,7 +380,7 @@ mod tests {
     #[test]
     fn an_answer_counts_once() {
         let (mut table, old, _) = two();
-        table.request_sent(old, TransactionId([5; 12]), address(1));
+        table.request_sent(old, TransactionId([5; 12]), address(1), true);
         assert_eq!(table.route_stun(address(1), &success(5)), Ok(old));
         table.release(old, address(1));
         assert_eq!(
@@ -393,7 +393,7 @@ mod tests {
     fn a_restarted_session_that_goes_gives_the_address_back() {
         let (mut table, old, new) = two();
         table.request_answered(old, address(1));
-        table.request_sent(new, TransactionId([5; 12]), address(1));
+        table.request_sent(new, TransactionId([5; 12]), address(1), true);
         table.route_stun(address(1), &success(5)).unwrap();
         table.unregister(new);
         assert_eq!(table.owner(address(1)), Some(old));
@@ -406,7 +406,7 @@ mod tests {
         let (mut table, old, new) = two();
         for port in 1..100 {
             table.request_answered(old, address(port));
-            table.request_sent(old, TransactionId([port as u8; 12]), address(port));
+            table.request_sent(old, TransactionId([port as u8; 12]), address(port), true);
         }
         table.unregister(old);
         table.unregister(new);
