@@ -92,11 +92,14 @@ impl Certificate {
     /// Every [`CertificateError`] but [`CertificateError::Generation`].
     pub fn from_pem(text: &str) -> Result<Self, CertificateError> {
         let pem = to_crate_pem(text)?;
-        let certificate = CrateCertificate::from_pem(&pem).map_err(|error| match error {
-            webrtc_dtls::Error::Other(_) => CertificateError::UnsupportedKey,
-            error => CertificateError::Malformed {
+        let certificate = CrateCertificate::from_pem(&pem).map_err(|error| {
+            // What the crate says of a key that it can read and not use.
+            if matches!(error, webrtc_dtls::Error::Other(_)) {
+                return CertificateError::UnsupportedKey;
+            }
+            CertificateError::Malformed {
                 reason: error.to_string(),
-            },
+            }
         })?;
         Self::new(certificate)
     }

@@ -196,6 +196,8 @@ const LONGEST_DIGEST_TEXT: usize = 3 * 256;
 
 #[cfg(test)]
 mod tests {
+    use std::slice;
+
     use super::*;
 
     const DER: &[u8] = b"stands for a certificate";
@@ -251,8 +253,8 @@ mod tests {
             let right = of(function, DER);
             let wrong = of(function, b"other");
             let check = |list: &[Fingerprint]| Fingerprint::check(list, DER);
-            assert_eq!(check(&[wrong.clone()]), FingerprintCheck::Differs);
-            assert_eq!(check(&[right.clone()]), FingerprintCheck::Matches);
+            assert_eq!(check(slice::from_ref(&wrong)), FingerprintCheck::Differs);
+            assert_eq!(check(slice::from_ref(&right)), FingerprintCheck::Matches);
             assert_eq!(check(&[wrong, right]), FingerprintCheck::Matches);
         }
     }
@@ -273,7 +275,7 @@ mod tests {
             .unwrap();
         assert!(!sha1.is_supported());
         assert_eq!(
-            Fingerprint::check(std::slice::from_ref(&sha1), DER),
+            Fingerprint::check(slice::from_ref(&sha1), DER),
             FingerprintCheck::NoneSupported
         );
         assert_eq!(

@@ -19,7 +19,7 @@ pub(crate) enum DtlsTimer {
 }
 
 /// What the shell must do, in order.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) enum Effect {
     /// Shake hands in a task of its own.
     Connect {
@@ -254,5 +254,215 @@ impl DtlsMachine {
 
     fn announce_state(&self, effects: &mut Vec<Effect>) {
         effects.push(Effect::Announce(DtlsEvent::StateChanged(self.state())));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::srtp::{SrtpKeys, SrtpMasterKey, SrtpProfile};
+
+    const TIMEOUT: Duration = Duration::from_secs(15);
+    const DER: &[u8] = b"stands for a certificate";
+    const FIRST: Attempt = Attempt(0);
+
+    fn outcome() -> HandshakeOutcome {
+        let key = |byte| SrtpMasterKey {
+            key: vec![byte; 16],
+            salt: vec![byte; 12],
+        };
+        HandshakeOutcome {
+            peer_certificate: DER.to_vec(),
+            keys: SrtpKeys {
+                profile: SrtpProfile::AeadAes128Gcm,
+                local: key(1),
+                remote: key(2),
+            },
+        }
+    }
+
+    fn right() -> Vec<Fingerprint> {
+        vec![Fingerprint::sha256(DER)]
+    }
+
+    fn state(state: DtlsTransportState) -> Effect {
+        Effect::Announce(DtlsEvent::StateChanged(state))
+    }
+
+    /// A machine whose first handshake is under way, to be accepted with these fingerprints.
+    fn connecting(fingerprints: Vec<Fingerprint>) -> (DtlsMachine, Vec<Effect>) {
+        let (mut machine, mut effects) = (DtlsMachine::new(TIMEOUT), Vec::new());
+        let now = Instant::now();
+        machine.handle_path(now, &mut effects);
+        machine.handle_start(DtlsRole::Server, fingerprints, now, &mut effects);
+        effects.clear();
+        (machine, effects)
+    }
+
+    fn connected() -> (DtlsMachine, Vec<Effect>) {
+        let (mut machine, mut effects) = connecting(right());
+        machine.handle_handshake_completed(FIRST, outcome(), &mut effects);
+        effects.clear();
+        (machine, effects)
+    }
+
+    #[test]
+    fn a_handshake_begins_once_role_and_path_are_known_in_either_order() {
+        let now = Instant::now();
+        let begun = [
+            Effect::Connect {
+                attempt: FIRST,
+                role: DtlsRole::Client,
+                fingerprints: right(),
+            },
+            Effect::Arm(DtlsTimer::Handshake, now + TIMEOUT),
+            state(DtlsTransportState::Connecting),
+        ];
+        let (mut machine, mut effects) = (DtlsMachine::new(TIMEOUT), Vec::new());
+        machine.handle_path(now, &mut effects);
+        assert!(effects.is_empty());
+        machine.handle_start(DtlsRole::Client, right(), now, &mut effects);
+        assert_eq!(effects, begun);
+
+        let (mut machine, mut effects) = (DtlsMachine::new(TIMEOUT), Vec::new());
+        machine.handle_start(DtlsRole::Client, right(), now, &mut effects);
+        assert!(effects.is_empty());
+        machine.handle_path(now, &mut effects);
+        assert_eq!(effects, begun);
+    }
+
+    #[test]
+    fn c047_a_second_start_changes_nothing() {
+        for (mut machine, mut effects) in [connecting(right()), connected()] {
+            let before = machine.state();
+            machine.handle_start(DtlsRole::Client, Vec::new(), Instant::now(), &mut effects);
+            machine.handle_path(Instant::now(), &mut effects);
+            assert!(effects.is_empty());
+            assert_eq!(machine.state(), before);
+        }
+    }
+
+    #[test]
+    fn keys_are_told_before_the_state() {
+        let (mut machine, mut effects) = connecting(right());
+        machine.handle_handshake_completed(FIRST, outcome(), &mut effects);
+        assert_eq!(
+            effects,
+            [
+                Effect::Disarm(DtlsTimer::Handshake),
+                Effect::Announce(DtlsEvent::KeysReady(outcome().keys)),
+                state(DtlsTransportState::Connected),
+            ]
+        );
+    }
+
+    #[test]
+    fn c103_no_keys_are_told_for_a_certificate_that_was_not_promised() {
+        let sha1 = Fingerprint {
+            algorithm: "sha-1".to_owned(),
+            digest: vec![0; 20],
+        };
+        for (fingerprints, error) in [
+            (
+                vec![Fingerprint::sha256(b"another")],
+                DtlsError::FingerprintMismatch,
+            ),
+            (vec![sha1], DtlsError::NoSupportedFingerprint),
+            (Vec::new(), DtlsError::NoSupportedFingerprint),
+        ] {
+            let (mut machine, mut effects) = connecting(fingerprints);
+            machine.handle_handshake_completed(FIRST, outcome(), &mut effects);
+            assert_eq!(
+                effects,
+                [
+                    Effect::Disarm(DtlsTimer::Handshake),
+                    Effect::HangUp,
+                    Effect::Announce(DtlsEvent::Failed(error)),
+                    state(DtlsTransportState::Failed),
+                ]
+            );
+        }
+    }
+
+    #[test]
+    fn a_handshake_that_takes_too_long_fails() {
+        let (mut machine, mut effects) = connecting(right());
+        machine.handle_timer(DtlsTimer::Handshake, &mut effects);
+        let error = DtlsError::HandshakeTimeout { after: TIMEOUT };
+        assert!(effects.contains(&Effect::Announce(DtlsEvent::Failed(error))));
+        effects.clear();
+        machine.handle_handshake_completed(FIRST, outcome(), &mut effects);
+        assert!(effects.is_empty(), "too late");
+        assert_eq!(machine.state(), DtlsTransportState::Failed);
+    }
+
+    #[test]
+    fn c048_a_closed_or_failed_transport_may_be_started_again() {
+        let (mut closed, mut effects) = connected();
+        closed.handle_connection_ended(FIRST, &mut effects);
+        assert_eq!(
+            effects,
+            [
+                Effect::HangUp,
+                Effect::Announce(DtlsEvent::ClosedByPeer),
+                state(DtlsTransportState::Closed),
+            ]
+        );
+        let (mut failed, _) = connecting(right());
+        failed.handle_handshake_failed(FIRST, DtlsError::Internal, &mut effects);
+        for mut machine in [closed, failed] {
+            effects.clear();
+            machine.handle_start(DtlsRole::Client, right(), Instant::now(), &mut effects);
+            assert!(matches!(
+                effects[0],
+                Effect::Connect {
+                    attempt: Attempt(1),
+                    ..
+                }
+            ));
+            effects.clear();
+            machine.handle_handshake_failed(FIRST, DtlsError::Internal, &mut effects);
+            machine.handle_handshake_completed(FIRST, outcome(), &mut effects);
+            machine.handle_connection_ended(FIRST, &mut effects);
+            assert!(effects.is_empty(), "news of the first attempt are stale");
+        }
+    }
+
+    #[test]
+    fn closing_a_connection_says_goodbye_before_the_actor_ends() {
+        let (mut machine, mut effects) = connected();
+        machine.handle_close(&mut effects);
+        assert_eq!(effects, [Effect::HangUp, state(DtlsTransportState::Closed)]);
+        effects.clear();
+        machine.handle_close(&mut effects);
+        machine.handle_start(DtlsRole::Client, right(), Instant::now(), &mut effects);
+        assert!(effects.is_empty());
+        machine.handle_connection_ended(FIRST, &mut effects);
+        assert_eq!(effects, [Effect::Stop]);
+    }
+
+    #[test]
+    fn closing_without_a_connection_ends_the_actor_at_once() {
+        let new = (DtlsMachine::new(TIMEOUT), Vec::new());
+        let mut failed = connecting(right());
+        failed.0.handle_timer(DtlsTimer::Handshake, &mut failed.1);
+        failed.1.clear();
+        for (mut machine, mut effects) in [new, connecting(right()), failed] {
+            machine.handle_close(&mut effects);
+            assert_eq!(
+                effects,
+                [
+                    Effect::Disarm(DtlsTimer::Handshake),
+                    Effect::HangUp,
+                    state(DtlsTransportState::Closed),
+                    Effect::Stop,
+                ]
+            );
+        }
+        let (mut closed, mut effects) = connected();
+        closed.handle_connection_ended(FIRST, &mut effects);
+        effects.clear();
+        closed.handle_close(&mut effects);
+        assert_eq!(effects, [Effect::Stop]);
     }
 }

@@ -56,6 +56,7 @@ pub(crate) struct HandshakeOutcome {
 }
 
 /// News for whoever owns a [`DtlsTransport`](super::DtlsTransport).
+#[derive(PartialEq)]
 pub(crate) enum DtlsEvent {
     /// The state changed.
     StateChanged(DtlsTransportState),

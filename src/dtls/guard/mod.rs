@@ -438,3 +438,6 @@ const MAX_HELD: usize = 8;
 
 /// One per repeated ClientHello. The crate keeps some sixty bytes for each.
 const MAX_POKES: usize = 256;
+
+#[cfg(test)]
+pub(super) mod tests;
