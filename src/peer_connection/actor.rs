@@ -22,7 +22,7 @@ use crate::dtls::{DtlsArguments, DtlsEvent, DtlsTransport};
 use crate::ice::{IceArguments, IceEvent, IceParameters, IceTransport};
 use crate::jsep::{Jsep, JsepArguments, JsepEffect};
 use crate::outlet::{ListenerGone, Outlet};
-use crate::rtp_transport::{RtpTransport, RtpTransportArguments, RtpTransportEvent};
+use crate::rtp_transport::{RtpTransport, RtpTransportArguments};
 use crate::udp::UdpEndpoint;
 
 /// The actor; all that changes lives in [`PeerConnectionShell`].
@@ -229,7 +229,6 @@ impl Parts {
             RtpTransportArguments {
                 peer: id,
                 owner: owner.clone(),
-                outlet: Outlet::with(myself, PeerConnectionMessage::Rtp),
                 limits: settings.media_limits,
             },
             myself.get_cell(),
@@ -376,7 +375,6 @@ impl PeerConnectionShell {
             Message::Close => self.begin_close(CloseReason::Requested, myself),
             Message::Ice(event) => self.hear_ice(event, myself),
             Message::Dtls(event) => self.hear_dtls(event, myself),
-            Message::Rtp(event) => match event {},
             Message::CloseDeadlinePassed => self.kill_what_is_left(myself),
         }
     }

@@ -10,7 +10,6 @@ use crate::jsep::{
     CandidateError, NegotiationError, RtpSender, RtpTransceiver, RtpTransceiverDirection,
     RtpTransceiverInit, SenderId, SessionDescription, TrackOrKind, TransceiverError, TransceiverId,
 };
-use crate::rtp_transport::RtpTransportEvent;
 use crate::track::MediaStreamTrack;
 
 /// Mailbox of the peer connection.
@@ -93,8 +92,6 @@ pub(crate) enum PeerConnectionMessage {
     Ice(IceEvent),
     /// The DTLS transport has news.
     Dtls(DtlsEvent),
-    /// The media path has news.
-    Rtp(RtpTransportEvent),
     /// The parts had their time to end by themselves.
     CloseDeadlinePassed,
 }

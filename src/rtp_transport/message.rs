@@ -70,8 +70,3 @@ impl Weigh for Outgoing {
         self.batch.weight_bytes()
     }
 }
-
-/// News for whoever supervises the transport. Media and feedback go to the owner instead, and keys
-/// that do not fit are a failure; so there is none as yet.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum RtpTransportEvent {}

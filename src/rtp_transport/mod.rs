@@ -42,7 +42,6 @@ use rand::Rng;
 use self::actor::{ActorArguments, RtpTransportActor};
 pub use self::limits::{MediaLimits, QueueLimit};
 use self::machine::MachineArguments;
-pub(crate) use self::message::RtpTransportEvent;
 use self::message::{EncodedRtcp, Outgoing, RtpTransportMessage};
 pub(crate) use self::stats::RtpTransportStats;
 use crate::call::{CallError, StartError, ask};
@@ -61,8 +60,6 @@ pub(crate) struct RtpTransportArguments {
     pub(crate) peer: PeerId,
     /// Hears media, feedback and drops.
     pub(crate) owner: Outlet<PeerEvent>,
-    /// Hears what concerns the transport itself.
-    pub(crate) outlet: Outlet<RtpTransportEvent>,
     pub(crate) limits: MediaLimits,
 }
 
