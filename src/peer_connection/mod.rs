@@ -58,7 +58,6 @@ use crate::jsep::{
 use crate::rtp::{Rid, RtcpPacket, RtpBatch};
 use crate::rtp_transport::RtpTransport;
 pub use crate::rtp_transport::{MediaLimits, QueueLimit};
-pub use crate::rtp_transport::{MediaLimits, QueueLimit};
 use crate::track::{MediaStreamTrack, TrackId};
 
 /// Within this time after a close nothing of a peer is left: parts that have not ended by
