@@ -14,7 +14,9 @@ pub(super) fn build(jsep: &Jsep, offer: &Description) -> Created {
         .sections
         .iter()
         .map(|offered| answer_line(jsep, offered));
-    let mut created = finish(jsep, SdpType::Answer, lines.collect(), jsep.next_mid);
+    let order = offer.bundles.first().map_or(&[][..], Vec::as_slice);
+    let lines = lines.collect();
+    let mut created = finish(jsep, SdpType::Answer, lines, order, jsep.next_mid);
     // Only what was offered may be answered (RFC 9143 §7.3).
     let bundled = !offer.bundles.is_empty();
     if !bundled || !offer.extmap_allow_mixed {

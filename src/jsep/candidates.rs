@@ -138,9 +138,7 @@ impl Jsep {
     /// candidates of the others lead to transports that the answer has closed
     /// (RFC 9143 §7.3.1).
     fn tagged_line(&self) -> Option<usize> {
-        let (local, remote) = self.agreed.as_ref()?;
-        let mut pairs = (local.description.sections.iter()).zip(&remote.description.sections);
-        pairs.position(|(local, remote)| !local.rejected && !remote.rejected)
+        self.last_answer()?.tagged()
     }
 
     fn tell_candidate(

@@ -263,6 +263,17 @@ impl Jsep {
         self.remote_candidates = RemoteCandidates::default();
     }
 
+    /// The answer, ours or theirs, of the exchange that the media path goes by.
+    pub(super) fn last_answer(&self) -> Option<&Description> {
+        let (local, remote) = self.agreed.as_ref()?;
+        let answer = if local.kind == SdpType::Offer {
+            remote
+        } else {
+            local
+        };
+        Some(&answer.description)
+    }
+
     pub(super) fn transceiver_of(&self, mid: &Mid) -> Option<&Transceiver> {
         let mut transceivers = self.transceivers.iter();
         transceivers.find(|transceiver| transceiver.mid.as_ref() == Some(mid))

@@ -13,20 +13,30 @@ use crate::rtp::Mid;
 
 /// The offer of all transceivers as they are now: m-lines that exist keep their place, rejected
 /// ones are used again, new ones follow.
+///
+/// A rejected m-line in front of all that are in use stays empty. Chromium takes the first m-line
+/// in use, whatever the order of the BUNDLE group, for the one whose transport all share; a
+/// newcomer there has none yet, and its answer fails or comes with new ICE credentials.
 pub(super) fn build(jsep: &Jsep) -> Created {
     let mut mids = FreeMids::new(jsep);
     let mut newcomers = jsep
         .transceivers
         .iter()
         .filter(|t| t.mid.is_none() && !t.stopping && !t.stopped);
+    let before = lines_before(jsep);
+    let in_use = |section| owner(jsep, section).is_some_and(|t| !t.stopping && !t.stopped);
+    let first_in_use = before.iter().position(in_use).unwrap_or(0);
     let mut lines: Vec<(Section, Option<TransceiverId>)> = Vec::new();
-    for before in lines_before(jsep) {
-        lines.push(match owner(jsep, before) {
-            Some(owner) if owner.stopping || owner.stopped => (rejected(before), Some(owner.id)),
-            Some(owner) => (
-                offer_section(jsep, owner, before.mid.clone(), Some(before)),
-                Some(owner.id),
-            ),
+    for (index, before) in before.iter().enumerate() {
+        let owner = owner(jsep, before);
+        let id = owner.map(|owner| owner.id);
+        lines.push(match owner {
+            Some(owner) if owner.stopping || owner.stopped => (rejected(before), id),
+            Some(owner) => {
+                let mid = before.mid.clone();
+                (offer_section(jsep, owner, mid, Some(before)), id)
+            }
+            None if index < first_in_use => (rejected(before), None),
             None => match newcomers.next() {
                 Some(t) => (offer_section(jsep, t, Some(mids.next()), None), Some(t.id)),
                 None => (rejected(before), None),
@@ -37,22 +47,29 @@ pub(super) fn build(jsep: &Jsep) -> Created {
         let section = offer_section(jsep, newcomer, Some(mids.next()), None);
         lines.push((section, Some(newcomer.id)));
     }
-    finish(jsep, SdpType::Offer, lines, mids.number)
+    finish(
+        jsep,
+        SdpType::Offer,
+        lines,
+        bundled_before(jsep),
+        mids.number,
+    )
 }
 
-/// Puts m-lines together into a description of ours.
+/// Puts m-lines together into a description of ours. `order` is what the BUNDLE group had: it is
+/// kept, since the first of the group is the one whose transport all share (RFC 9143 §7.2.1), and
+/// a newcomer there would be asked for a new one.
 pub(super) fn finish(
     jsep: &Jsep,
     kind: SdpType,
     lines: Vec<(Section, Option<TransceiverId>)>,
+    order: &[Mid],
     next_mid: u32,
 ) -> Created {
     let (sections, owners): (Vec<Section>, _) = lines.into_iter().unzip();
-    let bundled: Vec<Mid> = sections
-        .iter()
-        .filter(|section| !section.rejected)
-        .filter_map(|section| section.mid.clone())
-        .collect();
+    let in_use = sections.iter().filter(|section| !section.rejected);
+    let mut bundled: Vec<Mid> = in_use.filter_map(|section| section.mid.clone()).collect();
+    bundled.sort_by_key(|mid| order.iter().position(|o| o == mid).unwrap_or(usize::MAX));
     let description = Description {
         session_id: jsep.session_id,
         session_version: jsep.session_version + 1,
@@ -72,6 +89,12 @@ pub(super) fn finish(
         owners,
         next_mid,
     }
+}
+
+/// The order of the BUNDLE group that the last answer agreed to (RFC 9429 §5.2.2).
+fn bundled_before(jsep: &Jsep) -> &[Mid] {
+    let bundle = jsep.last_answer().and_then(|answer| answer.bundles.first());
+    bundle.map_or(&[], Vec::as_slice)
 }
 
 /// The m-lines of the latest local or remote description: places that must be kept.

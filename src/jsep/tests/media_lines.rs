@@ -88,22 +88,58 @@ fn c037_one_m_line_is_used_again_and_one_is_appended() {
     a.add_transceiver(Audio, SendRecv);
     a.add_transceiver(Video, SendRecv);
     negotiate(&mut a, &mut b);
-    let kept = [a.transceiver(1).id(), b.transceiver(1).id()];
-    a.stop(0);
+    let kept = [a.transceiver(0).id(), b.transceiver(0).id()];
+    a.stop(1);
     negotiate(&mut a, &mut b);
-    let video = a.add_transceiver(Video, SendRecv).id();
     let audio = a.add_transceiver(Audio, SendRecv).id();
+    let video = a.add_transceiver(Video, SendRecv).id();
     negotiate(&mut a, &mut b);
-    let all = lines(&[(9, "video"), (9, "video"), (9, "audio")]);
+    let all = lines(&[(9, "audio"), (9, "audio"), (9, "video")]);
     assert_eq!(media_lines(&current(&a)), all);
-    assert_eq!(mids(&current(&a)), ["2", "1", "3"]);
+    assert_eq!(mids(&current(&a)), ["0", "2", "3"]);
     let ids = |end: &End| {
         let transceivers = end.jsep.transceivers();
         transceivers.iter().map(|t| t.id()).collect::<Vec<_>>()
     };
-    assert_eq!(ids(&a), [kept[0], video, audio]);
+    assert_eq!(ids(&a), [kept[0], audio, video]);
     assert_eq!(ids(&b)[0], kept[1]);
     assert_eq!(ids(&b).len(), 3);
+}
+
+/// Chromium answered such an offer with new ICE credentials, or failed to answer it at all.
+#[test]
+fn a_newcomer_never_stands_before_the_m_line_whose_transport_all_share() {
+    let (mut a, mut b) = pair();
+    a.add_transceiver(Audio, SendRecv);
+    a.add_transceiver(Video, SendRecv);
+    negotiate(&mut a, &mut b);
+    a.stop(0);
+    negotiate(&mut a, &mut b);
+    a.add_transceiver(Audio, SendRecv);
+    negotiate(&mut a, &mut b);
+    let description = current(&a);
+    let all = lines(&[(0, "audio"), (9, "video"), (9, "audio")]);
+    assert_eq!(media_lines(&description), all);
+    assert!(description.sdp.contains("a=group:BUNDLE 1 2\r\n"));
+}
+
+#[test]
+fn an_answer_keeps_the_order_of_the_offered_bundle_group() {
+    let (mut a, mut b) = pair();
+    a.add_track(Audio);
+    a.add_track(Video);
+    let offer = a.offer().sdp.replace("BUNDLE 0 1", "BUNDLE 1 0");
+    b.offer_from(&offer).unwrap();
+    let event = b.answer();
+    assert!(event.sdp.contains("a=group:BUNDLE 1 0\r\n"));
+    let candidate = "candidate:1 1 udp 1 192.0.2.2 1 typ host";
+    let candidate = b.jsep.add_local_candidate(candidate.to_owned());
+    assert_eq!(candidate.sdp_mid.as_deref(), Some("1"));
+    assert_eq!(candidate.sdp_m_line_index, Some(1));
+    // Later offers of ours keep it too.
+    b.add_transceiver(Audio, SendRecv);
+    let offer = b.offer();
+    assert!(offer.sdp.contains("a=group:BUNDLE 1 0 2\r\n"));
 }
 
 #[test]
