@@ -261,6 +261,7 @@ impl IceMachine {
         let priority = priority(message).unwrap_or_default();
         let name = self.remotes.admit(route.remote, priority)?;
         self.remotes.heard(route);
+        self.pacer.heard(route.remote);
         let nominates = message.attribute(USE_CANDIDATE).is_some();
         self.checks_received
             .push(message.transaction_id(), CheckReceived { route, nominates });
@@ -298,7 +299,7 @@ impl IceMachine {
         xor_mapped_address(message)?;
         let controlling = session.role == IceRole::Controlling;
         self.checks_sent.take(transaction);
-        self.pacer.answered(route.remote);
+        self.pacer.heard(route.remote);
         self.remotes.heard(route);
         if let Some(selected) = self.path.check_answered(route, sent.nominates, now) {
             effects.push(Effect::SelectPath(selected));
@@ -581,3 +582,532 @@ const MAX_CHECKS_RECEIVED: usize = 64;
 const MAX_CHECKS_SENT: usize = 128;
 /// Two sides that cannot agree in that many attempts never will.
 const MAX_ROLE_CHANGES: u8 = 8;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use stun::integrity::MessageIntegrity;
+    use stun::message::{Getter, Message};
+    use stun::xoraddr::XorMappedAddress;
+
+    use super::*;
+    use crate::udp::{MESSAGE_INTEGRITY, USERNAME};
+
+    const HERE: &str = "here";
+    const OURS: &str = "our password, long enough";
+    const THERE: &str = "there";
+    const THEIRS: &str = "their password, long enough";
+
+    fn parameters(username_fragment: &str, password: &str) -> IceParameters {
+        IceParameters {
+            username_fragment: username_fragment.to_owned(),
+            password: password.to_owned(),
+        }
+    }
+
+    fn machine() -> IceMachine {
+        IceMachine::new(parameters(HERE, OURS), vec![(true, true)])
+    }
+
+    fn started(role: IceRole) -> IceMachine {
+        let mut machine = machine();
+        machine.handle_start(role, parameters(THERE, THEIRS), &mut Vec::new());
+        machine
+    }
+
+    fn route(address: &str) -> Route {
+        Route {
+            socket: 0,
+            remote: address.parse().unwrap(),
+            local_ip: None,
+        }
+    }
+
+    fn peer() -> Route {
+        route("192.0.2.1:7")
+    }
+
+    fn id(number: u8) -> TransactionId {
+        TransactionId([number; 12])
+    }
+
+    /// A check of the peer.
+    fn check(number: u8, role: IceRole, tie_breaker: u64, nominates: bool) -> Vec<u8> {
+        let mut builder = StunBuilder::new(StunClass::Request, id(number))
+            .attribute(USERNAME, b"here:there")
+            .attribute(role_attribute(role), &tie_breaker.to_be_bytes());
+        if nominates {
+            builder = builder.attribute(USE_CANDIDATE, &[]);
+        }
+        builder.finish(Some(OURS))
+    }
+
+    /// A check of our agent.
+    fn own_check(number: u8, role: IceRole, tie_breaker: u64, nominates: bool) -> Vec<u8> {
+        let mut builder = StunBuilder::new(StunClass::Request, id(number))
+            .attribute(USERNAME, b"there:here")
+            .attribute(role_attribute(role), &tie_breaker.to_be_bytes());
+        if nominates {
+            builder = builder.attribute(USE_CANDIDATE, &[]);
+        }
+        builder.finish(Some(THEIRS))
+    }
+
+    fn role_attribute(role: IceRole) -> u16 {
+        match role {
+            IceRole::Controlling => ICE_CONTROLLING,
+            IceRole::Controlled => ICE_CONTROLLED,
+        }
+    }
+
+    fn answer(number: u8, password: &str) -> Vec<u8> {
+        StunBuilder::new(StunClass::SuccessResponse, id(number))
+            .xor_mapped_address("203.0.113.1:9".parse().unwrap())
+            .finish(Some(password))
+    }
+
+    fn conflict(number: u8) -> Vec<u8> {
+        StunBuilder::new(StunClass::ErrorResponse, id(number))
+            .error(ROLE_CONFLICT, "Role Conflict")
+            .finish(Some(THEIRS))
+    }
+
+    fn network(machine: &mut IceMachine, route: Route, bytes: &[u8]) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        machine.handle_stun(route, bytes, Instant::now(), &mut effects);
+        effects
+    }
+
+    fn agent(machine: &mut IceMachine, to: SocketAddr, bytes: Vec<u8>) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        machine.handle_agent_packet(bytes, to, Instant::now(), &mut effects);
+        effects
+    }
+
+    fn candidate(machine: &mut IceMachine, line: &str) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        machine.handle_remote_candidate(line.to_owned(), &mut effects);
+        effects
+    }
+
+    fn given(effects: &[Effect]) -> usize {
+        let given = |effect: &&Effect| matches!(effect, Effect::GiveToAgent { .. });
+        effects.iter().filter(given).count()
+    }
+
+    fn selected(effects: &[Effect]) -> Option<Route> {
+        effects.iter().find_map(|effect| match effect {
+            Effect::SelectPath(route) => Some(*route),
+            _ => None,
+        })
+    }
+
+    fn sent(effects: &[Effect]) -> Option<&OutgoingStun> {
+        effects.iter().find_map(|effect| match effect {
+            Effect::SendStun { stun, .. } => Some(stun),
+            _ => None,
+        })
+    }
+
+    fn new_role(effects: &[Effect]) -> Option<IceRole> {
+        effects.iter().find_map(|effect| match effect {
+            Effect::AnnounceRole(role) => Some(*role),
+            _ => None,
+        })
+    }
+
+    /// The peer checks `route` and our agent answers, then checks it in turn and is answered.
+    fn both_ways(machine: &mut IceMachine, route: Route, number: u8, nominates: bool) {
+        let bytes = check(number, IceRole::Controlling, 1, nominates);
+        network(machine, route, &bytes);
+        let name = machine.remotes.name(route.remote).unwrap();
+        agent(machine, name, answer(number, OURS));
+        agent(
+            machine,
+            name,
+            own_check(number, IceRole::Controlled, 1, false),
+        );
+        network(machine, route, &answer(number, THEIRS));
+    }
+
+    #[test]
+    fn an_authentic_check_wakes_the_agent_and_reaches_it() {
+        let mut machine = started(IceRole::Controlled);
+        let bytes = check(1, IceRole::Controlling, 1, false);
+        let effects = network(&mut machine, peer(), &bytes);
+        assert!(matches!(
+            effects[..],
+            [Effect::StartAgent { .. }, Effect::GiveToAgent { .. }]
+        ));
+    }
+
+    #[test]
+    fn c080_checks_that_are_not_authentic_meet_silence() {
+        let request = |password| {
+            move |username: &[u8]| {
+                StunBuilder::new(StunClass::Request, id(1))
+                    .attribute(USERNAME, username)
+                    .attribute(ICE_CONTROLLING, &1_u64.to_be_bytes())
+                    .finish(password)
+            }
+        };
+        let mut broken_fingerprint = check(1, IceRole::Controlling, 1, false);
+        *broken_fingerprint.last_mut().unwrap() ^= 1;
+        let mut appended = check(1, IceRole::Controlling, 1, false);
+        appended.extend([0, 0x25, 0, 0]);
+        let length = u16::try_from(appended.len() - 20).unwrap();
+        appended[2..4].copy_from_slice(&length.to_be_bytes());
+        let short_integrity = StunBuilder::new(StunClass::Request, id(1))
+            .attribute(USERNAME, b"here:there")
+            .attribute(MESSAGE_INTEGRITY, &[0; 4])
+            .finish(None);
+        let without_username = StunBuilder::new(StunClass::Request, id(1)).finish(Some(OURS));
+        for bytes in [
+            request(Some(OURS))(b"other:there"),
+            request(Some(OURS))(b"here:other"),
+            request(Some(OURS))(b"here"),
+            request(Some(OURS))(b"\xFF:there"),
+            request(Some(THEIRS))(b"here:there"),
+            request(None)(b"here:there"),
+            without_username,
+            short_integrity,
+            broken_fingerprint,
+            appended,
+        ] {
+            let mut machine = started(IceRole::Controlled);
+            assert!(network(&mut machine, peer(), &bytes).is_empty());
+            assert_eq!(machine.statistics().stun_discarded, 1);
+        }
+    }
+
+    #[test]
+    fn c082_answers_that_were_not_asked_for_are_discarded() {
+        let mut machine = started(IceRole::Controlled);
+        candidate(&mut machine, "candidate:1 1 udp 9 192.0.2.1 7 typ host");
+        agent(
+            &mut machine,
+            peer().remote,
+            own_check(1, IceRole::Controlled, 1, false),
+        );
+        let without_address = StunBuilder::new(StunClass::SuccessResponse, id(1));
+        for (from, bytes) in [
+            (peer(), answer(2, THEIRS)),
+            (peer(), answer(1, OURS)),
+            (route("192.0.2.1:8"), answer(1, THEIRS)),
+            (peer(), without_address.finish(Some(THEIRS))),
+        ] {
+            assert!(network(&mut machine, from, &bytes).is_empty());
+        }
+        assert_eq!(given(&network(&mut machine, peer(), &answer(1, THEIRS))), 1);
+        assert!(network(&mut machine, peer(), &answer(1, THEIRS)).is_empty());
+    }
+
+    #[test]
+    fn an_indication_is_no_sign_of_life() {
+        let mut machine = started(IceRole::Controlled);
+        let bytes = StunBuilder::new(StunClass::Indication, id(1)).finish(None);
+        assert!(network(&mut machine, peer(), &bytes).is_empty());
+    }
+
+    #[test]
+    fn a_controlled_side_follows_nominations_of_paths_that_work() {
+        let mut machine = started(IceRole::Controlled);
+        let (first, second) = (peer(), route("192.0.2.2:7"));
+        both_ways(&mut machine, first, 1, true);
+        assert_eq!(machine.path.selected(), Some(first));
+        both_ways(&mut machine, second, 2, false);
+        assert_eq!(machine.path.selected(), Some(first));
+        let bytes = check(3, IceRole::Controlling, 1, true);
+        assert_eq!(selected(&network(&mut machine, second, &bytes)), None);
+        // The agent's answer is what makes the nomination count.
+        let effects = agent(&mut machine, second.remote, answer(3, OURS));
+        assert_eq!(selected(&effects), Some(second));
+        assert_eq!(
+            sent(&effects).unwrap().purpose,
+            StunPurpose::SuccessResponse
+        );
+    }
+
+    #[test]
+    fn a_nominated_path_that_does_not_answer_is_not_taken() {
+        let mut machine = started(IceRole::Controlled);
+        let bytes = check(1, IceRole::Controlling, 1, true);
+        network(&mut machine, peer(), &bytes);
+        let effects = agent(&mut machine, peer().remote, answer(1, OURS));
+        assert_eq!(selected(&effects), None);
+    }
+
+    #[test]
+    fn a_controlling_side_takes_the_path_that_it_nominated() {
+        let mut machine = started(IceRole::Controlling);
+        candidate(&mut machine, "candidate:1 1 udp 9 192.0.2.1 7 typ host");
+        let bytes = own_check(1, IceRole::Controlling, 1, false);
+        agent(&mut machine, peer().remote, bytes);
+        let effects = network(&mut machine, peer(), &answer(1, THEIRS));
+        assert_eq!(selected(&effects), None);
+        assert!(matches!(
+            effects[..],
+            [Effect::GiveToAgent {
+                then_hurry: true,
+                ..
+            }]
+        ));
+        let bytes = own_check(2, IceRole::Controlling, 1, true);
+        agent(&mut machine, peer().remote, bytes);
+        let effects = network(&mut machine, peer(), &answer(2, THEIRS));
+        assert_eq!(selected(&effects), Some(peer()));
+    }
+
+    #[test]
+    fn an_answer_on_the_selected_path_keeps_the_agent_alive() {
+        let mut machine = started(IceRole::Controlled);
+        both_ways(&mut machine, peer(), 1, true);
+        let later = Instant::now() + std::time::Duration::from_secs(1);
+        let bytes = own_check(2, IceRole::Controlled, 1, false);
+        machine.handle_agent_packet(bytes, peer().remote, later, &mut Vec::new());
+        let effects = network(&mut machine, peer(), &answer(2, THEIRS));
+        assert!(matches!(
+            effects[..],
+            [Effect::KeepAgentAlive, Effect::GiveToAgent { .. }]
+        ));
+    }
+
+    #[test]
+    fn an_ipv6_peer_reads_its_own_address_in_our_answer() {
+        let mut machine = started(IceRole::Controlled);
+        let route = route("[2001:db8::7]:4242");
+        let bytes = check(1, IceRole::Controlling, 1, false);
+        let effects = network(&mut machine, route, &bytes);
+        let Some(Effect::GiveToAgent { from, .. }) = effects.last() else {
+            panic!("{effects:?}");
+        };
+        assert!(from.is_ipv4());
+        let effects = agent(&mut machine, *from, answer(1, OURS));
+        let stun = sent(&effects).unwrap();
+        assert_eq!(stun.destination, route.remote);
+        let mut message = Message {
+            raw: stun.bytes.clone(),
+            ..Message::default()
+        };
+        message.decode().unwrap();
+        let mut mapped = XorMappedAddress::default();
+        mapped.get_from(&message).unwrap();
+        assert_eq!(SocketAddr::new(mapped.ip, mapped.port), route.remote);
+        MessageIntegrity(OURS.as_bytes().to_vec())
+            .check(&mut message)
+            .unwrap();
+    }
+
+    #[test]
+    fn an_answer_leaves_from_where_the_request_came_in() {
+        let mut machine = IceMachine::new(parameters(HERE, OURS), vec![(true, true); 2]);
+        machine.handle_start(
+            IceRole::Controlled,
+            parameters(THERE, THEIRS),
+            &mut Vec::new(),
+        );
+        for (socket, ip) in [(1, "198.51.100.1"), (0, "198.51.100.2")] {
+            let route = Route {
+                socket,
+                local_ip: Some(ip.parse().unwrap()),
+                ..peer()
+            };
+            let number = u8::try_from(socket).unwrap();
+            let bytes = check(number, IceRole::Controlling, 1, false);
+            network(&mut machine, route, &bytes);
+        }
+        let effects = agent(&mut machine, peer().remote, answer(1, OURS));
+        assert!(matches!(effects[..], [Effect::SendStun { socket: 1, .. }]));
+        assert_eq!(
+            sent(&effects).unwrap().local_ip,
+            Some("198.51.100.1".parse().unwrap())
+        );
+    }
+
+    #[test]
+    fn c081_of_two_controlling_sides_the_larger_number_stays() {
+        for (own, claimed, gives_way) in [(5, 9, true), (9, 5, false), (7, 7, false)] {
+            let mut machine = started(IceRole::Controlling);
+            let bytes = own_check(1, IceRole::Controlling, own, false);
+            agent(&mut machine, peer().remote, bytes);
+            let bytes = check(2, IceRole::Controlling, claimed, false);
+            let effects = network(&mut machine, peer(), &bytes);
+            if gives_way {
+                assert_eq!(new_role(&effects), Some(IceRole::Controlled));
+                assert!(matches!(effects[1], Effect::StartAgent { .. }));
+            } else {
+                let stun = sent(&effects).unwrap();
+                assert_eq!(stun.purpose, StunPurpose::ErrorResponse);
+                let message = StunMessage::parse(&stun.bytes).unwrap();
+                assert_eq!(error_code(&message), Some(ROLE_CONFLICT));
+                assert!(is_authentic(&message, OURS));
+            }
+        }
+    }
+
+    #[test]
+    fn c081_of_two_controlled_sides_the_larger_number_takes_control() {
+        for (own, claimed, takes_control) in [(5, 9, false), (9, 5, true), (7, 7, true)] {
+            let mut machine = started(IceRole::Controlled);
+            let bytes = own_check(1, IceRole::Controlled, own, false);
+            agent(&mut machine, peer().remote, bytes);
+            let bytes = check(2, IceRole::Controlled, claimed, false);
+            let effects = network(&mut machine, peer(), &bytes);
+            let expected = takes_control.then_some(IceRole::Controlling);
+            assert_eq!(new_role(&effects), expected);
+            assert_eq!(sent(&effects).is_some(), !takes_control);
+        }
+    }
+
+    #[test]
+    fn c081_a_role_conflict_told_by_the_peer_changes_the_role_once() {
+        let mut machine = started(IceRole::Controlling);
+        for number in [1, 2] {
+            let later = Instant::now() + std::time::Duration::from_secs(number.into());
+            let bytes = own_check(number, IceRole::Controlling, 1, false);
+            machine.handle_agent_packet(bytes, peer().remote, later, &mut Vec::new());
+        }
+        let effects = network(&mut machine, peer(), &conflict(1));
+        assert_eq!(new_role(&effects), Some(IceRole::Controlled));
+        assert!(network(&mut machine, peer(), &conflict(2)).is_empty());
+        assert!(network(&mut machine, peer(), &conflict(3)).is_empty());
+    }
+
+    #[test]
+    fn roles_are_not_changed_for_ever() {
+        let mut machine = started(IceRole::Controlling);
+        let changes = (0..100).filter(|number| {
+            let role = machine.session.as_ref().unwrap().role;
+            let mut effects = Vec::new();
+            let later = Instant::now() + std::time::Duration::from_secs(u64::from(*number));
+            let bytes = own_check(*number, role, 1, false);
+            machine.handle_agent_packet(bytes, peer().remote, later, &mut effects);
+            new_role(&network(&mut machine, peer(), &conflict(*number))).is_some()
+        });
+        assert_eq!(changes.count(), usize::from(MAX_ROLE_CHANGES));
+    }
+
+    #[test]
+    fn c102_candidates_that_come_early_wait_for_the_other_sides_parameters() {
+        let mut machine = machine();
+        for port in 1..=300 {
+            let line = format!("candidate:1 1 udp 9 192.0.2.1 {port} typ host");
+            let refused = candidate(&mut machine, &line);
+            assert_eq!(refused.is_empty(), port <= MAX_EARLY_CANDIDATES);
+        }
+        let mut effects = Vec::new();
+        machine.handle_start(IceRole::Controlled, parameters(THERE, THEIRS), &mut effects);
+        let added = effects
+            .iter()
+            .filter(|effect| matches!(effect, Effect::AddToAgent(_) | Effect::StartAgent { .. }));
+        // The rest are more than the agent is given.
+        assert_eq!(added.count(), 32);
+        assert_eq!(candidate(&mut machine, "nonsense").len(), 1);
+    }
+
+    #[test]
+    fn candidates_of_no_use_are_counted_and_nothing_more() {
+        let mut machine = started(IceRole::Controlled);
+        for line in [
+            "candidate:1 1 tcp 9 192.0.2.1 9 typ host tcptype active",
+            "candidate:1 2 udp 9 192.0.2.1 9 typ host",
+            "candidate:1 1 udp 9 192.0.2.1 9 typ host ufrag old",
+            "candidate:1 1 udp 9 0a1b.local 9 typ host",
+        ] {
+            assert!(candidate(&mut machine, line).is_empty(), "{line}");
+        }
+        assert_eq!(machine.statistics().candidates_ignored, 3);
+        assert_eq!(machine.statistics().mdns_candidates_ignored, 1);
+    }
+
+    #[test]
+    fn a_candidate_of_a_family_that_no_socket_has_is_ignored() {
+        let mut machine = IceMachine::new(parameters(HERE, OURS), vec![(true, false)]);
+        machine.handle_start(
+            IceRole::Controlled,
+            parameters(THERE, THEIRS),
+            &mut Vec::new(),
+        );
+        let line = "candidate:1 1 udp 9 2001:db8::1 7 typ host";
+        assert!(candidate(&mut machine, line).is_empty());
+    }
+
+    #[test]
+    fn checks_that_come_early_are_answered_at_the_start() {
+        let mut machine = machine();
+        for number in 0..100 {
+            let bytes = check(number, IceRole::Controlling, 1, false);
+            assert!(network(&mut machine, peer(), &bytes).is_empty());
+        }
+        let mut effects = Vec::new();
+        machine.handle_start(IceRole::Controlled, parameters(THERE, THEIRS), &mut effects);
+        assert_eq!(given(&effects), MAX_EARLY_CHECKS);
+    }
+
+    #[test]
+    fn states_are_told_when_they_change_and_failure_is_final() {
+        let mut machine = started(IceRole::Controlled);
+        let mut effects = Vec::new();
+        for state in [
+            AgentState::Checking,
+            AgentState::Connected,
+            AgentState::Connected,
+            AgentState::Disconnected,
+            AgentState::Failed,
+        ] {
+            machine.handle_agent_state(state, &mut effects);
+        }
+        let bytes = check(1, IceRole::Controlling, 1, false);
+        machine.handle_stun(peer(), &bytes, Instant::now(), &mut effects);
+        machine.handle_stop(&mut effects);
+        machine.handle_stop(&mut effects);
+        let states: Vec<_> = effects
+            .iter()
+            .filter_map(|effect| match effect {
+                Effect::AnnounceState(state) => Some(*state),
+                Effect::StartAgent { .. } => panic!("consent is gone"),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(
+            states,
+            [
+                IceConnectionState::Connected,
+                IceConnectionState::Disconnected,
+                IceConnectionState::Failed,
+                IceConnectionState::Closed,
+            ]
+        );
+    }
+
+    #[test]
+    fn without_any_candidate_the_session_fails_in_the_end_and_may_still_begin() {
+        let mut machine = started(IceRole::Controlled);
+        let mut effects = Vec::new();
+        machine.handle_no_candidates(&mut effects);
+        assert!(matches!(
+            effects[..],
+            [Effect::AnnounceState(IceConnectionState::Failed)]
+        ));
+        let bytes = check(1, IceRole::Controlling, 1, false);
+        assert_eq!(given(&network(&mut machine, peer(), &bytes)), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn c113_a_changed_byte_never_reaches_the_agent(at in 0_usize..200, mask in 1_u8.., cut in 0_usize..200) {
+            let mut machine = started(IceRole::Controlled);
+            agent(&mut machine, peer().remote, own_check(1, IceRole::Controlled, 1, false));
+            for mut bytes in [check(2, IceRole::Controlling, 1, true), answer(1, THEIRS), conflict(1)] {
+                let length = bytes.len();
+                let cut = cut % length;
+                if cut > 0 {
+                    bytes.truncate(cut);
+                } else {
+                    bytes[at % length] ^= mask;
+                }
+                prop_assert!(network(&mut machine, peer(), &bytes).is_empty());
+            }
+        }
+    }
+}

@@ -57,13 +57,10 @@ impl CheckPacer {
         admitted
     }
 
-    /// The address has answered.
-    pub(super) fn answered(&mut self, address: SocketAddr) {
-        for known in &mut self.destinations {
-            if known.address == address {
-                known.unanswered = 0;
-            }
-        }
+    /// The peer was heard from there, authentically: what the agent says next is in reply to that
+    /// (RFC 8445 §7.3.1.4), and leaves at once.
+    pub(super) fn heard(&mut self, address: SocketAddr) {
+        self.destinations.retain(|known| known.address != address);
     }
 }
 
@@ -105,12 +102,13 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_brings_the_pace_back() {
+    fn a_peer_that_is_heard_is_asked_at_once() {
         let mut pacer = CheckPacer::default();
-        let start = Instant::now();
-        let first = admitted(&mut pacer, start);
-        pacer.answered(address(1));
-        assert!(admitted(&mut pacer, start + Duration::from_secs(4)) + 1 >= first);
+        let now = Instant::now();
+        assert!(pacer.admit(address(1), now));
+        assert!(!pacer.admit(address(1), now));
+        pacer.heard(address(1));
+        assert!(pacer.admit(address(1), now));
     }
 
     #[test]
