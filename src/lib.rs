@@ -103,12 +103,14 @@
 //! | [`configuration`], [`codec`] | what to negotiate | |
 //! | [`track`] | tracks and streams | |
 //!
-//! The guides start at [`guides::introduction::intro`](https://docs.rs/ractor_webrtc), in the repository under `guides/`.
+//! The guides start at [`guides::introduction::intro`]; in the repository they are under `guides/`.
 
 pub mod call;
 pub mod codec;
 pub mod configuration;
 pub mod dtls;
+#[cfg(any(doc, doctest))]
+pub mod guides;
 pub mod ice;
 pub mod jsep;
 mod lane;
