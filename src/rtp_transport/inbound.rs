@@ -120,7 +120,6 @@ impl Sorter<'_> {
         route.stream.statistics.handle_packet(
             packet.sequence_number(),
             packet.timestamp(),
-            packet.payload().len(),
             route.source.codec.clock_rate_hz,
             received_at,
         );

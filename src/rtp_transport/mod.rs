@@ -52,7 +52,7 @@ use crate::peer_connection::{PeerEvent, PeerId};
 use crate::rtp::{CreditLimit, Rid, RtcpError, RtcpPacket, RtpBatch};
 use crate::srtp::SrtpKeys;
 use crate::track::TrackId;
-use crate::udp::{Datagrams, MediaInbound, TransportPath};
+use crate::udp::{MediaInbound, TransportPath};
 
 /// What a media path needs to start.
 #[derive(Clone, Debug)]
@@ -212,5 +212,7 @@ fn doorbell(
 
 #[cfg(test)]
 mod fixtures;
+#[cfg(test)]
+mod machine_tests;
 #[cfg(test)]
 mod tests;
