@@ -14,7 +14,7 @@ use super::inbound::Inbound;
 use super::message::{EncodedRtcp, Outgoing};
 use super::outbox::Outbox;
 use super::reports::{MAX_BLOCKS, Report, RtcpWriter, Speaker};
-use super::stats::RtpTransportStats;
+use super::stats::MediaStats;
 use crate::jsep::MediaPlan;
 use crate::lane::LaneDrops;
 use crate::peer_connection::Event;
@@ -76,7 +76,7 @@ pub(super) struct RtpTransportMachine {
     unannounced: LaneDrops,
     notice_armed: bool,
     random: StdRng,
-    stats: RtpTransportStats,
+    stats: MediaStats,
 }
 
 /// The sending half of an m-line.
@@ -126,7 +126,7 @@ impl RtpTransportMachine {
             unannounced: LaneDrops::default(),
             notice_armed: false,
             random,
-            stats: RtpTransportStats::default(),
+            stats: MediaStats::default(),
         }
     }
 
@@ -444,7 +444,7 @@ impl RtpTransportMachine {
         }
     }
 
-    pub(super) fn stats(&self) -> RtpTransportStats {
+    pub(super) fn stats(&self) -> MediaStats {
         self.stats
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::outbox::Outbox;
-use super::stats::RtpTransportStats;
+use super::stats::MediaStats;
 use crate::rtp::{
     Goodbye, ReceiverReport, ReceptionReport, RtcpPacket, SenderReport, SourceDescriptionChunk,
     Ssrc,
@@ -76,7 +76,7 @@ impl From<Report> for RtcpPacket {
 pub(super) struct RtcpWriter<'a> {
     pub(super) protector: &'a mut Protector,
     pub(super) outbox: &'a mut Outbox,
-    pub(super) stats: &'a mut RtpTransportStats,
+    pub(super) stats: &'a mut MediaStats,
 }
 
 impl RtcpWriter<'_> {

@@ -138,7 +138,7 @@ impl Scene {
     }
 
     /// Waits until everything cast so far has been handled.
-    async fn settle(&self) -> RtpTransportStats {
+    async fn settle(&self) -> MediaStats {
         self.transport.stats().await.unwrap()
     }
 }
