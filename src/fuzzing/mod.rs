@@ -3,8 +3,12 @@
 //! Compiled for fuzzing (`--cfg fuzzing`, which cargo-fuzz sets) and for the tests of this
 //! crate, which run the seeds of `fuzz/corpus/` through the same functions. No part of the API.
 
+mod rtcp;
+mod rtp;
 mod srtp;
 
+pub use self::rtcp::rtcp;
+pub use self::rtp::rtp;
 pub use self::srtp::srtp;
 
 #[cfg(test)]
@@ -27,6 +31,16 @@ mod tests {
             count += 1;
         }
         assert!(count > 0, "no seeds for {target}");
+    }
+
+    #[test]
+    fn the_seeds_of_rtcp_pass() {
+        run_seeds("rtcp", super::rtcp);
+    }
+
+    #[test]
+    fn the_seeds_of_rtp_pass() {
+        run_seeds("rtp", super::rtp);
     }
 
     #[test]

@@ -57,7 +57,7 @@ use crate::jsep::{
 };
 use crate::rtp::{Rid, RtcpPacket, RtpBatch};
 use crate::rtp_transport::RtpTransport;
-pub use crate::rtp_transport::{MediaLimits, QueueLimit};
+pub use crate::rtp_transport::{MediaLimits, MediaStats, QueueLimit};
 use crate::track::{MediaStreamTrack, TrackId};
 
 /// Within this time after a close nothing of a peer is left: parts that have not ended by
@@ -434,6 +434,16 @@ impl PeerConnection {
         }
         self.rtp.send_pli(track, rid.into());
         Ok(())
+    }
+
+    /// What the media path has counted so far: traffic, and every drop by its cause. Never delays
+    /// media; waits for the media path's turn, one second at most.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Stopped`] after the end, [`CallError::Timeout`] when the media path is stuck.
+    pub async fn media_stats(&self) -> Result<MediaStats, CallError> {
+        self.rtp.stats().await
     }
 
     /// Ends the peer: the remote side is told (RTCP BYE, DTLS close_notify), then all parts stop. Returns

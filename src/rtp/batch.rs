@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::credit::Credit;
-use super::extension::ExtensionMap;
+use super::extension::{ExtensionMap, HeaderExtension};
 use super::packet::RtpPacket;
 use crate::codec::RtpCodec;
 
@@ -22,7 +22,7 @@ pub struct RtpBatch {
     source: Option<Arc<RtpSource>>,
     received_at: Option<Instant>,
     /// Given back when the batch is dropped; never shared with clones.
-    credit: Option<Credit>,
+    _credit: Option<Credit>,
 }
 
 /// What a receiver knows of all packets of a batch, so that a sender can rewrite them.
@@ -43,14 +43,14 @@ impl RtpBatch {
             packets,
             source: Some(source),
             received_at: Some(received_at),
-            credit: None,
+            _credit: None,
         }
     }
 
     /// The same, counted as waiting in an owner's mailbox.
     pub(crate) fn with_credit(self, credit: Credit) -> Self {
         Self {
-            credit: Some(credit),
+            _credit: Some(credit),
             ..self
         }
     }
@@ -58,7 +58,7 @@ impl RtpBatch {
     /// The same, counted no longer.
     pub(crate) fn without_credit(self) -> Self {
         Self {
-            credit: None,
+            _credit: None,
             ..self
         }
     }
@@ -71,6 +71,13 @@ impl RtpBatch {
     /// The codec that they are coded with; `None` for packets made by the application.
     pub fn codec(&self) -> Option<&RtpCodec> {
         self.source.as_ref().map(|source| &*source.codec)
+    }
+
+    /// Under which identifier the packets carry a header extension: to be given to
+    /// [`RtpPacket::extension`]. `None` when it was not negotiated, and for packets made by
+    /// the application.
+    pub fn extension_id(&self, extension: &HeaderExtension) -> Option<u8> {
+        self.source.as_ref()?.extensions.id(extension)
     }
 
     pub(crate) fn source(&self) -> Option<&Arc<RtpSource>> {
@@ -89,7 +96,7 @@ impl Clone for RtpBatch {
             packets: Arc::clone(&self.packets),
             source: self.source.clone(),
             received_at: self.received_at,
-            credit: None,
+            _credit: None,
         }
     }
 }
@@ -115,7 +122,7 @@ impl FromIterator<RtpPacket> for RtpBatch {
             packets: packets.into_iter().collect(),
             source: None,
             received_at: None,
-            credit: None,
+            _credit: None,
         }
     }
 }

@@ -85,14 +85,6 @@ impl ExtensionMap {
             .map(|(id, _)| *id)
     }
 
-    /// The extension behind an identifier, if negotiated.
-    pub(crate) fn extension(&self, id: u8) -> Option<&HeaderExtension> {
-        self.entries
-            .iter()
-            .find(|(known, _)| *known == id)
-            .map(|(_, extension)| extension)
-    }
-
     /// Two-byte elements may be written: mixing was negotiated, or an identifier needs them.
     pub(super) fn allows_two_byte(&self) -> bool {
         self.mixed || self.entries.iter().any(|(id, _)| *id > 14)
@@ -134,11 +126,6 @@ pub(crate) fn read_token(value: &[u8]) -> Option<&str> {
     str::from_utf8(text).ok()
 }
 
-/// The transport-wide sequence number; `None` when the value is too short.
-pub(crate) fn read_transport_sequence(value: &[u8]) -> Option<u16> {
-    value.first_chunk().copied().map(u16::from_be_bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,15 +145,13 @@ mod tests {
     }
 
     #[test]
-    fn identifiers_and_extensions_find_each_other() {
+    fn an_extension_is_found_under_its_identifier() {
         let map = ExtensionMap {
             entries: vec![(4, HeaderExtension::Mid)],
             mixed: false,
         };
         assert_eq!(map.id(&HeaderExtension::Mid), Some(4));
         assert_eq!(map.id(&HeaderExtension::Rid), None);
-        assert_eq!(map.extension(4), Some(&HeaderExtension::Mid));
-        assert_eq!(map.extension(5), None);
     }
 
     #[test]

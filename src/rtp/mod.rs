@@ -13,16 +13,15 @@ mod types;
 
 pub use self::batch::RtpBatch;
 pub(crate) use self::batch::RtpSource;
-pub(crate) use self::credit::{Credit, CreditLimit, Load};
-pub(crate) use self::demuxer::{DemuxError, Route, RtpDemuxer, RtpStream};
+pub(crate) use self::credit::{CreditLimit, Load};
+pub(crate) use self::demuxer::{Route, RtpDemuxer};
 pub(crate) use self::extension::ExtensionMap;
 pub use self::extension::{AudioLevel, HeaderExtension};
 pub use self::packet::{RtpError, RtpPacket};
-pub(crate) use self::receiver::RtpStreamReceiver;
 pub use self::rtcp::{
     FullIntraRequest, Goodbye, Nack, OtherRtcp, PictureLossIndication, ReceiverReport,
     ReceptionReport, Remb, RtcpError, RtcpPacket, SenderReport, SourceDescriptionChunk,
     TransportCc,
 };
-pub(crate) use self::sender::{Rewrite, RtpStreamSender, ntp_of_unix_time};
+pub(crate) use self::sender::{RtpStreamSender, ntp_of_unix_time};
 pub use self::types::{Mid, PayloadType, Rid, RtpTimestamp, SequenceNumber, Ssrc};

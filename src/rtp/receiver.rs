@@ -11,7 +11,6 @@ use super::types::{RtpTimestamp, SequenceNumber, Ssrc};
 pub(crate) struct RtpStreamReceiver {
     ssrc: Ssrc,
     packets: u64,
-    payload_bytes: u64,
     sequence: Option<SequenceState>,
     jitter: Jitter,
     /// Middle bits of the last sender report's NTP time, and when it came.
@@ -45,7 +44,6 @@ impl RtpStreamReceiver {
         Self {
             ssrc,
             packets: 0,
-            payload_bytes: 0,
             sequence: None,
             jitter: Jitter::default(),
             last_sender_report: None,
@@ -60,12 +58,10 @@ impl RtpStreamReceiver {
         &mut self,
         sequence_number: SequenceNumber,
         timestamp: RtpTimestamp,
-        payload_bytes: usize,
         clock_rate_hz: u32,
         received_at: Instant,
     ) {
         self.packets += 1;
-        self.payload_bytes += payload_bytes as u64;
         let Some(sequence) = &mut self.sequence else {
             self.restart(sequence_number);
             self.jitter.handle(timestamp, received_at, clock_rate_hz);
@@ -112,14 +108,6 @@ impl RtpStreamReceiver {
             last_sender_report,
             delay_since_last_sender_report: in_65536ths(since),
         })
-    }
-
-    pub(crate) fn packets(&self) -> u64 {
-        self.packets
-    }
-
-    pub(crate) fn payload_bytes(&self) -> u64 {
-        self.payload_bytes
     }
 
     fn restart(&mut self, first: SequenceNumber) {
@@ -256,7 +244,6 @@ mod tests {
             self.receiver.handle_packet(
                 SequenceNumber(sequence),
                 RtpTimestamp(timestamp),
-                100,
                 RATE,
                 self.start + Duration::from_millis(millis),
             );

@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::BytesMut;
 
 use super::delivery::{Arrival, Delivery};
-use super::stats::RtpTransportStats;
+use super::stats::MediaStats;
 use crate::rtp::{Rid, Route, RtcpPacket, RtpBatch, RtpDemuxer, RtpPacket, RtpSource};
 use crate::srtp::Unprotector;
 use crate::track::TrackId;
@@ -42,7 +42,7 @@ impl Inbound {
     pub(super) fn handle_datagrams(
         &mut self,
         datagrams: Datagrams,
-        stats: &mut RtpTransportStats,
+        stats: &mut MediaStats,
         mut on_rtcp: impl FnMut(&mut RtpDemuxer, Vec<RtcpPacket>, usize),
     ) {
         let received_at = datagrams.received_at;
@@ -102,7 +102,7 @@ impl Inbound {
 struct Sorter<'a> {
     groups: &'a mut Vec<Group>,
     spare: &'a mut Vec<Vec<RtpPacket>>,
-    stats: &'a mut RtpTransportStats,
+    stats: &'a mut MediaStats,
 }
 
 impl Sorter<'_> {
@@ -120,7 +120,6 @@ impl Sorter<'_> {
         route.stream.statistics.handle_packet(
             packet.sequence_number(),
             packet.timestamp(),
-            packet.payload().len(),
             route.source.codec.clock_rate_hz,
             received_at,
         );

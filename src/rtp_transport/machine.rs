@@ -13,8 +13,8 @@ use super::feedback::FeedbackInbox;
 use super::inbound::Inbound;
 use super::message::{EncodedRtcp, Outgoing};
 use super::outbox::Outbox;
-use super::reports::{MAX_BLOCKS, RtcpWriter, Speaker};
-use super::stats::RtpTransportStats;
+use super::reports::{MAX_BLOCKS, Report, RtcpWriter, Speaker};
+use super::stats::MediaStats;
 use crate::jsep::MediaPlan;
 use crate::lane::LaneDrops;
 use crate::peer_connection::Event;
@@ -76,7 +76,7 @@ pub(super) struct RtpTransportMachine {
     unannounced: LaneDrops,
     notice_armed: bool,
     random: StdRng,
-    stats: RtpTransportStats,
+    stats: MediaStats,
 }
 
 /// The sending half of an m-line.
@@ -126,7 +126,7 @@ impl RtpTransportMachine {
             unannounced: LaneDrops::default(),
             notice_armed: false,
             random,
-            stats: RtpTransportStats::default(),
+            stats: MediaStats::default(),
         }
     }
 
@@ -394,7 +394,7 @@ impl RtpTransportMachine {
             let rest = blocks.split_off(blocks.len().min(MAX_BLOCKS));
             let taken = mem::replace(&mut blocks, rest);
             if let Some(report) = sender.stream.report(now, ntp, taken) {
-                reports.push((RtcpPacket::SenderReport(report), sender.speaker()));
+                reports.push((Report::Sender(report), sender.speaker()));
             }
         }
         if !blocks.is_empty() {
@@ -444,7 +444,7 @@ impl RtpTransportMachine {
         }
     }
 
-    pub(super) fn stats(&self) -> RtpTransportStats {
+    pub(super) fn stats(&self) -> MediaStats {
         self.stats
     }
 
@@ -474,6 +474,3 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Least time between two announcements of dropped media.
 const DROP_NOTICE_INTERVAL: Duration = Duration::from_secs(1);
-
-#[cfg(test)]
-mod tests;

@@ -3,7 +3,7 @@
 use ractor::RpcReplyPort;
 
 use super::machine::RtpTransportTimer;
-use super::stats::RtpTransportStats;
+use super::stats::MediaStats;
 use crate::jsep::MediaPlan;
 use crate::lane::Weigh;
 use crate::rtp::{Rid, RtpBatch};
@@ -27,9 +27,7 @@ pub(crate) enum RtpTransportMessage {
     /// Ask the remote side for a keyframe.
     SendPli { track_id: TrackId, rid: Option<Rid> },
     /// Asks for the counters.
-    Stats {
-        reply: RpcReplyPort<RtpTransportStats>,
-    },
+    Stats { reply: RpcReplyPort<MediaStats> },
     /// Say goodbye and end.
     Stop,
 

@@ -43,7 +43,7 @@ use self::actor::{ActorArguments, RtpTransportActor};
 pub use self::limits::{MediaLimits, QueueLimit};
 use self::machine::MachineArguments;
 use self::message::{EncodedRtcp, Outgoing, RtpTransportMessage};
-pub(crate) use self::stats::RtpTransportStats;
+pub use self::stats::MediaStats;
 use crate::call::{CallError, StartError, ask};
 use crate::jsep::MediaPlan;
 use crate::lane::{LaneSender, lane};
@@ -52,7 +52,7 @@ use crate::peer_connection::{PeerEvent, PeerId};
 use crate::rtp::{CreditLimit, Rid, RtcpError, RtcpPacket, RtpBatch};
 use crate::srtp::SrtpKeys;
 use crate::track::TrackId;
-use crate::udp::{Datagrams, MediaInbound, TransportPath};
+use crate::udp::{MediaInbound, TransportPath};
 
 /// What a media path needs to start.
 #[derive(Clone, Debug)]
@@ -176,7 +176,7 @@ impl RtpTransport {
     /// # Errors
     ///
     /// [`CallError`] when the actor is gone or stuck.
-    pub(crate) async fn stats(&self) -> Result<RtpTransportStats, CallError> {
+    pub(crate) async fn stats(&self) -> Result<MediaStats, CallError> {
         ask(&self.actor, |reply| RtpTransportMessage::Stats { reply }).await
     }
 
@@ -212,5 +212,7 @@ fn doorbell(
 
 #[cfg(test)]
 mod fixtures;
+#[cfg(test)]
+mod machine_tests;
 #[cfg(test)]
 mod tests;

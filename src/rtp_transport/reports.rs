@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::outbox::Outbox;
-use super::stats::RtpTransportStats;
+use super::stats::MediaStats;
 use crate::rtp::{
-    Goodbye, ReceiverReport, ReceptionReport, RtcpPacket, SourceDescriptionChunk, Ssrc,
+    Goodbye, ReceiverReport, ReceptionReport, RtcpPacket, SenderReport, SourceDescriptionChunk,
+    Ssrc,
 };
 use crate::srtp::Protector;
 
@@ -21,18 +22,53 @@ impl Speaker {
         RtcpPacket::canonical_name(self.ssrc, &self.cname)
     }
 
-    /// Receiver reports with all these blocks; one without blocks when there are none.
-    pub(super) fn receiver_reports(&self, blocks: &[ReceptionReport]) -> Vec<RtcpPacket> {
+    /// What stands before feedback: an empty report, and a name.
+    fn introduction(&self) -> [RtcpPacket; 2] {
+        let report = ReceiverReport {
+            ssrc: self.ssrc,
+            reports: Vec::new(),
+        };
+        [
+            RtcpPacket::ReceiverReport(report),
+            RtcpPacket::SourceDescription(vec![self.chunk()]),
+        ]
+    }
+
+    /// Receiver reports with all these blocks.
+    pub(super) fn receiver_reports(&self, blocks: &[ReceptionReport]) -> Vec<Report> {
         let report = |blocks: &[ReceptionReport]| {
-            RtcpPacket::ReceiverReport(ReceiverReport {
+            Report::Receiver(ReceiverReport {
                 ssrc: self.ssrc,
                 reports: blocks.to_vec(),
             })
         };
-        if blocks.is_empty() {
-            return vec![report(&[])];
-        }
         blocks.chunks(MAX_BLOCKS).map(report).collect()
+    }
+}
+
+/// What a compound packet may begin with.
+#[derive(Debug)]
+pub(super) enum Report {
+    Sender(SenderReport),
+    Receiver(ReceiverReport),
+}
+
+impl Report {
+    /// RFC 3550 §6.4.
+    fn wire_bytes(&self) -> usize {
+        match self {
+            Self::Sender(report) => 28 + 24 * report.reports.len(),
+            Self::Receiver(report) => 8 + 24 * report.reports.len(),
+        }
+    }
+}
+
+impl From<Report> for RtcpPacket {
+    fn from(report: Report) -> Self {
+        match report {
+            Report::Sender(report) => Self::SenderReport(report),
+            Report::Receiver(report) => Self::ReceiverReport(report),
+        }
     }
 }
 
@@ -40,18 +76,18 @@ impl Speaker {
 pub(super) struct RtcpWriter<'a> {
     pub(super) protector: &'a mut Protector,
     pub(super) outbox: &'a mut Outbox,
-    pub(super) stats: &'a mut RtpTransportStats,
+    pub(super) stats: &'a mut MediaStats,
 }
 
 impl RtcpWriter<'_> {
     /// Sends reports, each with who makes it, in as few datagrams as they fit. Each datagram begins
     /// with a report and has the name of everyone who speaks in it (§6.1).
-    pub(super) fn write_reports(&mut self, reports: Vec<(RtcpPacket, Speaker)>) {
+    pub(super) fn write_reports(&mut self, reports: Vec<(Report, Speaker)>) {
         let mut packets = Vec::new();
         let mut names: Vec<SourceDescriptionChunk> = Vec::new();
         let mut bytes = 0;
         for (report, speaker) in reports {
-            let more = wire_bytes(&report) + 16 + speaker.cname.len();
+            let more = report.wire_bytes() + CHUNK_BYTES + speaker.cname.len();
             let full = bytes + more > MAX_COMPOUND_BYTES || names.len() == MAX_BLOCKS;
             if full && !packets.is_empty() {
                 packets.push(RtcpPacket::SourceDescription(std::mem::take(&mut names)));
@@ -60,7 +96,7 @@ impl RtcpWriter<'_> {
                 bytes = 0;
             }
             bytes += more;
-            packets.push(report);
+            packets.push(report.into());
             if names.iter().all(|chunk| chunk.ssrc != speaker.ssrc) {
                 names.push(speaker.chunk());
             }
@@ -81,8 +117,7 @@ impl RtcpWriter<'_> {
     ) {
         let mut packets = Vec::new();
         if !reduced_size {
-            packets.extend(speaker.receiver_reports(&[]));
-            packets.push(RtcpPacket::SourceDescription(vec![speaker.chunk()]));
+            packets.extend(speaker.introduction());
         }
         packets.extend(feedback);
         self.write(&packets);
@@ -92,8 +127,7 @@ impl RtcpWriter<'_> {
     pub(super) fn write_encoded(&mut self, encoded: &[u8], speaker: Option<&Speaker>) {
         let mut head = Vec::new();
         if let Some(speaker) = speaker {
-            head.extend(speaker.receiver_reports(&[]));
-            head.push(RtcpPacket::SourceDescription(vec![speaker.chunk()]));
+            head.extend(speaker.introduction());
         }
         self.append(&head, encoded);
     }
@@ -131,17 +165,11 @@ impl RtcpWriter<'_> {
 /// Not written, for a reason that only the count tells.
 struct Unsendable;
 
-fn wire_bytes(report: &RtcpPacket) -> usize {
-    match report {
-        RtcpPacket::SenderReport(report) => 28 + 24 * report.reports.len(),
-        RtcpPacket::ReceiverReport(report) => 8 + 24 * report.reports.len(),
-        // Nothing else is a report.
-        _ => 0,
-    }
-}
-
 /// What five bits count (§6.4.1).
 pub(super) const MAX_BLOCKS: usize = 31;
+
+/// A source description chunk, but for the name: SSRC, type, length, end and padding, and the header.
+const CHUNK_BYTES: usize = 16;
 
 /// Leaves room for the tag within the smallest MTU of the internet, 1280 bytes.
 const MAX_COMPOUND_BYTES: usize = 1100;

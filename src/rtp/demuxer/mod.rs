@@ -35,8 +35,6 @@ pub(crate) struct Route<'a> {
     pub(crate) track: TrackId,
     pub(crate) rid: Option<&'a Rid>,
     pub(crate) source: &'a Arc<RtpSource>,
-    /// Index of the codec in the section: together with track and encoding it names a batch.
-    pub(crate) codec: usize,
     /// The packet repeats one of this SSRC and payload type (RFC 4588).
     pub(crate) repairs: Option<(Ssrc, PayloadType)>,
     pub(crate) stream: &'a mut RtpStream,
@@ -164,7 +162,6 @@ impl RtpDemuxer {
                 .as_ref()
                 .and_then(|rid| place.rids.iter().find(|known| *known == rid)),
             source: &place.sources[codec].1,
-            codec,
             repairs,
             stream,
         })

@@ -86,6 +86,7 @@ impl StreamTable {
             .map(|(ssrc, _)| *ssrc)
     }
 
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.streams.len()
     }

@@ -1,10 +1,22 @@
-use std::sync::atomic::{AtomicUsize, Ordering};
+//! What the machine of the media path decides.
+#![allow(clippy::wildcard_enum_match_arm)]
 
-use super::super::fixtures::*;
-use super::*;
+use std::mem;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use super::fixtures::*;
+use super::machine::*;
+use super::message::{EncodedRtcp, Outgoing};
+use super::outbox::Outbox;
+use crate::lane::LaneDrops;
+use crate::peer_connection::Event;
 use crate::rtp::{
-    Goodbye, Nack, ReceiverReport, RtpBatch, RtpPacket, RtpTimestamp, SenderReport, SequenceNumber,
+    CreditLimit, Goodbye, Load, Nack, PictureLossIndication, ReceiverReport, Rid, RtcpPacket,
+    RtpBatch, RtpPacket, RtpTimestamp, SenderReport, SequenceNumber, Ssrc,
 };
+use crate::track::TrackId;
 
 const NTP: u64 = 0x1111_2222_3333_4444;
 
