@@ -72,6 +72,7 @@ fn accept(jsep: &Jsep, offered: &Section, transceiver: &Transceiver) -> Option<S
         transport: local_transport(jsep, answer_setup(jsep, offered)),
         rtcp_mux: true,
         rtcp_rsize: offered.rtcp_rsize,
+        extmap_allow_mixed: offered.extmap_allow_mixed,
         codecs,
         extensions: answer_extensions(configuration, kind, &offered.extensions),
         msids: Vec::new(),

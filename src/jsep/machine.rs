@@ -237,14 +237,12 @@ impl Jsep {
         let Some((local, remote)) = &self.agreed else {
             return MediaPlan::default();
         };
-        let mixed = local.description.extmap_allow_mixed && remote.description.extmap_allow_mixed;
-        let sections = local.description.sections.iter();
-        let pairs = sections.zip(&remote.description.sections);
-        let sections = pairs.filter_map(|(local, remote)| {
-            let transceiver = self.transceiver_of(local.mid.as_ref()?)?;
-            let mut section = plan_section(transceiver, local, remote, &self.arguments.cname)?;
-            section.allow_mixed_extensions(mixed);
-            Some(section)
+        let (local, remote) = (&local.description, &remote.description);
+        let pairs = local.sections.iter().zip(&remote.sections);
+        let sections = pairs.filter_map(|(ours, theirs)| {
+            let transceiver = self.transceiver_of(ours.mid.as_ref()?)?;
+            let mixed = local.allows_mixed(ours) && remote.allows_mixed(theirs);
+            plan_section(transceiver, ours, theirs, mixed, &self.arguments.cname)
         });
         MediaPlan {
             sections: sections.collect(),

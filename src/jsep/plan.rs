@@ -30,19 +30,6 @@ pub(crate) struct MediaSection {
     pub(crate) receive: Option<ReceivePlan>,
 }
 
-impl MediaSection {
-    /// Whether one-byte and two-byte extensions may alternate (RFC 8285 §6); a matter of the whole session.
-    pub(super) fn allow_mixed_extensions(&mut self, mixed: bool) {
-        let maps = [
-            self.send.as_mut().map(|send| &mut send.extensions),
-            self.receive.as_mut().map(|receive| &mut receive.extensions),
-        ];
-        for map in maps.into_iter().flatten() {
-            map.mixed = mixed;
-        }
-    }
-}
-
 /// The sending half of an m-line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SendPlan {
@@ -84,6 +71,7 @@ pub(super) fn plan_section(
     transceiver: &Transceiver,
     local: &Section,
     remote: &Section,
+    mixed: bool,
     cname: &Arc<str>,
 ) -> Option<MediaSection> {
     let mid = local.mid.clone()?;
@@ -100,10 +88,10 @@ pub(super) fn plan_section(
         reduced_size_rtcp: local.rtcp_rsize && remote.rtcp_rsize,
         send: direction
             .sends()
-            .then(|| send_plan(transceiver, local, remote, cname)),
+            .then(|| send_plan(transceiver, local, remote, mixed, cname)),
         receive: direction
             .receives()
-            .then(|| receive_plan(transceiver, local, remote)),
+            .then(|| receive_plan(transceiver, local, remote, mixed)),
     })
 }
 
@@ -111,6 +99,7 @@ fn send_plan(
     transceiver: &Transceiver,
     local: &Section,
     remote: &Section,
+    mixed: bool,
     cname: &Arc<str>,
 ) -> SendPlan {
     let sender = &transceiver.sender;
@@ -129,12 +118,17 @@ fn send_plan(
         codecs,
         extensions: ExtensionMap {
             entries: extensions,
-            mixed: false,
+            mixed,
         },
     }
 }
 
-fn receive_plan(transceiver: &Transceiver, local: &Section, remote: &Section) -> ReceivePlan {
+fn receive_plan(
+    transceiver: &Transceiver,
+    local: &Section,
+    remote: &Section,
+    mixed: bool,
+) -> ReceivePlan {
     let rids = local.simulcast.as_ref().map(|simulcast| &simulcast.recv);
     ReceivePlan {
         track: transceiver.receiver.track.id(),
@@ -146,7 +140,7 @@ fn receive_plan(transceiver: &Transceiver, local: &Section, remote: &Section) ->
         codecs: negotiated_codecs(&local.codecs, &remote.codecs),
         extensions: ExtensionMap {
             entries: sent_extensions(remote, local),
-            mixed: false,
+            mixed,
         },
     }
 }

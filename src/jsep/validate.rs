@@ -184,24 +184,13 @@ fn trusted_fingerprints(
     let Some(first) = all.first() else {
         return Err(NegotiationError::MissingFingerprint { line });
     };
-    let trusted = all.iter().filter(|fingerprint| is_trusted(fingerprint));
+    let trusted = all.iter().filter(|fingerprint| fingerprint.is_supported());
     let trusted: Vec<Fingerprint> = trusted.cloned().collect();
     if trusted.is_empty() {
         let algorithm = first.algorithm.clone();
         return Err(NegotiationError::UnsupportedFingerprint { line, algorithm });
     }
     Ok(trusted)
-}
-
-/// SHA-1 and below can be forged (RFC 8122 §5). The length belongs to the function.
-fn is_trusted(fingerprint: &Fingerprint) -> bool {
-    let length = match fingerprint.algorithm.as_str() {
-        "sha-256" => 32,
-        "sha-384" => 48,
-        "sha-512" => 64,
-        _ => return false,
-    };
-    fingerprint.digest.len() == length
 }
 
 /// Without the attribute an offer leaves the choice open and an answer takes the active part

@@ -1,10 +1,7 @@
 //! Single attributes, each read from its value (the part behind the colon).
 
-use super::{
-    Msid, RidLine, RtpTransceiverDirection, SectionExtension, Simulcast, extension_from_uri,
-};
-use crate::dtls::Fingerprint;
-use crate::rtp::{Mid, Rid, Ssrc};
+use super::{Msid, RidLine, RtpTransceiverDirection, SectionExtension, Simulcast};
+use crate::rtp::{HeaderExtension, Mid, Rid, Ssrc};
 use crate::track::StreamId;
 
 /// `a=mid` (RFC 5888 §4).
@@ -19,22 +16,6 @@ pub(super) fn bundle(value: &str) -> Option<Vec<Mid>> {
     (words.next() == Some("BUNDLE")).then(|| words.filter_map(mid).collect())
 }
 
-/// `a=fingerprint` (RFC 8122 §5): `sha-256 AB:CD:…`.
-pub(super) fn fingerprint(value: &str) -> Option<Fingerprint> {
-    let (algorithm, digest) = value.split_once(' ')?;
-    let digest: Option<Vec<u8>> = digest.trim().split(':').map(hexadecimal_byte).collect();
-    let fits = is_graphic(algorithm) && algorithm.len() <= MAX_TOKEN;
-    fits.then_some(Fingerprint {
-        algorithm: algorithm.to_ascii_lowercase(),
-        digest: digest?,
-    })
-}
-
-fn hexadecimal_byte(text: &str) -> Option<u8> {
-    let fits = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    fits.then(|| u8::from_str_radix(text, 16).ok()).flatten()
-}
-
 /// `a=extmap` (RFC 8285 §8): `4/sendonly urn:… attributes`.
 pub(super) fn extension(value: &str) -> Option<SectionExtension> {
     let mut words = value.split_ascii_whitespace();
@@ -47,7 +28,7 @@ pub(super) fn extension(value: &str) -> Option<SectionExtension> {
     is_graphic(uri).then(|| SectionExtension {
         id,
         direction,
-        extension: extension_from_uri(uri),
+        extension: HeaderExtension::from_uri(uri),
     })
 }
 

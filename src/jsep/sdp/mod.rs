@@ -47,6 +47,8 @@ pub(crate) struct Section {
     pub(crate) transport: TransportAttributes,
     pub(crate) rtcp_mux: bool,
     pub(crate) rtcp_rsize: bool,
+    /// At this level; the whole description may say so too.
+    pub(crate) extmap_allow_mixed: bool,
     /// In the order of the format list.
     pub(crate) codecs: Vec<SectionCodec>,
     pub(crate) extensions: Vec<SectionExtension>,
@@ -157,6 +159,12 @@ impl Description {
             .or_else(|| self.sections.iter().position(|section| !section.rejected))
     }
 
+    /// Whether one-byte and two-byte header extensions may alternate in this m-line of the
+    /// description (RFC 8285 §6). Firefox says so in each, Chromium for all.
+    pub(crate) fn allows_mixed(&self, section: &Section) -> bool {
+        self.extmap_allow_mixed || section.extmap_allow_mixed
+    }
+
     /// Names an m-line in an error.
     pub(crate) fn line(&self, index: usize) -> MediaLine {
         MediaLine {
@@ -194,34 +202,5 @@ impl fmt::Display for Setup {
             Self::Passive => "passive",
             Self::Other => "holdconn",
         })
-    }
-}
-
-const URI_MID: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
-const URI_RID: &str = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id";
-const URI_REPAIRED_RID: &str = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id";
-const URI_TRANSPORT_WIDE_CC: &str =
-    "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
-const URI_AUDIO_LEVEL: &str = "urn:ietf:params:rtp-hdrext:ssrc-audio-level";
-
-fn extension_from_uri(uri: &str) -> HeaderExtension {
-    match uri {
-        URI_MID => HeaderExtension::Mid,
-        URI_RID => HeaderExtension::Rid,
-        URI_REPAIRED_RID => HeaderExtension::RepairedRid,
-        URI_TRANSPORT_WIDE_CC => HeaderExtension::TransportWideCc,
-        URI_AUDIO_LEVEL => HeaderExtension::AudioLevel,
-        other => HeaderExtension::Other(other.to_owned()),
-    }
-}
-
-fn uri_of_extension(extension: &HeaderExtension) -> &str {
-    match extension {
-        HeaderExtension::Mid => URI_MID,
-        HeaderExtension::Rid => URI_RID,
-        HeaderExtension::RepairedRid => URI_REPAIRED_RID,
-        HeaderExtension::TransportWideCc => URI_TRANSPORT_WIDE_CC,
-        HeaderExtension::AudioLevel => URI_AUDIO_LEVEL,
-        HeaderExtension::Other(uri) => uri,
     }
 }

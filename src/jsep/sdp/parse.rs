@@ -12,6 +12,7 @@ use super::{
     Description, MediaKind, RtpTransceiverDirection, Section, Setup, Source, TransportAttributes,
     attributes,
 };
+use crate::dtls::Fingerprint;
 
 impl Description {
     /// Reads a text of a stranger. What is not known is passed over, as RFC 8866 §5 asks.
@@ -138,6 +139,7 @@ fn blank_section(line: RawMediaLine, session: &SessionLevel) -> Section {
         transport: TransportAttributes::default(),
         rtcp_mux: false,
         rtcp_rsize: false,
+        extmap_allow_mixed: false,
         codecs: Vec::new(),
         extensions: Vec::new(),
         msids: Vec::new(),
@@ -164,6 +166,7 @@ fn read_media(section: &mut Section, key: &str, value: &str) -> Result<(), &'sta
         "bundle-only" => section.bundle_only = true,
         "rtcp-mux" => section.rtcp_mux = true,
         "rtcp-rsize" => section.rtcp_rsize = true,
+        "extmap-allow-mixed" => section.extmap_allow_mixed = true,
         "extmap" => {
             let known = |id| section.extensions.iter().any(|e| e.id == id);
             let read = attributes::extension(value).filter(|read| !known(read.id));
@@ -209,7 +212,7 @@ fn read_transport(
         "ice-ufrag" => transport.ice_ufrag = Some(value.to_owned()),
         "ice-pwd" => transport.ice_pwd = Some(value.to_owned()),
         "fingerprint" => {
-            let fingerprint = attributes::fingerprint(value).ok_or("fingerprint")?;
+            let fingerprint: Fingerprint = value.parse().map_err(|_| "fingerprint")?;
             let list = &mut transport.fingerprints;
             if list.len() < MAX_FINGERPRINTS && !list.contains(&fingerprint) {
                 list.push(fingerprint);

@@ -4,7 +4,6 @@ use std::fmt::{self, Display, Formatter};
 
 use super::{
     Description, RtpTransceiverDirection, Section, SectionCodec, SectionExtension, Simulcast,
-    uri_of_extension,
 };
 
 impl Display for Description {
@@ -51,6 +50,9 @@ impl Display for Section {
         if self.rtcp_rsize {
             f.write_str("a=rtcp-rsize\r\n")?;
         }
+        if self.extmap_allow_mixed {
+            f.write_str("a=extmap-allow-mixed\r\n")?;
+        }
         self.extensions.iter().try_for_each(|e| e.fmt(f))?;
         self.codecs.iter().try_for_each(|codec| codec.fmt(f))?;
         self.write_simulcast(f)?;
@@ -69,12 +71,7 @@ impl Section {
             write!(f, "a=ice-pwd:{pwd}\r\na=ice-options:trickle\r\n")?;
         }
         for fingerprint in &transport.fingerprints {
-            write!(f, "a=fingerprint:{} ", fingerprint.algorithm)?;
-            for (index, byte) in fingerprint.digest.iter().enumerate() {
-                let colon = if index == 0 { "" } else { ":" };
-                write!(f, "{colon}{byte:02X}")?;
-            }
-            f.write_str("\r\n")?;
+            write!(f, "a=fingerprint:{fingerprint}\r\n")?;
         }
         match transport.setup {
             Some(setup) => write!(f, "a=setup:{setup}\r\n"),
@@ -146,7 +143,7 @@ impl Display for SectionExtension {
         if self.direction != RtpTransceiverDirection::SendRecv {
             write!(f, "/{}", self.direction)?;
         }
-        write!(f, " {}\r\n", uri_of_extension(&self.extension))
+        write!(f, " {}\r\n", self.extension.uri())
     }
 }
 

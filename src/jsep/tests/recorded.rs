@@ -233,6 +233,12 @@ fn extensions_that_firefox_only_sends_are_not_sent_to_it() {
     assert!(receives.contains(&(9, HeaderExtension::Rid)));
     assert!(!sends.iter().any(|(_, e)| *e == HeaderExtension::Rid));
     assert!(sends.contains(&(3, HeaderExtension::Mid)));
+    // Firefox allows both forms of extensions in each m-line, not for the whole.
+    assert!(video.send.as_ref().unwrap().extensions.mixed);
+    let answer = end.jsep.local_description().unwrap().sdp;
+    let (session, _) = answer.split_once("m=audio").unwrap();
+    assert!(!session.contains("extmap-allow-mixed"));
+    assert_eq!(answer.matches("a=extmap-allow-mixed").count(), 2);
 }
 
 #[test]
