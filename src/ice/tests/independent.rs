@@ -6,11 +6,31 @@ use str0m::ice::IceCreds;
 use str0m::net::{Protocol, Receive};
 use str0m::{Candidate, Event, IceConnectionState as TheirState, Input, Output, Rtc};
 use tokio::net::UdpSocket;
+use tokio::task::JoinHandle;
 
 use super::*;
 
-/// Runs str0m's agent on a socket until it is connected.
-async fn run(mut rtc: Rtc, socket: UdpSocket) {
+/// str0m's agent on a socket of its own; stops when dropped.
+struct Theirs {
+    connected: mpsc::UnboundedReceiver<()>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Theirs {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Theirs {
+    fn start(rtc: Rtc, socket: UdpSocket) -> Self {
+        let (tell, connected) = mpsc::unbounded_channel();
+        let task = tokio::spawn(run(rtc, socket, tell));
+        Self { connected, task }
+    }
+}
+
+async fn run(mut rtc: Rtc, socket: UdpSocket, connected: mpsc::UnboundedSender<()>) {
     let local = socket.local_addr().unwrap();
     let mut buffer = vec![0; 2000];
     loop {
@@ -23,7 +43,10 @@ async fn run(mut rtc: Rtc, socket: UdpSocket) {
             }
             Output::Event(Event::IceConnectionStateChange(
                 TheirState::Connected | TheirState::Completed,
-            )) => return,
+            )) => {
+                let _gone = connected.send(());
+                continue;
+            }
             Output::Event(_) => continue,
         };
         let wait = tokio::time::sleep_until(due.into());
@@ -39,7 +62,7 @@ async fn run(mut rtc: Rtc, socket: UdpSocket) {
     }
 }
 
-async fn connect(address: &str, ours: IceRole) {
+async fn connect(address: &str, ours: IceRole, theirs: IceRole) {
     let mut side = Side::on(address).await;
     let socket = UdpSocket::bind(address).await.unwrap();
     let mut rtc = Rtc::builder().build(Instant::now());
@@ -47,8 +70,8 @@ async fn connect(address: &str, ours: IceRole) {
     let written = local.to_sdp_string();
     rtc.add_local_candidate(local);
     let mut api = rtc.direct_api();
-    api.set_ice_controlling(ours == IceRole::Controlled);
-    let theirs = api.local_ice_credentials();
+    api.set_ice_controlling(theirs == IceRole::Controlling);
+    let credentials = api.local_ice_credentials();
     api.set_remote_ice_credentials(IceCreds {
         ufrag: side.parameters.username_fragment.clone(),
         pass: side.parameters.password.clone(),
@@ -57,56 +80,28 @@ async fn connect(address: &str, ours: IceRole) {
         rtc.add_remote_candidate(Candidate::from_sdp_string(&candidate).unwrap());
     }
     let remote = IceParameters {
-        username_fragment: theirs.ufrag,
-        password: theirs.pass,
+        username_fragment: credentials.ufrag,
+        password: credentials.pass,
     };
     side.transport.start(ours, remote, false);
     side.transport.add_remote_candidate(written);
-    let peer = tokio::spawn(run(rtc, socket));
+    let mut peer = Theirs::start(rtc, socket);
     side.connected().await;
-    timeout(PATIENCE, peer).await.unwrap().unwrap();
+    let connected = timeout(PATIENCE, peer.connected.recv()).await;
+    connected.unwrap().unwrap();
 }
 
 #[tokio::test]
 async fn an_independent_agent_connects_in_both_roles_and_families() {
     for address in ["127.0.0.1:0", "[::1]:0"] {
-        for role in [IceRole::Controlling, IceRole::Controlled] {
-            connect(address, role).await;
-        }
+        connect(address, IceRole::Controlling, IceRole::Controlled).await;
+        connect(address, IceRole::Controlled, IceRole::Controlling).await;
     }
 }
 
 #[tokio::test]
-async fn c105_an_independent_agent_of_the_same_role_agrees() {
-    // Both claim to control, then neither does.
-    connect_in_conflict(IceRole::Controlling).await;
-    connect_in_conflict(IceRole::Controlled).await;
-}
-
-async fn connect_in_conflict(role: IceRole) {
-    let mut side = Side::on("127.0.0.1:0").await;
-    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let mut rtc = Rtc::builder().build(Instant::now());
-    let local = Candidate::host(socket.local_addr().unwrap(), "udp").unwrap();
-    let written = local.to_sdp_string();
-    rtc.add_local_candidate(local);
-    let mut api = rtc.direct_api();
-    api.set_ice_controlling(role == IceRole::Controlling);
-    let theirs = api.local_ice_credentials();
-    api.set_remote_ice_credentials(IceCreds {
-        ufrag: side.parameters.username_fragment.clone(),
-        pass: side.parameters.password.clone(),
-    });
-    for candidate in side.candidates().await {
-        rtc.add_remote_candidate(Candidate::from_sdp_string(&candidate).unwrap());
+async fn c105_an_independent_agent_that_claims_our_role_agrees() {
+    for role in [IceRole::Controlling, IceRole::Controlled] {
+        connect("127.0.0.1:0", role, role).await;
     }
-    let remote = IceParameters {
-        username_fragment: theirs.ufrag,
-        password: theirs.pass,
-    };
-    side.transport.start(role, remote, false);
-    side.transport.add_remote_candidate(written);
-    let peer = tokio::spawn(run(rtc, socket));
-    side.connected().await;
-    timeout(PATIENCE, peer).await.unwrap().unwrap();
 }
