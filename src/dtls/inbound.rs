@@ -151,6 +151,7 @@ mod tests {
     fn datagrams(sizes: &[usize]) -> Datagrams {
         Datagrams {
             remote: SocketAddr::from((Ipv4Addr::LOCALHOST, 9)),
+            local_ip: None,
             received_at: Instant::now(),
             datagrams: sizes.iter().map(|&size| BytesMut::zeroed(size)).collect(),
         }

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::mem;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,11 +11,11 @@ use tokio::time::Instant as TokioInstant;
 
 use super::adapter::{AgentArguments, AgentGuard};
 use super::agent_conn::AgentPacket;
-use super::candidate::{IceParameters, IceRole};
+use super::candidate::IceParameters;
 use super::configuration::{IceConfiguration, IceTransportPolicy};
 use super::effect::Effect;
 use super::gathering::{Gathering, GatheringEffect};
-use super::local_candidate::{BoundSocket, InterfaceAddress};
+use super::local_candidate::BoundSocket;
 use super::lookups::{Lookups, interfaces};
 use super::machine::IceMachine;
 use super::message::{AgentNumber, IceEvent, IceMessage, IceTimer};
@@ -151,12 +150,9 @@ impl Actor for IceActor {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             IceMessage::Gather => shell.gather(&myself),
-            IceMessage::Start {
-                role,
-                remote,
-                // A lite peer answers checks and sends none; the agent needs no more of it.
-                remote_lite: _,
-            } => shell.machine.handle_start(role, remote, &mut shell.effects),
+            IceMessage::Start { role, remote } => {
+                shell.machine.handle_start(role, remote, &mut shell.effects);
+            }
             IceMessage::AddRemoteCandidate(candidate) => {
                 let effects = &mut shell.effects;
                 shell.machine.handle_remote_candidate(candidate, effects);
@@ -164,10 +160,6 @@ impl Actor for IceActor {
             // Checks go on: a check of the peer may still bring an address (RFC 8838 §9).
             IceMessage::EndOfRemoteCandidates => {}
             IceMessage::Stop => shell.stop(&myself),
-            IceMessage::Statistics { reply } => {
-                // The asker may have given up waiting.
-                let _gone = reply.send(shell.machine.statistics());
-            }
             IceMessage::StunArrived => shell.read_network(&myself),
             IceMessage::AgentSent => shell.read_agent(),
             IceMessage::AgentStateChanged { agent, state } => {
@@ -283,6 +275,7 @@ impl IceShell {
     }
 
     fn stop(&mut self, myself: &ActorRef<IceMessage>) {
+        tracing::debug!(statistics = ?self.machine.statistics(), "ICE session ends");
         self.machine.handle_stop(&mut self.effects);
         myself.stop(None);
     }

@@ -284,8 +284,8 @@ mod tests {
         let now = Instant::now();
         let requests = probes(now).due(now);
         assert_eq!(requests.len(), 2);
-        assert_eq!(requests[0].server, "198.51.100.1:3478".parse().unwrap());
-        assert_eq!(requests[1].server, "[2001:db8::1]:3478".parse().unwrap());
+        assert_eq!(requests[0].server.to_string(), "198.51.100.1:3478");
+        assert_eq!(requests[1].server.to_string(), "[2001:db8::1]:3478");
     }
 
     #[test]

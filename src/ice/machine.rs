@@ -1097,6 +1097,7 @@ mod tests {
         #[test]
         fn c113_a_changed_byte_never_reaches_the_agent(at in 0_usize..200, mask in 1_u8.., cut in 0_usize..200) {
             let mut machine = started(IceRole::Controlled);
+            candidate(&mut machine, "candidate:1 1 udp 9 192.0.2.1 7 typ host");
             agent(&mut machine, peer().remote, own_check(1, IceRole::Controlled, 1, false));
             for mut bytes in [check(2, IceRole::Controlling, 1, true), answer(1, THEIRS), conflict(1)] {
                 let length = bytes.len();

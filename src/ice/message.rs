@@ -7,7 +7,6 @@ use super::remote_candidate::CandidateError;
 use crate::peer_connection::{IceConnectionState, IceGatheringState};
 use crate::timer::Generation;
 use crate::udp::TransportPath;
-use ractor::RpcReplyPort;
 
 /// Mailbox of an ICE transport.
 #[derive(Debug)]
@@ -19,7 +18,6 @@ pub(crate) enum IceMessage {
     Start {
         role: IceRole,
         remote: IceParameters,
-        remote_lite: bool,
     },
     /// The other side has another candidate.
     AddRemoteCandidate(String),
@@ -27,8 +25,6 @@ pub(crate) enum IceMessage {
     EndOfRemoteCandidates,
     /// Ends the session.
     Stop,
-    /// Asks what has been counted.
-    Statistics { reply: RpcReplyPort<IceStatistics> },
 
     // Facts, from the actor's own helpers.
     /// An endpoint has put STUN messages into the lane.

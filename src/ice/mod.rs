@@ -41,17 +41,16 @@ use self::actor::IceActor;
 pub(crate) use self::actor::IceArguments;
 pub(crate) use self::candidate::IceParameters;
 pub use self::candidate::{IceCandidate, IceRole};
+pub(crate) use self::configuration::IceConfiguration;
 pub use self::configuration::IceTransportPolicy;
-pub(crate) use self::configuration::{IceConfiguration, InterfaceFilter, IpFilter};
+pub(crate) use self::message::IceEvent;
 use self::message::IceMessage;
-pub(crate) use self::message::{IceEvent, IceStatistics};
 pub use self::remote_candidate::CandidateError;
-pub(crate) use self::remote_candidate::RemoteCandidate;
 pub use self::server::{
     IceServer, IceServerError, IceServerScheme, IceServerTransport, IceServerUrl,
     IceServerUrlProblem,
 };
-use crate::call::{CallError, StartError, ask};
+use crate::call::StartError;
 
 /// Handle to a running ICE transport. Cheap to clone; dead once the transport has stopped.
 #[derive(Clone, Debug)]
@@ -80,12 +79,11 @@ impl IceTransport {
 
     /// Has checks begin, as soon as there is a remote candidate or a check of the peer. Does not wait;
     /// the first call counts.
-    pub(crate) fn start(&self, role: IceRole, remote: IceParameters, remote_lite: bool) {
-        self.cast(IceMessage::Start {
-            role,
-            remote,
-            remote_lite,
-        });
+    ///
+    /// A lite peer (RFC 8445 §2.5) answers checks and sends none: the agent, which never is lite, needs to
+    /// know no more of it than that its role is `Controlling`.
+    pub(crate) fn start(&self, role: IceRole, remote: IceParameters, _remote_lite: bool) {
+        self.cast(IceMessage::Start { role, remote });
     }
 
     /// Takes `candidate:…` of the other side; kept until [`Self::start`]. Does not wait; what is
@@ -102,11 +100,6 @@ impl IceTransport {
     /// Ends the session: the state becomes `Closed`, then the transport is gone. Does not wait.
     pub(crate) fn stop(&self) {
         self.cast(IceMessage::Stop);
-    }
-
-    /// What has been counted. Waits for the actor's turn, one second at most.
-    pub(crate) async fn statistics(&self) -> Result<IceStatistics, CallError> {
-        ask(&self.actor, |reply| IceMessage::Statistics { reply }).await
     }
 
     /// The actor, to be watched or killed.

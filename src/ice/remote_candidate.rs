@@ -405,7 +405,7 @@ mod tests {
 
         #[test]
         fn changed_fields_never_panic(at in 0_usize..8, field in "[ -~]{0,12}") {
-            let mut fields = vec!["candidate:1", "1", "udp", "1", "192.0.2.1", "9", "typ", "host"];
+            let mut fields = ["candidate:1", "1", "udp", "1", "192.0.2.1", "9", "typ", "host"];
             fields[at] = &field;
             if let Ok(candidate) = parse(&fields.join(" ")) {
                 let _usable = candidate.usable("x");

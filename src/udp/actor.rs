@@ -85,6 +85,7 @@ impl Actor for UdpActor {
             UdpMessage::Statistics { reply } => {
                 let statistics = UdpEndpointStatistics {
                     peers: shell.sinks.len(),
+                    segmentation_refused: shell.socket.segmentation_refused(),
                     ..shell.statistics
                 };
                 // The asker may have given up waiting.

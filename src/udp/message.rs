@@ -80,4 +80,6 @@ pub struct UdpEndpointStatistics {
     pub send_errors: u64,
     /// Peers registered now.
     pub peers: usize,
+    /// The kernel refuses to split a batch into datagrams, so each costs a system call.
+    pub segmentation_refused: bool,
 }

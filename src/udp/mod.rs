@@ -34,9 +34,11 @@ use self::message::UdpMessage;
 pub(crate) use self::message::{OutgoingStun, StunPurpose};
 pub(crate) use self::registration::Registration;
 pub(crate) use self::socket::{EndpointSocket, Families, TransportPath};
+#[cfg(test)]
+pub(crate) use self::stun::USERNAME;
 pub(crate) use self::stun::{
     ATTRIBUTE_HEADER, BINDING, FINGERPRINT, HEADER, MAGIC_COOKIE, MESSAGE_INTEGRITY, StunClass,
-    StunMessage, TransactionId, USERNAME,
+    StunMessage, TransactionId,
 };
 use crate::call::{CallError, StartError, ask};
 
@@ -101,11 +103,6 @@ impl UdpEndpoint {
     /// The actor, to be watched.
     pub(crate) fn cell(&self) -> ActorCell {
         self.actor.get_cell()
-    }
-
-    /// The socket, to send on.
-    pub(crate) fn socket(&self) -> &EndpointSocket {
-        &self.socket
     }
 
     /// Has datagrams for an ICE session delivered from now on, until the registration is dropped.

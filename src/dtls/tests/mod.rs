@@ -157,6 +157,7 @@ impl Drop for Port {
 fn datagrams(remote: SocketAddr, bytes: &[u8]) -> Datagrams {
     Datagrams {
         remote,
+        local_ip: None,
         received_at: Instant::now(),
         datagrams: vec![BytesMut::from(bytes)],
     }
