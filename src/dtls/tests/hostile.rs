@@ -96,6 +96,36 @@ async fn c113_poison_after_the_handshake_does_not_end_the_session() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn c113_no_changed_byte_and_no_cut_of_an_encrypted_record_ends_the_session() {
+    let (sent, mut goodbyes) = mpsc::unbounded_channel();
+    let (mut client, mut server) = pair_with(
+        move |datagram| {
+            if datagram[0] == ALERT {
+                let _unread = sent.send(datagram.to_vec());
+                return Fate::IsLost;
+            }
+            Fate::Arrives
+        },
+        |_| Fate::Arrives,
+    )
+    .await;
+    connect(&mut client, &mut server).await;
+    client.transport.close();
+    let goodbye = goodbyes.recv().await.unwrap();
+    let cuts = (0..goodbye.len()).map(|length| goodbye[..length].to_vec());
+    let changes = (0..goodbye.len() * 8).map(|bit| {
+        let mut changed = goodbye.clone();
+        changed[bit / 8] ^= 1 << (bit % 8);
+        changed
+    });
+    feed(&server, cuts.chain(changes).collect()).await;
+    let state = server.transport.state().await.unwrap();
+    assert_eq!(state, DtlsTransportState::Connected);
+    server.receive(&goodbye);
+    assert_eq!(server.next().await, DtlsEvent::ClosedByPeer);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_input_that_aborts_the_process_only_costs_time() {
     let (mut client, mut server) = pair().await;
     server.start(DtlsRole::Server, &client.certificate);

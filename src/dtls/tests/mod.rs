@@ -4,6 +4,7 @@ mod closing;
 mod handshake;
 mod hostile;
 mod loss;
+mod openssl;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
