@@ -3,7 +3,7 @@
 //! A connection runs in one task of ours ([`ConnectionTask`]) and two of the crate's, which end
 //! with it. Below the crate lies [`Link`], which it takes for a socket.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Once, OnceLock};
 use std::time::Duration;
 
 use ractor::ActorRef;
@@ -77,6 +77,7 @@ async fn run(arguments: ConnectionArguments, mut hung_up: oneshot::Receiver<()>)
         }
         Err(error) => report.failure = Some(error),
     }
+    tracing::debug!(dropped = link.dropped(), "a DTLS connection has ended");
 }
 
 /// Tells the actor how it went, whatever happens: also when the crate panics.
@@ -288,8 +289,11 @@ fn translate(error: CrateError) -> DtlsError {
 /// The crate asks rustls for a verifier that it then does not use. With the features of two
 /// providers in one build, rustls panics unless one of them was chosen before.
 fn install_crypto_provider() {
-    // An error says that the application has chosen already.
-    let _chosen = rustls::crypto::ring::default_provider().install_default();
+    static INSTALL: Once = Once::new();
+    INSTALL.call_once(|| {
+        // An error says that the application has chosen already.
+        let _chosen = rustls::crypto::ring::default_provider().install_default();
+    });
 }
 
 /// A lost flight costs this much. The crate has no back-off; a handshake has six flights, most of

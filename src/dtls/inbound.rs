@@ -61,6 +61,11 @@ impl DtlsInbound {
         self.shared.arrived.notify_one();
     }
 
+    /// How many packets wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.queue().packets.len()
+    }
+
     /// What was dropped so far.
     pub(crate) fn drops(&self) -> DtlsDrops {
         self.queue().drops

@@ -141,7 +141,15 @@ impl Link {
 
     /// The handshake is done: from now on only encrypted data passes.
     pub(super) fn establish(&self) {
-        self.state().guard.establish();
+        let mut state = self.state();
+        let state = &mut *state;
+        state.guard.establish(&mut state.ready);
+        self.released.notify_one();
+    }
+
+    /// How many records the guard has dropped.
+    pub(super) fn dropped(&self) -> u64 {
+        self.state().guard.dropped()
     }
 
     fn take_in(&self, packet: &[u8]) {

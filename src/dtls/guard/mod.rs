@@ -56,8 +56,9 @@ enum Phase {
     Keyless { held: Held, certificate_seen: bool },
     /// The crate has keys but has not been told that the remote side uses them.
     Keyed { held: Held },
-    /// Encrypted records can be read; the handshake is not done yet.
-    Encrypted,
+    /// Encrypted records can be read; the handshake is not done yet. Data waits: nobody reads it,
+    /// and it would block the crate's reader in front of Finished.
+    Encrypted { data: VecDeque<Vec<u8>> },
     /// The handshake is done.
     Established,
 }
@@ -108,15 +109,20 @@ impl RecordGuard {
         self.offered_profiles.as_deref()
     }
 
-    /// We sent an encrypted record, so the crate has keys. As server it has them earlier, see
-    /// [`Self::deliver`].
+    /// We sent an encrypted record. A client's first one is its Finished: the crate has keys. (As
+    /// server it has them earlier, see [`Self::deliver`].) A server's comes last of all.
     pub(super) fn note_encrypted_sent(&mut self, out: &mut VecDeque<Vec<u8>>) {
-        self.become_keyed(out);
+        match self.role {
+            DtlsRole::Client => self.become_keyed(out),
+            DtlsRole::Server => self.establish(out),
+        }
     }
 
     /// The handshake is done.
-    pub(super) fn establish(&mut self) {
-        self.phase = Phase::Established;
+    pub(super) fn establish(&mut self, out: &mut VecDeque<Vec<u8>>) {
+        if let Phase::Encrypted { data } = mem::replace(&mut self.phase, Phase::Established) {
+            out.extend(data);
+        }
         self.reassembly = Reassembly::default();
     }
 
@@ -278,7 +284,9 @@ impl RecordGuard {
             Phase::Keyless { held, .. } => held.change_cipher_spec = true,
             Phase::Keyed { held } => {
                 let early = mem::take(&mut held.records);
-                self.phase = Phase::Encrypted;
+                self.phase = Phase::Encrypted {
+                    data: VecDeque::new(),
+                };
                 let record = self.plaintext_record(CHANGE_CIPHER_SPEC, |out| out.push(1));
                 out.push_back(record);
                 for record in early {
@@ -286,7 +294,7 @@ impl RecordGuard {
                 }
             }
             // A repeated one changes nothing.
-            Phase::Encrypted | Phase::Established => {}
+            Phase::Encrypted { .. } | Phase::Established => {}
         }
         true
     }
@@ -307,9 +315,14 @@ impl RecordGuard {
                 held.records.push_back(record.whole.to_vec());
                 true
             }
-            // Data that overtakes Finished would block the crate's reader in front of it.
-            Phase::Encrypted if record.content_type == APPLICATION_DATA => false,
-            Phase::Encrypted | Phase::Established => {
+            Phase::Encrypted { data } if record.content_type == APPLICATION_DATA => {
+                let room = data.len() < MAX_HELD;
+                if room {
+                    data.push_back(record.whole.to_vec());
+                }
+                room
+            }
+            Phase::Encrypted { .. } | Phase::Established => {
                 self.pass_encrypted(record.whole.to_vec(), out)
             }
         }
@@ -433,7 +446,7 @@ const LONGEST_FINISHED: usize = 128;
 /// Repeated flights bring one each, so a handshake of 15 s has about a hundred.
 const MAX_FINISHED: usize = 256;
 
-/// Finished is the only record that may come early; a few repetitions do no harm.
+/// Finished may come early, and the first packets of SCTP; each of them is repeated if need be.
 const MAX_HELD: usize = 8;
 
 /// One per repeated ClientHello. The crate keeps some sixty bytes for each.

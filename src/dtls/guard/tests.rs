@@ -348,7 +348,36 @@ fn a_client_hears_encrypted_records_once_it_has_sent_its_own() {
     guard.note_encrypted_sent(&mut out);
     assert_eq!(out.len(), 2);
     assert_eq!(out[1], finished);
-    assert_eq!(passed(&mut guard, &finished), [finished.clone()]);
+    assert_eq!(passed(&mut guard, &finished), vec![finished]);
+}
+
+#[test]
+fn data_that_overtakes_finished_waits_for_the_end_of_the_handshake() {
+    let data: Vec<_> = (0..20)
+        .map(|byte| record(APPLICATION_DATA, 1, &[byte; 40]))
+        .collect();
+    for role in [DtlsRole::Client, DtlsRole::Server] {
+        let mut out = VecDeque::new();
+        let mut guard = match role {
+            DtlsRole::Server => keyed_server(),
+            DtlsRole::Client => {
+                let mut guard = RecordGuard::new(role);
+                guard.note_encrypted_sent(&mut out);
+                guard
+            }
+        };
+        passed(&mut guard, &record(CHANGE_CIPHER_SPEC, 0, &[1]));
+        for record in &data {
+            assert!(passed(&mut guard, record).is_empty());
+        }
+        match role {
+            // A server's last flight ends its handshake.
+            DtlsRole::Server => guard.note_encrypted_sent(&mut out),
+            DtlsRole::Client => guard.establish(&mut out),
+        }
+        assert_eq!(out, &data[..MAX_HELD], "the oldest, as many as are held");
+        assert_eq!(passed(&mut guard, &data[19]), vec![data[19].clone()]);
+    }
 }
 
 #[test]
@@ -383,7 +412,7 @@ fn encrypted_records_shorter_than_the_ciphers_overhead_are_dropped() {
         let short = record(ALERT, 1, &vec![0; length]);
         assert!(passed(&mut guard, &short).is_empty());
     }
-    guard.establish();
+    guard.establish(&mut VecDeque::new());
     let short = record(APPLICATION_DATA, 1, &[0; GCM_OVERHEAD - 1]);
     assert!(passed(&mut guard, &short).is_empty());
 }
@@ -391,7 +420,7 @@ fn encrypted_records_shorter_than_the_ciphers_overhead_are_dropped() {
 #[test]
 fn c115_after_the_handshake_only_encrypted_data_and_alerts_pass() {
     let mut guard = keyed_server();
-    guard.establish();
+    guard.establish(&mut VecDeque::new());
     for content_type in 0..=255 {
         for epoch in [0, 2] {
             let (verdict, out) = accept(&mut guard, &record(content_type, epoch, &[1; 40]));
@@ -421,7 +450,7 @@ fn a_repeated_flight_is_noticed_after_the_handshake_only() {
                 .0
                 .repeats_flight
         );
-        guard.establish();
+        guard.establish(&mut VecDeque::new());
     }
 }
 

@@ -1,0 +1,212 @@
+//! What strangers send, through a live transport.
+
+use std::mem;
+
+use super::*;
+use crate::dtls::guard::tests::{aborting_datagrams, panicking_inputs, panicking_messages, record};
+use crate::dtls::guard::{ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE};
+
+/// Everything that was seen to end a reader of the crate, but for alerts.
+fn poison() -> Vec<Vec<u8>> {
+    let mut poison = panicking_inputs();
+    for sequence in 0..8 {
+        poison.extend(panicking_messages(sequence));
+    }
+    for content_type in [0, 19, 24, 63, 64, 255] {
+        poison.push(record(content_type, 0, &[1; 20]));
+        poison.push(record(content_type, 1, &[1; 40]));
+    }
+    poison.push(record(APPLICATION_DATA, 0, b"plain"));
+    poison.push(record(CHANGE_CIPHER_SPEC, 0, &[2]));
+    poison.push(record(CHANGE_CIPHER_SPEC, 1, &[1; 40]));
+    for length in [1, 8, 9, 16, 23, 24, 40] {
+        poison.push(record(HANDSHAKE, 1, &vec![7; length]));
+        poison.push(record(ALERT, 1, &vec![7; length]));
+        poison.push(record(APPLICATION_DATA, 1, &vec![7; length]));
+        poison.push(record(APPLICATION_DATA, 2, &vec![7; length]));
+    }
+    poison
+}
+
+/// Through the bounded queue without a loss.
+async fn feed(side: &Side, datagrams: Vec<Vec<u8>>) {
+    for datagram in datagrams {
+        side.receive(&datagram);
+        while side.transport.inbound.waiting() > 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    assert_eq!(side.transport.inbound.drops(), DtlsDrops::default());
+}
+
+/// Whether the readers of both sides are still alive: goodbyes arrive only then.
+async fn assert_alive(client: Side, mut server: Side) {
+    client.transport.close();
+    assert_eq!(server.next().await, DtlsEvent::ClosedByPeer);
+}
+
+#[tokio::test(start_paused = true)]
+async fn poison_before_the_handshake_does_not_prevent_it() {
+    let (mut client, mut server) = pair().await;
+    server.start(DtlsRole::Server, &client.certificate);
+    feed(&server, poison()).await;
+    client.start(DtlsRole::Client, &server.certificate);
+    let keys = client.expect_keys().await;
+    assert_mirrored(&keys, &server.expect_keys().await);
+    assert_alive(client, server).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn poison_for_a_client_that_waits_does_not_prevent_the_handshake() {
+    let (mut client, mut server) = pair().await;
+    client.start(DtlsRole::Client, &server.certificate);
+    feed(&client, poison()).await;
+    server.start(DtlsRole::Server, &client.certificate);
+    let keys = client.expect_keys().await;
+    assert_mirrored(&keys, &server.expect_keys().await);
+    assert_alive(client, server).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn poison_between_all_packets_of_a_handshake_does_not_prevent_it() {
+    // Each piece of poison once, before a packet of either side; then the network is clean.
+    let spoiled = |to: &Side| {
+        let (inbound, mut rest) = (to.transport.inbound(), poison());
+        Wire::new(to, move |_| {
+            for datagram in rest.drain(..rest.len().min(20)) {
+                inbound.push(datagrams(&datagram));
+            }
+            Fate::Arrives
+        })
+    };
+    let (mut client, mut server) = (Side::new(&ALL).await, Side::new(&ALL).await);
+    client.set_wire(&spoiled(&server));
+    server.set_wire(&spoiled(&client));
+    connect(&mut client, &mut server).await;
+    assert_alive(client, server).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn c113_poison_after_the_handshake_does_not_end_the_session() {
+    let (mut client, mut server) = pair().await;
+    connect(&mut client, &mut server).await;
+    feed(&client, poison()).await;
+    feed(&server, poison()).await;
+    assert_alive(client, server).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn c113_no_changed_byte_and_no_cut_of_an_encrypted_record_ends_the_session() {
+    let (sent, mut goodbyes) = mpsc::unbounded_channel();
+    let (mut client, mut server) = pair_with(
+        move |datagram| {
+            if datagram[0] == ALERT {
+                let _unread = sent.send(datagram.to_vec());
+                return Fate::IsLost;
+            }
+            Fate::Arrives
+        },
+        |_| Fate::Arrives,
+    )
+    .await;
+    connect(&mut client, &mut server).await;
+    client.transport.close();
+    let goodbye = goodbyes.recv().await.unwrap();
+    let cuts = (0..goodbye.len()).map(|length| goodbye[..length].to_vec());
+    let changes = (0..goodbye.len() * 8).map(|bit| {
+        let mut changed = goodbye.clone();
+        changed[bit / 8] ^= 1 << (bit % 8);
+        changed
+    });
+    feed(&server, cuts.chain(changes).collect()).await;
+    let state = server.transport.state().await.unwrap();
+    assert_eq!(state, DtlsTransportState::Connected);
+    server.receive(&goodbye);
+    assert_eq!(server.next().await, DtlsEvent::ClosedByPeer);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_input_that_aborts_the_process_only_costs_time() {
+    let (mut client, mut server) = pair().await;
+    server.start(DtlsRole::Server, &client.certificate);
+    feed(&server, aborting_datagrams(1, 0)).await;
+    client.start(DtlsRole::Client, &server.certificate);
+    let keys = client.expect_keys().await;
+    assert_mirrored(&keys, &server.expect_keys().await);
+    feed(&server, aborting_datagrams(11, 2)).await;
+    assert_alive(client, server).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn c115_plaintext_after_the_handshake_is_ignored() {
+    let (mut client, mut server) = pair().await;
+    connect(&mut client, &mut server).await;
+    for side in [&client, &server] {
+        feed(
+            side,
+            vec![
+                record(ALERT, 0, &[2, 40]),
+                record(ALERT, 0, &[1, 0]),
+                record(APPLICATION_DATA, 0, b"plain"),
+                record(99, 0, b"unknown"),
+            ],
+        )
+        .await;
+    }
+    tokio::time::advance(Duration::from_secs(60)).await;
+    for side in [&client, &server] {
+        let state = side.transport.state().await.unwrap();
+        assert_eq!(state, DtlsTransportState::Connected);
+    }
+    assert_alive(client, server).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_forged_alert_does_not_end_a_handshake_that_goes_on() {
+    // Before every packet of the handshake somebody claims to have given up.
+    let spoiled = |to: &Side| {
+        let inbound = to.transport.inbound();
+        let mut lose = true;
+        Wire::new(to, move |_| {
+            inbound.push(datagrams(&record(ALERT, 0, &[2, 40])));
+            lose = !lose;
+            if lose { Fate::IsLost } else { Fate::Arrives }
+        })
+    };
+    let (mut client, mut server) = (Side::new(&ALL).await, Side::new(&ALL).await);
+    client.set_wire(&spoiled(&server));
+    server.set_wire(&spoiled(&client));
+    connect(&mut client, &mut server).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn c113_any_changed_byte_or_cut_during_a_handshake_costs_a_repetition_at_most() {
+    // Each packet is first sent changed or cut, then intact when it is repeated.
+    for seed in 0..40_usize {
+        let spoil = move |to: &Side| {
+            let inbound = to.transport.inbound();
+            let (mut count, mut spoiled) = (0, false);
+            Wire::new(to, move |datagram| {
+                count += 1;
+                if count <= 6 && !mem::replace(&mut spoiled, true) {
+                    let mut broken = datagram.to_vec();
+                    let at = (seed * 31 + count * 7) % broken.len();
+                    if seed % 2 == 0 {
+                        broken.truncate(at);
+                    } else {
+                        // Lengths, kinds, epochs; not what only the far end can check.
+                        broken[at % 13] ^= 1 << (seed % 8);
+                    }
+                    inbound.push(datagrams(&broken));
+                    return Fate::IsLost;
+                }
+                spoiled = false;
+                Fate::Arrives
+            })
+        };
+        let (mut client, mut server) = (Side::new(&ALL).await, Side::new(&ALL).await);
+        client.set_wire(&spoil(&server));
+        server.set_wire(&spoil(&client));
+        connect(&mut client, &mut server).await;
+    }
+}
