@@ -1,0 +1,182 @@
+//! The heart of the example: owns one visitor's connection and sends everything back.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::sync::Arc;
+
+use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
+use ractor_webrtc::peer_connection::{Event, PeerConnection, PeerConnectionState, PeerEvent};
+use ractor_webrtc::rtp::RtcpPacket;
+use ractor_webrtc::track::{MediaKind, MediaStreamTrack, TrackId};
+use ractor_webrtc::udp::UdpEndpoint;
+
+use super::common::signal::{FromPage, Page, Signal};
+
+/// The actor of one visitor.
+pub(crate) struct Forwarder;
+
+/// What it is told: by its page, and by its connection.
+pub(crate) enum ForwarderMessage {
+    Page(FromPage),
+    Peer(PeerEvent),
+}
+
+impl From<FromPage> for ForwarderMessage {
+    fn from(message: FromPage) -> Self {
+        Self::Page(message)
+    }
+}
+
+/// This is all that makes an actor the owner of a connection.
+impl From<PeerEvent> for ForwarderMessage {
+    fn from(event: PeerEvent) -> Self {
+        Self::Peer(event)
+    }
+}
+
+/// How connections are set up, the same for all visitors.
+pub(crate) struct Settings {
+    pub(crate) include_loopback: bool,
+    pub(crate) ice_servers: Vec<String>,
+    pub(crate) endpoint: Option<UdpEndpoint>,
+}
+
+pub(crate) struct ForwarderState {
+    page: Page,
+    pc: PeerConnection,
+    /// What the page sends us; of each kind the first track.
+    inbound: HashMap<MediaKind, MediaStreamTrack>,
+    /// What we send to the page.
+    outbound: HashMap<MediaKind, TrackId>,
+}
+
+impl Actor for Forwarder {
+    type Msg = ForwarderMessage;
+    type State = ForwarderState;
+    type Arguments = (Page, Arc<Settings>);
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<ForwarderMessage>,
+        (page, settings): (Page, Arc<Settings>),
+    ) -> Result<ForwarderState, ActorProcessingErr> {
+        let pc = settings.connect(&myself).await?;
+        // One stream for both tracks: the page plays them in time with each other.
+        let stream = MediaStreamTrack::generate_stream_id();
+        let mut outbound = HashMap::new();
+        for kind in [MediaKind::Audio, MediaKind::Video] {
+            let track = MediaStreamTrack::new(kind, [stream.clone()]);
+            pc.add_track(&track).await?;
+            outbound.insert(kind, track.id());
+        }
+        Ok(ForwarderState {
+            page,
+            pc,
+            inbound: HashMap::new(),
+            outbound,
+        })
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<ForwarderMessage>,
+        message: ForwarderMessage,
+        state: &mut ForwarderState,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            ForwarderMessage::Page(FromPage { signal, handled }) => {
+                // What a page gets wrong is told to that page, and no reason to end.
+                if let Err(error) = state.take_signal(signal).await {
+                    state.page.say(Signal::Error(error.to_string()))?;
+                }
+                // The page may have closed its socket meanwhile.
+                let _gone = handled.send(());
+            }
+            ForwarderMessage::Peer(PeerEvent { event, .. }) => state.take_event(event, &myself)?,
+        }
+        Ok(())
+    }
+
+    /// The connection is the only child, and without it there is nothing to forward.
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<ForwarderMessage>,
+        event: SupervisionEvent,
+        _state: &mut ForwarderState,
+    ) -> Result<(), ActorProcessingErr> {
+        if let SupervisionEvent::ActorTerminated(..) | SupervisionEvent::ActorFailed(..) = event {
+            myself.stop(Some("the connection has ended".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+impl ForwarderState {
+    async fn take_signal(&mut self, signal: Signal) -> Result<(), Box<dyn Error + Send + Sync>> {
+        match signal {
+            Signal::Offer(offer) => {
+                self.pc.set_remote_description(offer).await?;
+                let answer = self.pc.create_answer().await?;
+                self.pc.set_local_description(answer.clone()).await?;
+                self.page.say(Signal::Answer(answer))?;
+            }
+            Signal::Answer(answer) => self.pc.set_remote_description(answer).await?,
+            Signal::Ice(candidate) => self.pc.add_ice_candidate(candidate.unwrap_or_default()).await?,
+            Signal::Error(complaint) => tracing::info!(complaint, "a page complains"),
+            Signal::Crash => panic!("a page asked its actor to crash"),
+        }
+        Ok(())
+    }
+
+    fn take_event(
+        &mut self,
+        event: Event,
+        myself: &ActorRef<ForwarderMessage>,
+    ) -> Result<(), ActorProcessingErr> {
+        match event {
+            Event::IceCandidate(Some(candidate)) => self.page.say(Signal::Ice(Some(candidate)))?,
+            Event::Track(track) => {
+                self.inbound.entry(track.kind()).or_insert(track);
+            }
+            Event::Rtp { track_id, rid, packets } => {
+                let from = self.inbound.values().find(|track| track.id() == track_id);
+                // Of simulcast encodings one is enough: the first that the page lists.
+                if let Some(track) = from.filter(|track| track.rids().first() == rid.as_ref()) {
+                    self.pc.send_rtp(self.outbound[&track.kind()], packets)?;
+                }
+            }
+            // The page could not decode its echo. Whoever made the picture has to make a
+            // new one from scratch, and that is the page as well.
+            Event::Rtcp { packets, .. } if packets.iter().any(asks_for_keyframe) => {
+                if let Some(video) = self.inbound.get(&MediaKind::Video) {
+                    self.pc.send_pli(video.id(), video.rids().first().cloned())?;
+                }
+            }
+            Event::ConnectionStateChange(PeerConnectionState::Failed) | Event::Closed { .. } => {
+                myself.stop(Some("the connection has ended".to_owned()));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn asks_for_keyframe(packet: &RtcpPacket) -> bool {
+    matches!(
+        packet,
+        RtcpPacket::PictureLossIndication(_) | RtcpPacket::FullIntraRequest(_)
+    )
+}
+
+impl Settings {
+    async fn connect(&self, myself: &ActorRef<ForwarderMessage>) -> Result<PeerConnection, ActorProcessingErr> {
+        let mut builder = PeerConnection::builder().include_loopback(self.include_loopback);
+        for url in &self.ice_servers {
+            builder = builder.ice_server(url.as_str());
+        }
+        if let Some(endpoint) = &self.endpoint {
+            builder = builder.endpoint(endpoint.clone());
+        }
+        Ok(builder.spawn_linked(myself).await?)
+    }
+}
