@@ -31,7 +31,10 @@ pub(crate) enum ArgumentError {
     #[error("{0} is not known; --help lists what is")]
     Unknown(String),
     #[error("{option} wants {wanted} after it")]
-    Missing { option: String, wanted: &'static str },
+    Missing {
+        option: String,
+        wanted: &'static str,
+    },
     #[error("{option} wants {wanted}, not \"{given}\"")]
     Invalid {
         option: String,
@@ -136,10 +139,16 @@ mod tests {
     #[test]
     fn a_wrong_value_is_shown_with_what_is_wanted() {
         let error = parse("--listen localhost").unwrap_err();
-        assert_eq!(error.to_string(), "--listen wants IP:PORT, not \"localhost\"");
+        assert_eq!(
+            error.to_string(),
+            "--listen wants IP:PORT, not \"localhost\""
+        );
         let error = parse("--udp").unwrap_err();
         assert_eq!(error.to_string(), "--udp wants IP:PORT after it");
         let error = parse("--lisen 1").unwrap_err();
-        assert_eq!(error.to_string(), "--lisen is not known; --help lists what is");
+        assert_eq!(
+            error.to_string(),
+            "--lisen is not known; --help lists what is"
+        );
     }
 }

@@ -140,7 +140,10 @@ async fn speak(sink: &mut SplitSink<WebSocket, Message>, mut outbox: mpsc::Recei
 }
 
 async fn hang_up(sink: &mut SplitSink<WebSocket, Message>, code: ws::CloseCode, reason: &str) {
-    let frame = CloseFrame { code, reason: reason.into() };
+    let frame = CloseFrame {
+        code,
+        reason: reason.into(),
+    };
     // Who does not take leave is left standing: the socket closes with or without this.
     let _sent = timeout(WRITE_LIMIT, sink.send(Message::Close(Some(frame)))).await;
 }

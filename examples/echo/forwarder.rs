@@ -121,7 +121,11 @@ impl ForwarderState {
                 self.page.say(Signal::Answer(answer))?;
             }
             Signal::Answer(answer) => self.pc.set_remote_description(answer).await?,
-            Signal::Ice(candidate) => self.pc.add_ice_candidate(candidate.unwrap_or_default()).await?,
+            Signal::Ice(candidate) => {
+                self.pc
+                    .add_ice_candidate(candidate.unwrap_or_default())
+                    .await?
+            }
             Signal::Error(complaint) => tracing::info!(complaint, "a page complains"),
             Signal::Crash => panic!("a page asked its actor to crash"),
         }
@@ -138,7 +142,11 @@ impl ForwarderState {
             Event::Track(track) => {
                 self.inbound.entry(track.kind()).or_insert(track);
             }
-            Event::Rtp { track_id, rid, packets } => {
+            Event::Rtp {
+                track_id,
+                rid,
+                packets,
+            } => {
                 let from = self.inbound.values().find(|track| track.id() == track_id);
                 // Of simulcast encodings one is enough: the first that the page lists.
                 if let Some(track) = from.filter(|track| track.rids().first() == rid.as_ref()) {
@@ -149,7 +157,8 @@ impl ForwarderState {
             // new one from scratch, and that is the page as well.
             Event::Rtcp { packets, .. } if packets.iter().any(asks_for_keyframe) => {
                 if let Some(video) = self.inbound.get(&MediaKind::Video) {
-                    self.pc.send_pli(video.id(), video.rids().first().cloned())?;
+                    self.pc
+                        .send_pli(video.id(), video.rids().first().cloned())?;
                 }
             }
             Event::ConnectionStateChange(PeerConnectionState::Failed) | Event::Closed { .. } => {
@@ -169,7 +178,10 @@ fn asks_for_keyframe(packet: &RtcpPacket) -> bool {
 }
 
 impl Settings {
-    async fn connect(&self, myself: &ActorRef<ForwarderMessage>) -> Result<PeerConnection, ActorProcessingErr> {
+    async fn connect(
+        &self,
+        myself: &ActorRef<ForwarderMessage>,
+    ) -> Result<PeerConnection, ActorProcessingErr> {
         let mut builder = PeerConnection::builder().include_loopback(self.include_loopback);
         for url in &self.ice_servers {
             builder = builder.ice_server(url.as_str());

@@ -65,6 +65,8 @@ impl Browser {
             .args(FLAGS)
             .arg(format!("--user-data-dir={}", profile.0.display()))
             .arg("about:blank")
+            // What it would leave behind elsewhere, being killed.
+            .env("TMPDIR", &profile.0)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -154,7 +156,7 @@ impl Page {
         let wait = format!(
             "(async () => {{
                 const end = performance.now() + {};
-                while (!({condition})) {{
+                while (!(await ({condition}))) {{
                     if (performance.now() > end) return false;
                     await new Promise(resolve => setTimeout(resolve, 50));
                 }}
