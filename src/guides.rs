@@ -23,3 +23,7 @@ pub mod introduction {
     #[doc = include_str!("../guides/introduction/forwarding.md")]
     pub mod forwarding {}
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub mod readme {}

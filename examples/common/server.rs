@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::body::Bytes;
 use axum::extract::ws::{self, CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::http::header;
 use axum::routing::get;
@@ -131,7 +132,7 @@ async fn speak(sink: &mut SplitSink<WebSocket, Message>, mut outbox: mpsc::Recei
                 Some(signal) => Message::text(serde_json::to_string(&signal).expect("signals have string keys")),
                 None => return hang_up(sink, ws::close_code::ERROR, "your actor has ended").await,
             },
-            _ = pings.tick() => Message::Ping(ws::Bytes::new()),
+            _ = pings.tick() => Message::Ping(Bytes::new()),
         };
         if !matches!(timeout(WRITE_LIMIT, sink.send(message)).await, Ok(Ok(()))) {
             return;

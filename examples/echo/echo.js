@@ -141,6 +141,7 @@ async function figures(pc = session?.pc) {
     frameSize: [videoIn.frameWidth, videoIn.frameHeight],
     sentSize: [videoOut.frameWidth, videoOut.frameHeight],
     audioPackets: one('inbound-rtp', 'audio').packetsReceived ?? 0,
+    audioEnergy: one('inbound-rtp', 'audio').totalAudioEnergy ?? 0,
     bytesReceived: sum('inbound-rtp', 'bytesReceived'),
     bytesSent: sum('outbound-rtp', 'bytesSent'),
     packetsLost: sum('inbound-rtp', 'packetsLost'),

@@ -132,6 +132,8 @@ impl ForwarderState {
         Ok(())
     }
 
+    /// The events are many, and there will be more; an owner listens to those it has use for.
+    #[allow(clippy::wildcard_enum_match_arm)]
     fn take_event(
         &mut self,
         event: Event,

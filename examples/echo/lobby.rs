@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ractor::rpc::CallResult;
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
-use ractor_webrtc::udp::UdpEndpoint;
+use ractor_webrtc::udp::{UdpEndpoint, UdpEndpointConfiguration};
 
 use super::common::arguments::Arguments;
 use super::common::server::Door;
@@ -71,7 +71,10 @@ impl Actor for LobbyActor {
         arguments: Arguments,
     ) -> Result<LobbyState, ActorProcessingErr> {
         let endpoint = match arguments.udp {
-            Some(address) => Some(UdpEndpoint::bind(address, &myself).await?),
+            Some(address) => {
+                let configuration = UdpEndpointConfiguration::address(address);
+                Some(UdpEndpoint::spawn(configuration, myself.get_cell()).await?)
+            }
             None => None,
         };
         let settings = Settings {

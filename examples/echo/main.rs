@@ -18,9 +18,9 @@
 //! `http://127.0.0.1:8829/?debug` in one window while another one runs.
 
 #[path = "../common/mod.rs"]
-mod common;
-mod forwarder;
-mod lobby;
+pub(crate) mod common;
+pub(crate) mod forwarder;
+pub(crate) mod lobby;
 
 use std::error::Error;
 use std::process::ExitCode;
