@@ -121,11 +121,7 @@ impl ForwarderState {
                 self.page.say(Signal::Answer(answer))?;
             }
             Signal::Answer(answer) => self.pc.set_remote_description(answer).await?,
-            Signal::Ice(candidate) => {
-                self.pc
-                    .add_ice_candidate(candidate.unwrap_or_default())
-                    .await?
-            }
+            Signal::Ice(candidate) => self.pc.add_ice_candidate(candidate).await?,
             Signal::Error(complaint) => tracing::info!(complaint, "a page complains"),
             Signal::Crash => panic!("a page asked its actor to crash"),
         }
