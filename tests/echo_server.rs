@@ -158,7 +158,7 @@ impl Visit {
 
 /// What Chromium 156 offers for sound and pictures both ways.
 fn offer() -> Value {
-    let sdp = include_str!("data/chromium-sendrecv-av.sdp");
+    let sdp = include_str!("data/sdp/chromium-sendrecv-av.sdp");
     json!({ "type": "offer", "data": { "type": "offer", "sdp": sdp } })
 }
 
