@@ -103,7 +103,7 @@
 //! | [`configuration`], [`codec`] | what to negotiate | |
 //! | [`track`] | tracks and streams | |
 //!
-//! The guides start at [`guides::introduction::intro`](https://docs.rs/ractor_webrtc), in the repository under `guides/`.
+//! The guides start at [`guides::introduction::intro`]; in the repository they are under `guides/`.
 
 pub mod call;
 pub mod codec;
@@ -111,6 +111,8 @@ pub mod configuration;
 pub mod dtls;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+#[cfg(any(doc, doctest))]
+pub mod guides;
 pub mod ice;
 pub mod jsep;
 mod lane;

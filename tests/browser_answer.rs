@@ -35,7 +35,7 @@ async fn a_browser_that_answers_sees_and_hears_itself() {
     page.wait_until(decoded, Duration::from_secs(15)).await;
     let figures: Figures = page.eval("figures()").await;
     assert_eq!(figures.dtls_role, "client", "{figures:#?}");
-    assert!(figures.cipher.starts_with("AEAD_AES_"), "{figures:#?}");
+    assert!(figures.cipher.contains("AEAD_AES_"), "{figures:#?}");
     assert_eq!(figures.size, [640, 480], "{figures:#?}");
 }
 

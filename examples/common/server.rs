@@ -1,5 +1,6 @@
 //! The web server of an example: a few files, and a WebSocket at `/ws` for each visitor.
 
+use std::future;
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -83,8 +84,6 @@ enum Departure {
     Broken(#[expect(dead_code, reason = "read by the log, through Debug")] Error),
     /// Not even a ping was answered.
     Silent,
-    /// The actor is gone, or stuck.
-    Unheard,
 }
 
 /// Reads the page's messages, the next one when the actor is done with the last.
@@ -117,7 +116,9 @@ where
         let message = |handled| FromPage { signal, handled }.into();
         let handled = actor.call(message, Some(HANDLING_LIMIT)).await;
         if !matches!(handled, Ok(CallResult::Success(()))) {
-            return Departure::Unheard;
+            // It has ended, or it is stuck and has to. `speak` sees that and takes leave of the page.
+            actor.kill();
+            return future::pending().await;
         }
     }
 }
