@@ -26,18 +26,18 @@ use crate::track::MediaKind;
 ///
 /// The default has Opus, VP8, VP9 (profile 0), H.264 (constrained baseline, packetization modes 1
 /// and 0) and AV1, each video codec with retransmission (RTX), `nack`, `nack pli` and `ccm fir`,
-/// and the header extensions MID, RID, repaired RID, transport-wide numbers and audio level.
+/// and the header extensions MID, RID, repaired RID and audio level.
 ///
 /// The numbers are what our offers propose. An offer of the remote side brings its own, which are
 /// used for the rest of the session.
 ///
 /// # Congestion control
 ///
-/// Transport-wide sequence numbers are negotiated by default, since they are harmless and useful
-/// to whoever forwards packets; the *feedback* on them (`transport-cc`) is not, since this crate
-/// does not send it yet, and a browser that is promised feedback and gets none holds its bitrate
-/// down. Without it a browser goes by the loss in our receiver reports. See
-/// [`MediaFeature::TransportWideFeedback`].
+/// Transport-wide sequence numbers and the feedback on them (`transport-cc`) are off by default,
+/// since this crate does not send that feedback yet, and both have to be: a Chromium that numbers
+/// its packets and hears nothing takes it for a path without return and lowers its bitrate by a
+/// fifth each second, down to 30 kbit/s. Without the numbers a browser goes by the loss in
+/// our receiver reports. See [`MediaFeature::TransportWideFeedback`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MediaConfiguration {
     codecs: Vec<CodecConfiguration>,
@@ -131,8 +131,8 @@ pub enum MediaFeature {
     Nack,
     /// Retransmissions in a format of their own (RTX, RFC 4588). On by default.
     Rtx,
-    /// Feedback on transport-wide sequence numbers (`transport-cc`). **Off** by default: see
-    /// [`MediaConfiguration`].
+    /// Transport-wide sequence numbers, and feedback on them (`transport-cc`). **Off** by
+    /// default: see [`MediaConfiguration`].
     TransportWideFeedback,
     /// Receiving several encodings of one track (RFC 8853), with the header extensions that it
     /// takes. On by default.
@@ -302,6 +302,11 @@ fn apply_features(configuration: &mut MediaConfiguration, features: &HashSet<Med
             entry.rtx_payload_type = None;
         }
     }
+    if !has(MediaFeature::TransportWideFeedback) {
+        configuration
+            .extensions
+            .retain(|entry| entry.extension != HeaderExtension::TransportWideCc);
+    }
     if !has(MediaFeature::Simulcast) {
         let of_simulcast = [HeaderExtension::Rid, HeaderExtension::RepairedRid];
         configuration
@@ -457,9 +462,9 @@ mod tests {
             assert_eq!(entry.codec.feedback, feedback);
         }
         let audio = names(&configuration, MediaKind::Audio);
-        assert_eq!(audio, [AudioLevel, TransportWideCc, Mid]);
+        assert_eq!(audio, [AudioLevel, Mid]);
         let video = names(&configuration, MediaKind::Video);
-        assert_eq!(video, [TransportWideCc, Mid, Rid, RepairedRid]);
+        assert_eq!(video, [Mid, Rid, RepairedRid]);
     }
 
     #[test]
@@ -484,10 +489,11 @@ mod tests {
             for entry in controlled.codecs(kind) {
                 assert!(entry.codec.feedback.contains(&RtcpFeedback::TransportCc));
             }
+            assert!(names(&controlled, kind).contains(&TransportWideCc));
         }
         let single = feature(MediaFeature::Simulcast, false);
         let video = names(&single, MediaKind::Video);
-        assert_eq!(video, [TransportWideCc, Mid]);
+        assert_eq!(video, [Mid]);
         // Switching on what is on changes nothing.
         for on in [
             MediaFeature::Nack,

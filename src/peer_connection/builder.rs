@@ -13,7 +13,7 @@ use super::event::{PeerEvent, PeerId};
 use super::{PeerConnection, SpawnError};
 use crate::call::StartError;
 use crate::configuration::MediaConfiguration;
-use crate::dtls::Certificate;
+use crate::dtls::{Certificate, DEFAULT_HANDSHAKE_TIMEOUT};
 use crate::ice::{IceConfiguration, IceServer, IceServerError, IceTransportPolicy};
 use crate::outlet::Outlet;
 use crate::rtp_transport::MediaLimits;
@@ -94,7 +94,7 @@ impl PeerConnectionBuilder {
             endpoint: EndpointChoice::Own(None),
             certificate: None,
             srtp_profiles: SRTP_PROFILES.to_vec(),
-            handshake_timeout: HANDSHAKE_TIMEOUT,
+            handshake_timeout: DEFAULT_HANDSHAKE_TIMEOUT,
             media: Arc::clone(&DEFAULT_MEDIA),
             media_limits: MediaLimits::default(),
         }
@@ -295,6 +295,3 @@ const SRTP_PROFILES: [SrtpProfile; 3] = [
 /// One for all peers that want no other.
 static DEFAULT_MEDIA: LazyLock<Arc<MediaConfiguration>> =
     LazyLock::new(|| Arc::new(MediaConfiguration::default()));
-
-/// A handshake over a path that loses every fifth datagram is done well within this.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);

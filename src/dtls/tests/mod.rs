@@ -232,6 +232,7 @@ fn assert_mirrored(a: &SrtpKeys, b: &SrtpKeys) {
 fn datagrams(bytes: &[u8]) -> Datagrams {
     Datagrams {
         remote: SocketAddr::from((Ipv4Addr::LOCALHOST, 9)),
+        local_ip: None,
         received_at: Instant::now(),
         datagrams: vec![BytesMut::from(bytes)],
     }
