@@ -5,10 +5,12 @@
 
 mod rtcp;
 mod rtp;
+mod sdp;
 mod srtp;
 
 pub use self::rtcp::rtcp;
 pub use self::rtp::rtp;
+pub use self::sdp::{candidate, sdp};
 pub use self::srtp::srtp;
 
 #[cfg(test)]
@@ -46,5 +48,15 @@ mod tests {
     #[test]
     fn the_seeds_of_srtp_pass() {
         run_seeds("srtp", super::srtp);
+    }
+
+    #[test]
+    fn the_seeds_of_sdp_pass() {
+        run_seeds("sdp", super::sdp);
+    }
+
+    #[test]
+    fn the_seeds_of_candidate_pass() {
+        run_seeds("candidate", super::candidate);
     }
 }

@@ -27,6 +27,8 @@ pub(crate) use self::effect::JsepEffect;
 pub use self::error::{CandidateError, MediaLine, NegotiationError, TransceiverError};
 pub(crate) use self::machine::{Jsep, JsepArguments};
 pub(crate) use self::plan::{MediaPlan, MediaSection, NegotiatedCodec, ReceivePlan, SendPlan};
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::sdp::Description;
 pub use self::transceiver::{
     ReceiverId, RtpReceiver, RtpSender, RtpTransceiver, RtpTransceiverInit, SenderId, TrackOrKind,
     TransceiverId,
