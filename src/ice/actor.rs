@@ -232,7 +232,8 @@ impl IceShell {
                     };
                     // The one before goes first: it must not answer any more.
                     self.agent = None;
-                    self.agent = Some(AgentGuard::start(arguments).await?);
+                    // Boxed: it happens once, and would make every actor larger by its size.
+                    self.agent = Some(Box::pin(AgentGuard::start(arguments)).await?);
                 }
                 Effect::AddToAgent(candidate) => {
                     if let Some(agent) = &self.agent {
