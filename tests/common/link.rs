@@ -1,0 +1,298 @@
+//! A network between two peers on this machine, in the test's hands.
+//!
+//! Two sockets stand in for the two peers: each peer is told the address of the other's stand-in
+//! instead of the other's own, by rewriting candidates. Whatever arrives at a stand-in is shown
+//! to a policy, which forwards or drops it; the test can also send anything from the very
+//! addresses that the peers have verified.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use tokio::net::UdpSocket;
+use tokio::task::JoinHandle;
+
+/// Which way a datagram goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    AToB,
+    BToA,
+}
+
+/// What becomes of a datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Forward,
+    Drop,
+}
+
+/// The running link; dropping it cuts it.
+#[derive(Debug)]
+pub(crate) struct Link {
+    /// Stands in for a: b sends here, and what b gets comes from here.
+    stand_in_a: Arc<UdpSocket>,
+    /// Stands in for b.
+    stand_in_b: Arc<UdpSocket>,
+    targets: Arc<Mutex<Targets>>,
+    tasks: [JoinHandle<()>; 2],
+}
+
+/// Where the peers themselves are reached.
+#[derive(Clone, Copy, Debug, Default)]
+struct Targets {
+    a: Option<SocketAddr>,
+    b: Option<SocketAddr>,
+}
+
+type Policy = Arc<Mutex<dyn FnMut(Way, &[u8]) -> Verdict + Send>>;
+
+impl Link {
+    /// A link on which `policy` decides over every datagram.
+    pub(crate) async fn new(
+        policy: impl FnMut(Way, &[u8]) -> Verdict + Send + 'static,
+    ) -> io::Result<Self> {
+        let stand_in_a = Arc::new(UdpSocket::bind("127.0.0.1:0").await?);
+        let stand_in_b = Arc::new(UdpSocket::bind("127.0.0.1:0").await?);
+        let targets = Arc::<Mutex<Targets>>::default();
+        let policy: Policy = Arc::new(Mutex::new(policy));
+        let forward = |way| {
+            let (from, to) = match way {
+                Way::AToB => (&stand_in_b, &stand_in_a),
+                Way::BToA => (&stand_in_a, &stand_in_b),
+            };
+            tokio::spawn(forward(
+                way,
+                Arc::clone(from),
+                Arc::clone(to),
+                Arc::clone(&targets),
+                Arc::clone(&policy),
+            ))
+        };
+        let tasks = [forward(Way::AToB), forward(Way::BToA)];
+        Ok(Self {
+            stand_in_a,
+            stand_in_b,
+            targets,
+            tasks,
+        })
+    }
+
+    /// A link that loses `loss` (0 to 1) of all datagrams either way, the same ones in every run
+    /// that sends the same ones.
+    pub(crate) async fn lossy(seed: u64, loss: f64) -> io::Result<Self> {
+        let mut random = [0, 1].map(|way| StdRng::seed_from_u64(seed << 1 | way));
+        Self::new(move |way, _| {
+            if random[way as usize].random_bool(loss) {
+                Verdict::Drop
+            } else {
+                Verdict::Forward
+            }
+        })
+        .await
+    }
+
+    /// A candidate of a as b must see it; `None` when the link cannot carry it.
+    pub(crate) fn candidate_of_a(&self, candidate: &str) -> Option<String> {
+        let stand_in = local_addr(&self.stand_in_a);
+        let (candidate, addr) = redirect(candidate, stand_in)?;
+        self.lock().a = Some(addr);
+        Some(candidate)
+    }
+
+    /// A candidate of b as a must see it; `None` when the link cannot carry it.
+    pub(crate) fn candidate_of_b(&self, candidate: &str) -> Option<String> {
+        let stand_in = local_addr(&self.stand_in_b);
+        let (candidate, addr) = redirect(candidate, stand_in)?;
+        self.lock().b = Some(addr);
+        Some(candidate)
+    }
+
+    /// A description of a as b must see it.
+    pub(crate) fn description_of_a(&self, sdp: &str) -> String {
+        redirect_all(sdp, |candidate| self.candidate_of_a(candidate))
+    }
+
+    /// A description of b as a must see it.
+    pub(crate) fn description_of_b(&self, sdp: &str) -> String {
+        redirect_all(sdp, |candidate| self.candidate_of_b(candidate))
+    }
+
+    /// Sends `datagram` to a from the address that a takes for b's.
+    pub(crate) async fn inject_to_a(&self, datagram: &[u8]) -> io::Result<()> {
+        let target = self.lock().a.expect("a told a candidate");
+        self.stand_in_b.send_to(datagram, target).await.map(drop)
+    }
+
+    /// Sends `datagram` to b from the address that b takes for a's.
+    pub(crate) async fn inject_to_b(&self, datagram: &[u8]) -> io::Result<()> {
+        let target = self.lock().b.expect("b told a candidate");
+        self.stand_in_a.send_to(datagram, target).await.map(drop)
+    }
+
+    /// Where a itself listens.
+    pub(crate) fn address_of_a(&self) -> Option<SocketAddr> {
+        self.lock().a
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Targets> {
+        self.targets.lock().expect("no holder panics")
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+/// Carries one way for ever.
+async fn forward(
+    way: Way,
+    from: Arc<UdpSocket>,
+    to: Arc<UdpSocket>,
+    targets: Arc<Mutex<Targets>>,
+    policy: Policy,
+) {
+    let mut buffer = vec![0; MAX_DATAGRAM];
+    loop {
+        let Ok((length, _)) = from.recv_from(&mut buffer).await else {
+            continue;
+        };
+        let datagram = &buffer[..length];
+        let target = {
+            let targets = targets.lock().expect("no holder panics");
+            match way {
+                Way::AToB => targets.b,
+                Way::BToA => targets.a,
+            }
+        };
+        let verdict = (policy.lock().expect("no holder panics"))(way, datagram);
+        if let (Verdict::Forward, Some(target)) = (verdict, target) {
+            // A full buffer or a closed port is loss, as on any network.
+            let _lost = to.send_to(datagram, target).await;
+        }
+    }
+}
+
+/// The candidate with another address, and the address it had (RFC 8839 §5.1).
+fn redirect(candidate: &str, stand_in: SocketAddr) -> Option<(String, SocketAddr)> {
+    let mut fields: Vec<&str> = candidate.split(' ').collect();
+    let &[_, _, transport, _, ip, port, _, kind, ..] = fields.as_slice() else {
+        return None;
+    };
+    if !transport.eq_ignore_ascii_case("udp") || kind != "host" {
+        return None;
+    }
+    let addr = SocketAddr::new(ip.parse().ok()?, port.parse().ok()?);
+    if !addr.is_ipv4() || !addr.ip().is_loopback() {
+        return None;
+    }
+    let (ip, port) = (stand_in.ip().to_string(), stand_in.port().to_string());
+    fields[4] = &ip;
+    fields[5] = &port;
+    Some((fields.join(" "), addr))
+}
+
+/// Redirects every candidate of a description; drops those that the link cannot carry.
+fn redirect_all(sdp: &str, redirect: impl Fn(&str) -> Option<String>) -> String {
+    sdp.lines()
+        .filter_map(|line| match line.strip_prefix("a=candidate:") {
+            Some(rest) => {
+                redirect(&format!("candidate:{rest}")).map(|candidate| format!("a={candidate}\r\n"))
+            }
+            None => Some(format!("{line}\r\n")),
+        })
+        .collect()
+}
+
+fn local_addr(socket: &UdpSocket) -> SocketAddr {
+    socket.local_addr().expect("the socket is bound")
+}
+
+/// Larger than any datagram that the tests send.
+const MAX_DATAGRAM: usize = 65_536;
+
+/// What a datagram is, by its first bytes (RFC 7983, RFC 5761).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    Stun,
+    Dtls,
+    Rtp,
+    Rtcp,
+    Other,
+}
+
+impl Class {
+    pub(crate) fn of(datagram: &[u8]) -> Self {
+        match datagram {
+            [0..=3, ..] => Self::Stun,
+            [20..=63, ..] => Self::Dtls,
+            [128..=191, 192..=223, ..] => Self::Rtcp,
+            [128..=191, ..] => Self::Rtp,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// A hand on one direction of a link: holds datagrams of one class back, and keeps them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Gate {
+    state: Arc<Mutex<GateState>>,
+}
+
+#[derive(Debug, Default)]
+struct GateState {
+    holding: Option<Class>,
+    held: Vec<Vec<u8>>,
+}
+
+impl Gate {
+    /// A link whose way from b to a passes this gate.
+    pub(crate) async fn link(&self) -> io::Result<Link> {
+        let gate = self.clone();
+        Link::new(move |way, datagram| match way {
+            Way::AToB => Verdict::Forward,
+            Way::BToA => gate.decide(datagram),
+        })
+        .await
+    }
+
+    /// From now on datagrams of `class` are kept and not forwarded.
+    pub(crate) fn hold(&self, class: Class) {
+        self.lock().holding = Some(class);
+    }
+
+    /// Forwards everything again; what was kept.
+    pub(crate) fn release(&self) -> Vec<Vec<u8>> {
+        let mut state = self.lock();
+        state.holding = None;
+        std::mem::take(&mut state.held)
+    }
+
+    /// A copy of what has been kept so far.
+    pub(crate) fn held(&self) -> Vec<Vec<u8>> {
+        self.lock().held.clone()
+    }
+
+    fn decide(&self, datagram: &[u8]) -> Verdict {
+        let mut state = self.lock();
+        if state.holding != Some(Class::of(datagram)) {
+            return Verdict::Forward;
+        }
+        if state.held.len() < MAX_HELD {
+            state.held.push(datagram.to_vec());
+        }
+        Verdict::Drop
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, GateState> {
+        self.state.lock().expect("no holder panics")
+    }
+}
+
+/// More than this is dropped unseen.
+const MAX_HELD: usize = 256;

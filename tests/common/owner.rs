@@ -1,0 +1,282 @@
+//! A test's own peers: an owner that passes events to a channel, and what tests do with them.
+
+use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
+use ractor_webrtc::jsep::SessionDescription;
+use ractor_webrtc::peer_connection::{
+    Event, PeerConnection, PeerConnectionBuilder, PeerConnectionState, PeerEvent,
+};
+use ractor_webrtc::rtp::{PayloadType, RtcpPacket, RtpPacket, RtpTimestamp, SequenceNumber, Ssrc};
+use ractor_webrtc::track::{MediaKind, MediaStreamTrack};
+use ractor_webrtc::udp::{UdpEndpoint, UdpEndpointConfiguration};
+use tokio::sync::mpsc;
+
+use super::PATIENCE;
+
+/// Passes every event to a channel and outlives its peer.
+struct Owner;
+
+impl Actor for Owner {
+    type Msg = PeerEvent;
+    type State = mpsc::Sender<Event>;
+    type Arguments = mpsc::Sender<Event>;
+
+    async fn pre_start(
+        &self,
+        _myself: ActorRef<PeerEvent>,
+        events: Self::Arguments,
+    ) -> Result<Self::State, ActorProcessingErr> {
+        Ok(events)
+    }
+
+    async fn handle(
+        &self,
+        _myself: ActorRef<PeerEvent>,
+        event: PeerEvent,
+        events: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        // A test that reads too little, or no more, is not the peer's concern.
+        let _full = events.try_send(event.event);
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        _myself: ActorRef<PeerEvent>,
+        _event: SupervisionEvent,
+        _events: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        Ok(())
+    }
+}
+
+/// One of our peers, its owner and what it has told.
+#[derive(Debug)]
+pub(crate) struct Ours {
+    pub(crate) peer: PeerConnection,
+    /// What it sends.
+    pub(crate) audio: MediaStreamTrack,
+    pub(crate) video: MediaStreamTrack,
+    /// What the remote side has announced.
+    pub(crate) remote: Vec<MediaStreamTrack>,
+    owner: ActorRef<PeerEvent>,
+    events: mpsc::Receiver<Event>,
+}
+
+/// Settings for a machine without a network.
+pub(crate) fn loopback() -> PeerConnectionBuilder {
+    PeerConnection::builder()
+        .include_loopback(true)
+        .ip_filter(|ip| ip.is_ipv4() && ip.is_loopback())
+}
+
+impl Ours {
+    /// A peer that will send one sound and one picture track.
+    pub(crate) async fn spawn(builder: PeerConnectionBuilder) -> Self {
+        let (sender, events) = mpsc::channel(EVENT_QUEUE);
+        let (owner, _) = Actor::spawn(None, Owner, sender).await.unwrap();
+        let peer = builder.spawn_linked(&owner).await.unwrap();
+        let stream = MediaStreamTrack::generate_stream_id();
+        let [audio, video] = [MediaKind::Audio, MediaKind::Video]
+            .map(|kind| MediaStreamTrack::new(kind, [stream.clone()]));
+        peer.add_track(&audio).await.unwrap();
+        peer.add_track(&video).await.unwrap();
+        Self {
+            peer,
+            audio,
+            video,
+            remote: Vec::new(),
+            owner,
+            events,
+        }
+    }
+
+    /// The next event.
+    pub(crate) async fn event(&mut self) -> Option<Event> {
+        let event = self.events.recv().await;
+        self.note(event.as_ref());
+        event
+    }
+
+    /// An event that is there already.
+    pub(crate) fn try_event(&mut self) -> Option<Event> {
+        let event = self.events.try_recv().ok();
+        self.note(event.as_ref());
+        event
+    }
+
+    fn note(&mut self, event: Option<&Event>) {
+        if let Some(Event::Track(track)) = event {
+            self.remote.push(track.clone());
+        }
+    }
+
+    /// Waits for the event that `pick` wants and drops those before it.
+    ///
+    /// # Panics
+    ///
+    /// When the peer ends, or time runs out, before it comes.
+    pub(crate) async fn expect<T>(
+        &mut self,
+        what: &str,
+        mut pick: impl FnMut(&Event) -> Option<T>,
+    ) -> T {
+        let wait = async {
+            loop {
+                let event = self.event().await;
+                let event = event.unwrap_or_else(|| panic!("owner ended, no {what}"));
+                if let Some(found) = pick(&event) {
+                    return found;
+                }
+                if let Event::Closed { reason } = event {
+                    panic!("peer closed ({reason:?}) while waiting for {what}");
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, wait)
+            .await
+            .unwrap_or_else(|_| panic!("no {what} within {PATIENCE:?}"))
+    }
+
+    /// Waits until the whole connection is in `state`.
+    pub(crate) async fn expect_state(&mut self, state: PeerConnectionState) {
+        if self.peer.connection_state() == state {
+            return;
+        }
+        let name = format!("connection state {state}");
+        self.expect(&name, |event| match event {
+            Event::ConnectionStateChange(now) if *now == state => Some(()),
+            _ => None,
+        })
+        .await;
+    }
+
+    pub(crate) async fn expect_connected(&mut self) {
+        self.expect_state(PeerConnectionState::Connected).await;
+    }
+
+    /// The next packet, of whatever track, with the track's kind.
+    pub(crate) async fn expect_rtp(&mut self) -> (MediaKind, RtpPacket) {
+        let (track_id, packet) = self
+            .expect("RTP packet", |event| match event {
+                Event::Rtp {
+                    track_id, packets, ..
+                } => Some((*track_id, packets[0].clone())),
+                _ => None,
+            })
+            .await;
+        let track = self.remote.iter().find(|track| track.id() == track_id);
+        (track.expect("a track that was announced").kind(), packet)
+    }
+
+    /// The first RTCP packet that `pick` wants.
+    pub(crate) async fn expect_rtcp<T>(
+        &mut self,
+        what: &str,
+        mut pick: impl FnMut(&RtcpPacket) -> Option<T>,
+    ) -> T {
+        self.expect(what, |event| match event {
+            Event::Rtcp { packets, .. } => packets.iter().find_map(&mut pick),
+            _ => None,
+        })
+        .await
+    }
+
+    /// The track that the remote side sends.
+    pub(crate) fn remote_track(&self, kind: MediaKind) -> &MediaStreamTrack {
+        let mut tracks = self.remote.iter();
+        tracks.find(|track| track.kind() == kind).unwrap()
+    }
+
+    /// The track that is sent.
+    pub(crate) fn local_track(&self, kind: MediaKind) -> &MediaStreamTrack {
+        match kind {
+            MediaKind::Audio => &self.audio,
+            MediaKind::Video => &self.video,
+        }
+    }
+
+    /// The local description once all candidates are in it.
+    pub(crate) async fn gathered(&mut self) -> String {
+        self.expect("end of candidates", |event| {
+            matches!(event, Event::IceCandidate(None)).then_some(())
+        })
+        .await;
+        self.peer.local_description().await.unwrap().unwrap().sdp
+    }
+
+    /// An offer with all candidates, applied here.
+    pub(crate) async fn offer(&mut self) -> String {
+        self.peer.set_local_description(None).await.unwrap();
+        self.gathered().await
+    }
+
+    /// The answer to `offer` with all candidates, applied here.
+    pub(crate) async fn answer(&mut self, offer: &str) -> String {
+        let offer = SessionDescription::offer(offer);
+        self.peer.set_remote_description(offer).await.unwrap();
+        self.peer.set_local_description(None).await.unwrap();
+        self.gathered().await
+    }
+
+    /// Takes the answer of the remote side.
+    pub(crate) async fn accept_answer(&self, answer: &str) {
+        let answer = SessionDescription::answer(answer);
+        self.peer.set_remote_description(answer).await.unwrap();
+    }
+
+    /// Whether the owner is still there.
+    pub(crate) fn owner(&self) -> &ActorRef<PeerEvent> {
+        &self.owner
+    }
+}
+
+impl Drop for Ours {
+    fn drop(&mut self) {
+        // The peer ends with its owner.
+        self.owner.stop(None);
+    }
+}
+
+/// Nothing but a place for the endpoint in the tree.
+struct Supervisor;
+
+impl Actor for Supervisor {
+    type Msg = ();
+    type State = ();
+    type Arguments = ();
+
+    async fn pre_start(&self, _: ActorRef<()>, (): ()) -> Result<(), ActorProcessingErr> {
+        Ok(())
+    }
+}
+
+/// A socket on loopback for many peers.
+pub(crate) async fn shared_endpoint() -> (ActorRef<()>, UdpEndpoint) {
+    let (supervisor, _) = Actor::spawn(None, Supervisor, ()).await.unwrap();
+    let configuration = UdpEndpointConfiguration::address("127.0.0.1:0".parse().unwrap());
+    let endpoint = UdpEndpoint::spawn(configuration, supervisor.get_cell())
+        .await
+        .unwrap();
+    (supervisor, endpoint)
+}
+
+/// A packet as an application makes it: the SSRC is not the one that goes out.
+pub(crate) fn rtp_packet(
+    payload_type: u8,
+    sequence_number: u16,
+    timestamp: u32,
+    marker: bool,
+    payload: Vec<u8>,
+) -> RtpPacket {
+    RtpPacket::new(
+        PayloadType::new(payload_type).unwrap(),
+        SequenceNumber(sequence_number),
+        RtpTimestamp(timestamp),
+        Ssrc(0xdead_beef),
+        marker,
+        payload,
+    )
+}
+
+/// Events beyond these are lost to the test.
+const EVENT_QUEUE: usize = 65_536;

@@ -1,0 +1,524 @@
+//! Attacks on a live session through its real port: by a stranger, by whoever can send from the remote
+//! side's verified address, and by the authenticated remote side itself. The session goes on.
+#![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm)]
+
+mod common;
+
+use std::net::SocketAddr;
+
+use ractor_webrtc::ice::IceCandidate;
+use ractor_webrtc::peer_connection::{Event, PeerConnectionState};
+use ractor_webrtc::srtp::{Protector, SrtpMasterKey, SrtpProfile};
+use ractor_webrtc::track::MediaKind;
+use str0m::format::Codec;
+use tokio::net::UdpSocket;
+
+use self::common::eventually;
+use self::common::link::{Class, Gate, Link};
+use self::common::owner::{Ours, loopback};
+use self::common::poison::{
+    AUTHENTICATED_RTCP, FRAGMENTS, RTP, bytes, damaged, fragment, plaintext_records, poison,
+    renumbered,
+};
+use self::common::session::{Offerer, Session, Way, negotiate};
+use self::common::str0m_peer::{OutgoingRtp, Str0mOptions, Str0mPeer};
+
+/// A connected session whose every incoming datagram passes our hands.
+struct Victim {
+    session: Session,
+    link: Link,
+    gate: Gate,
+}
+
+impl Victim {
+    async fn connect(profile: SrtpProfile, ours_is_client: bool) -> Self {
+        let gate = Gate::default();
+        let link = gate.link().await.unwrap();
+        let ours = Ours::spawn(loopback().srtp_profiles([profile])).await;
+        let theirs = Str0mPeer::spawn(Str0mOptions::default()).await.unwrap();
+        let session =
+            Session::connect(ours, theirs, Offerer::Ours, ours_is_client, Some(&link)).await;
+        Self {
+            session,
+            link,
+            gate,
+        }
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.link.address_of_a().unwrap()
+    }
+
+    /// Sends from the verified address.
+    async fn inject(&self, datagram: &[u8]) {
+        self.link.inject_to_a(datagram).await.unwrap();
+    }
+
+    /// Media passes both ways, and none else has passed since.
+    async fn goes_on(&mut self) {
+        for (kind, codec) in [
+            (MediaKind::Audio, Codec::Opus),
+            (MediaKind::Video, Codec::Vp8),
+        ] {
+            self.session.send(kind, codec).await;
+            // This packet is the first that the owner hears of: one of an attacker's would have
+            // come before it.
+            self.session.receive(kind, codec).await;
+        }
+        let state = self.session.ours.peer.connection_state();
+        assert_eq!(state, PeerConnectionState::Connected);
+    }
+
+    /// What str0m would send next on sound, held back before it arrives.
+    async fn genuine_rtp(&mut self) -> Vec<u8> {
+        self.gate.hold(Class::Rtp);
+        let mid = self.session.mid(MediaKind::Audio);
+        let payload_type = self
+            .session
+            .theirs
+            .payload_type(mid, Codec::Opus)
+            .await
+            .unwrap();
+        let packet = OutgoingRtp {
+            payload_type,
+            sequence_number: self
+                .session
+                .next_number(Way::Receive, MediaKind::Audio)
+                .into(),
+            timestamp: 42,
+            marker: true,
+            payload: b"the genuine one".to_vec(),
+            extensions: Default::default(),
+        };
+        assert!(self.session.theirs.write_rtp(mid, None, packet).await);
+        let gate = self.gate.clone();
+        eventually(common::PATIENCE, "a held packet", async || {
+            (!gate.held().is_empty()).then_some(())
+        })
+        .await;
+        self.gate.release().remove(0)
+    }
+
+    /// Protects as the remote side does.
+    fn protector(&self) -> Protector {
+        let observed = self.session.theirs.observed_dtls();
+        let profile = ours(observed.profile.unwrap());
+        let (key, salt) = (profile.key_len(), profile.salt_len());
+        let material = &observed.keying_material;
+        let (keys, salts) = material.split_at(2 * key);
+        let (key, salt) = if observed.active.unwrap() {
+            (&keys[..key], &salts[..salt])
+        } else {
+            (&keys[key..], &salts[salt..2 * salt])
+        };
+        let master = SrtpMasterKey {
+            key: key.to_vec(),
+            salt: salt.to_vec(),
+        };
+        Protector::new(profile, &master).unwrap()
+    }
+}
+
+fn ours(profile: str0m::crypto::dtls::SrtpProfile) -> SrtpProfile {
+    use str0m::crypto::dtls::SrtpProfile as Theirs;
+    match profile {
+        Theirs::AEAD_AES_128_GCM => SrtpProfile::AeadAes128Gcm,
+        Theirs::AEAD_AES_256_GCM => SrtpProfile::AeadAes256Gcm,
+        _ => SrtpProfile::Aes128CmHmacSha1_80,
+    }
+}
+
+#[tokio::test]
+async fn bytes_that_panic_the_crates_below_end_no_session_whoever_sends_them() {
+    for profile in PROFILES {
+        for ours_is_client in [true, false] {
+            let mut victim = Victim::connect(profile, ours_is_client).await;
+            victim.goes_on().await;
+            let stranger = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            for datagram in poison() {
+                stranger.send_to(&datagram, victim.address()).await.unwrap();
+                victim.inject(&datagram).await;
+            }
+            victim.goes_on().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn bytes_that_panic_the_crates_below_do_not_stop_a_handshake() {
+    for ours_is_client in [true, false] {
+        let gate = Gate::default();
+        let link = gate.link().await.unwrap();
+        gate.hold(Class::Dtls);
+        let mut ours = Ours::spawn(loopback()).await;
+        let mut theirs = Str0mPeer::spawn(Str0mOptions::default()).await.unwrap();
+        negotiate(
+            &mut ours,
+            &mut theirs,
+            Offerer::Ours,
+            Some(ours_is_client),
+            Some(&link),
+        )
+        .await;
+        ours.expect("ICE connection", |event| match event {
+            Event::DtlsTransportStateChange(_) => Some(()),
+            _ => None,
+        })
+        .await;
+        let stranger = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        for datagram in poison() {
+            let address = link.address_of_a().unwrap();
+            stranger.send_to(&datagram, address).await.unwrap();
+            link.inject_to_a(&datagram).await.unwrap();
+        }
+        gate.release();
+        ours.expect_connected().await;
+        theirs.expect_connected().await;
+    }
+}
+
+// 60 000 fragments of one byte overflowed the stack of dtls 0.17.2's fragment buffer and aborted
+// the process.
+#[tokio::test]
+async fn a_flood_of_handshake_fragments_ends_nothing() {
+    let mut victim = Victim::connect(SrtpProfile::AeadAes128Gcm, false).await;
+    for offset in (0..FRAGMENTS).rev() {
+        victim.inject(&fragment(offset)).await;
+    }
+    victim.goes_on().await;
+}
+
+// The same before the handshake may cost this handshake: whoever sends from the verified address can always
+// do that. It must not cost the process, and the peer still answers its owner.
+#[tokio::test]
+async fn a_flood_of_handshake_fragments_during_the_handshake_costs_no_more_than_it() {
+    let gate = Gate::default();
+    let link = gate.link().await.unwrap();
+    gate.hold(Class::Dtls);
+    let mut ours = Ours::spawn(loopback()).await;
+    let mut theirs = Str0mPeer::spawn(Str0mOptions::default()).await.unwrap();
+    negotiate(
+        &mut ours,
+        &mut theirs,
+        Offerer::Ours,
+        Some(false),
+        Some(&link),
+    )
+    .await;
+    ours.expect("DTLS under way", |event| match event {
+        Event::DtlsTransportStateChange(_) => Some(()),
+        _ => None,
+    })
+    .await;
+    for offset in (0..FRAGMENTS).rev() {
+        link.inject_to_a(&fragment(offset)).await.unwrap();
+        if offset % 256 == 0 {
+            // Room for the reader, or most would be lost in the socket buffer.
+            tokio::task::yield_now().await;
+        }
+    }
+    gate.release();
+    assert!(ours.peer.local_description().await.unwrap().is_some());
+    ours.peer.close().await;
+}
+
+#[tokio::test]
+async fn c113_a_media_packet_changed_in_any_byte_or_cut_anywhere_does_not_reach_the_owner() {
+    for profile in PROFILES {
+        let mut victim = Victim::connect(profile, true).await;
+        // The first packet of all: nothing is known of its stream yet.
+        let first = victim.genuine_rtp().await;
+        damage(&victim, &first).await;
+        victim.inject(&first).await;
+        expect_genuine(&mut victim).await;
+        let second = victim.genuine_rtp().await;
+        damage(&victim, &second).await;
+        victim.inject(&second).await;
+        expect_genuine(&mut victim).await;
+        victim.goes_on().await;
+    }
+}
+
+#[tokio::test]
+async fn c113_reports_and_checks_changed_in_any_byte_or_cut_anywhere_end_nothing() {
+    for class in [Class::Rtcp, Class::Stun] {
+        let mut victim = Victim::connect(SrtpProfile::Aes128CmHmacSha1_80, false).await;
+        victim.goes_on().await;
+        victim.gate.hold(class);
+        let gate = victim.gate.clone();
+        eventually(common::PATIENCE, "a held datagram", async || {
+            (!gate.held().is_empty()).then_some(())
+        })
+        .await;
+        for datagram in victim.gate.release() {
+            damage(&victim, &datagram).await;
+            victim.inject(&datagram).await;
+        }
+        victim.goes_on().await;
+    }
+}
+
+#[tokio::test]
+async fn c113_handshake_datagrams_changed_or_cut_after_their_originals_end_nothing() {
+    for ours_is_client in [true, false] {
+        let gate = Gate::default();
+        let link = gate.link().await.unwrap();
+        gate.hold(Class::Dtls);
+        let mut ours = Ours::spawn(loopback()).await;
+        let mut theirs = Str0mPeer::spawn(Str0mOptions::default()).await.unwrap();
+        negotiate(
+            &mut ours,
+            &mut theirs,
+            Offerer::Ours,
+            Some(ours_is_client),
+            Some(&link),
+        )
+        .await;
+        let held = gate.clone();
+        eventually(common::PATIENCE, "a held flight", async || {
+            (!held.held().is_empty()).then_some(())
+        })
+        .await;
+        for datagram in gate.release() {
+            link.inject_to_a(&datagram).await.unwrap();
+            for damaged in damaged(&datagram) {
+                link.inject_to_a(&damaged).await.unwrap();
+            }
+        }
+        ours.expect_connected().await;
+        theirs.expect_connected().await;
+    }
+}
+
+#[tokio::test]
+async fn c114_srtcp_without_the_encryption_flag_or_with_a_wrong_tag_is_dropped() {
+    for profile in PROFILES {
+        let mut victim = Victim::connect(profile, false).await;
+        victim.goes_on().await;
+        let (ssrc, _) = victim.session.promised(MediaKind::Video);
+        let pli = picture_loss_indication(ssrc);
+        // Unencrypted, with the flag clear, and no tag, or one of zeros.
+        let mut clear = pli.clone();
+        clear.extend([0, 0, 0, 77]);
+        victim.inject(&clear).await;
+        clear.extend([0; 16]);
+        victim.inject(&clear).await;
+        let mut wrong = pli;
+        victim.protector().protect_rtcp(&mut wrong, 0).unwrap();
+        for place in 0..wrong.len() {
+            let mut one = wrong.clone();
+            one[place] ^= 0x80;
+            victim.inject(&one).await;
+        }
+        let heard = heard_before_next_packet(&mut victim).await;
+        assert!(!heard.iter().any(is_pli_of_attacker), "{heard:?}");
+        // The same packet, untouched, is a request like any other.
+        victim.inject(&wrong).await;
+        victim
+            .session
+            .ours
+            .expect("the genuine one", |event| {
+                is_pli_of_attacker(event).then_some(())
+            })
+            .await;
+        victim.goes_on().await;
+    }
+}
+
+#[tokio::test]
+async fn c114_a_forged_packet_moves_neither_rollover_counter_nor_replay_window() {
+    for profile in PROFILES {
+        let mut victim = Victim::connect(profile, true).await;
+        // Before the first genuine packet: the window begins with what is genuine.
+        let first = victim.genuine_rtp().await;
+        for ahead in [1_u16, 100, 20_000, 40_000, 65_000] {
+            victim.inject(&renumbered(&first, ahead)).await;
+        }
+        victim.inject(&first).await;
+        expect_genuine(&mut victim).await;
+        for _ in 0..30 {
+            let genuine = victim.genuine_rtp().await;
+            for ahead in [1_u16, 64, 1_000, 30_000, 33_000, 65_535] {
+                victim.inject(&renumbered(&genuine, ahead)).await;
+            }
+            victim.inject(&genuine).await;
+            expect_genuine(&mut victim).await;
+        }
+        victim.goes_on().await;
+    }
+}
+
+#[tokio::test]
+async fn a_repeated_packet_reaches_the_owner_once() {
+    for profile in PROFILES {
+        let mut victim = Victim::connect(profile, true).await;
+        let genuine = victim.genuine_rtp().await;
+        for _ in 0..3 {
+            victim.inject(&genuine).await;
+        }
+        expect_genuine(&mut victim).await;
+        victim.goes_on().await;
+    }
+}
+
+#[tokio::test]
+async fn c115_plaintext_records_after_the_handshake_are_dropped() {
+    for ours_is_client in [true, false] {
+        let mut victim = Victim::connect(SrtpProfile::AeadAes256Gcm, ours_is_client).await;
+        for datagram in plaintext_records() {
+            victim.inject(&datagram).await;
+            let states = victim.session.ours.peer.states();
+            assert_eq!(states.connection, PeerConnectionState::Connected);
+        }
+        victim.goes_on().await;
+    }
+}
+
+#[tokio::test]
+async fn rtcp_that_panics_the_crates_below_ends_nothing_from_the_authenticated_peer_either() {
+    for profile in PROFILES {
+        let mut victim = Victim::connect(profile, false).await;
+        let mut protector = victim.protector();
+        for hex in AUTHENTICATED_RTCP {
+            let mut packet = bytes(hex);
+            // One that the protector itself refuses cannot come from a peer either.
+            if protector.protect_rtcp(&mut packet, 0).is_ok() {
+                victim.inject(&packet).await;
+            }
+        }
+        victim.goes_on().await;
+    }
+}
+
+#[tokio::test]
+async fn rtp_with_broken_extensions_ends_nothing_from_the_authenticated_peer_either() {
+    for profile in PROFILES {
+        let mut victim = Victim::connect(profile, false).await;
+        let mut protector = victim.protector();
+        for hex in RTP {
+            let mut packet = bytes(hex);
+            if protector.protect_rtp(&mut packet, 0).is_ok() {
+                victim.inject(&packet).await;
+            }
+        }
+        victim.goes_on().await;
+    }
+}
+
+// A component above 255 overflowed in webrtc-ice 0.17.2's reading of a candidate.
+#[tokio::test]
+async fn candidates_of_nonsense_are_refused_by_value_and_the_peer_lives_on() {
+    let mut victim = Victim::connect(SrtpProfile::AeadAes128Gcm, true).await;
+    for candidate in [
+        "candidate:x 257 tcp 0 1.2.3.4 9 x host",
+        "candidate:x 257 udp 0 1.2.3.4 9 typ host",
+        "candidate:1 1 udp 99999999999999999999 1.2.3.4 9 typ host",
+        "candidate:1 1 udp 1 1.2.3.4 99999 typ host",
+        "candidate:1 1 udp 1 not-an-address 9 typ host",
+        "candidate:",
+        "candidate",
+        "\u{0}\u{fffd}",
+    ] {
+        let candidate = IceCandidate {
+            candidate: candidate.to_owned(),
+            sdp_m_line_index: Some(0),
+            ..IceCandidate::default()
+        };
+        // Refused or ignored is for the negotiation to say; neither is the end.
+        let _verdict = victim.session.ours.peer.add_ice_candidate(candidate).await;
+    }
+    victim.goes_on().await;
+}
+
+#[tokio::test]
+async fn a_stranger_s_media_and_handshakes_reach_nobody() {
+    let mut victim = Victim::connect(SrtpProfile::AeadAes128Gcm, true).await;
+    let stranger = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    // A genuine packet, from the wrong place.
+    let genuine = victim.genuine_rtp().await;
+    stranger.send_to(&genuine, victim.address()).await.unwrap();
+    let heard = heard_before_next_packet(&mut victim).await;
+    assert!(
+        !heard.iter().any(|event| matches!(event, Event::Rtp { .. })),
+        "{heard:?}"
+    );
+    // It was not even looked at: from the right place it is new.
+    victim.inject(&genuine).await;
+    expect_genuine(&mut victim).await;
+}
+
+async fn damage(victim: &Victim, datagram: &[u8]) {
+    for damaged in damaged(datagram) {
+        victim.inject(&damaged).await;
+    }
+}
+
+/// The held packet comes, and it is the first media that the owner hears of.
+async fn expect_genuine(victim: &mut Victim) {
+    let (kind, packet) = victim.session.ours.expect_rtp().await;
+    assert_eq!(kind, MediaKind::Audio);
+    assert_eq!(packet.payload(), b"the genuine one");
+}
+
+/// All that the owner hears until a packet that is sent now.
+async fn heard_before_next_packet(victim: &mut Victim) -> Vec<Event> {
+    let mid = victim.session.mid(MediaKind::Video);
+    let payload_type = victim
+        .session
+        .theirs
+        .payload_type(mid, Codec::Vp8)
+        .await
+        .unwrap();
+    let packet = OutgoingRtp {
+        payload_type,
+        sequence_number: victim
+            .session
+            .next_number(Way::Receive, MediaKind::Video)
+            .into(),
+        timestamp: 1,
+        marker: false,
+        payload: b"fence".to_vec(),
+        extensions: Default::default(),
+    };
+    assert!(victim.session.theirs.write_rtp(mid, None, packet).await);
+    let mut heard = Vec::new();
+    victim
+        .session
+        .ours
+        .expect("the fence", |event| {
+            if let Event::Rtp { packets, .. } = event
+                && packets.iter().any(|packet| packet.payload() == b"fence")
+            {
+                return Some(());
+            }
+            heard.push(event.clone());
+            None
+        })
+        .await;
+    heard
+}
+
+fn picture_loss_indication(media_ssrc: u32) -> Vec<u8> {
+    let mut packet = vec![0x81, 206, 0, 2];
+    packet.extend(ATTACKER_SSRC.to_be_bytes());
+    packet.extend(media_ssrc.to_be_bytes());
+    packet
+}
+
+fn is_pli_of_attacker(event: &Event) -> bool {
+    use ractor_webrtc::rtp::RtcpPacket;
+    let Event::Rtcp { packets, .. } = event else {
+        return false;
+    };
+    packets.iter().any(|packet| {
+        matches!(packet, RtcpPacket::PictureLossIndication(pli) if pli.sender_ssrc.0 == ATTACKER_SSRC)
+    })
+}
+
+const PROFILES: [SrtpProfile; 3] = [
+    SrtpProfile::AeadAes128Gcm,
+    SrtpProfile::AeadAes256Gcm,
+    SrtpProfile::Aes128CmHmacSha1_80,
+];
+
+const ATTACKER_SSRC: u32 = 0x5eed_0001;
