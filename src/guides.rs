@@ -6,19 +6,19 @@
 /// The guides name each other by file for who reads them in the repository; the first definition of a
 /// link counts, so those given here make them links of this documentation.
 pub mod introduction {
-    /// [negotiation]: super::negotiation
-    /// [forwarding]: super::forwarding
+    /// [negotiation]: negotiation
+    /// [forwarding]: forwarding
     #[doc = ""]
     #[doc = include_str!("../guides/introduction/intro.md")]
     pub mod intro {}
 
-    /// [intro]: super::intro
-    /// [forwarding]: super::forwarding
+    /// [intro]: intro
+    /// [forwarding]: forwarding
     #[doc = ""]
     #[doc = include_str!("../guides/introduction/negotiation.md")]
     pub mod negotiation {}
 
-    /// [negotiation]: super::negotiation
+    /// [negotiation]: negotiation
     #[doc = ""]
     #[doc = include_str!("../guides/introduction/forwarding.md")]
     pub mod forwarding {}
