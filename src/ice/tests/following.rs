@@ -94,3 +94,25 @@ async fn a_later_nomination_moves_the_path_and_the_session_lives_on() {
     }
     assert_eq!(moved, Some(second.socket.local_addr().unwrap()));
 }
+
+#[tokio::test]
+async fn c104_a_peer_that_is_heard_again_is_connected_again() {
+    let endpoint = endpoint("127.0.0.1:0").await;
+    let server = endpoint.local_addr();
+    let configuration = IceConfiguration {
+        failed_timeout: PATIENCE,
+        ..impatient()
+    };
+    let mut side = Side::new(vec![endpoint], configuration).await;
+    let theirs = IceParameters::generate();
+    side.transport
+        .start(IceRole::Controlled, theirs.clone(), false);
+    let peer = Nominator::new(&side, &theirs, server).await;
+    peer.nominate(3).await;
+    side.connected().await;
+    side.state(IceConnectionState::Disconnected).await;
+    tokio::select! {
+        () = side.state(IceConnectionState::Connected) => {}
+        () = peer.nominate(usize::MAX) => {}
+    }
+}
