@@ -3,7 +3,7 @@
 //! `IceTransport` is the handle; the actor behind it gathers local candidates, carries STUN between the UDP
 //! endpoints and a webrtc-ice agent, and follows nominations. The agent sees STUN only, and only
 //! what is authentic; DTLS and media go from the endpoint straight to the actors that they are for, and leave
-//! on the path that [`IceEvent::SelectedPathChanged`] names.
+//! on the path that `IceEvent::SelectedPathChanged` names.
 //!
 //! Started and supervised by a peer connection, one for each set of credentials: an ICE restart is a second
 //! transport beside the first. It ends with its supervisor, by `IceTransport::stop`, or when nobody
@@ -18,8 +18,11 @@ mod adapter;
 mod address_book;
 mod agent_conn;
 mod candidate;
+mod checks;
 mod configuration;
 mod effect;
+#[cfg(test)]
+mod fixtures;
 mod gathering;
 mod local_candidate;
 mod lookups;
@@ -30,6 +33,7 @@ mod path;
 mod remote_candidate;
 mod remotes;
 mod ring;
+mod roles;
 mod server;
 mod stun;
 #[cfg(test)]

@@ -62,7 +62,7 @@ async fn run(mut rtc: Rtc, socket: UdpSocket, connected: mpsc::UnboundedSender<(
     }
 }
 
-async fn connect(address: &str, ours: IceRole, theirs: IceRole) {
+async fn connect(address: &str, ours: IceRole, theirs: IceRole, lite: bool) {
     let mut side = Side::on(address).await;
     let socket = UdpSocket::bind(address).await.unwrap();
     let mut rtc = Rtc::builder().build(Instant::now());
@@ -70,6 +70,7 @@ async fn connect(address: &str, ours: IceRole, theirs: IceRole) {
     let written = local.to_sdp_string();
     rtc.add_local_candidate(local);
     let mut api = rtc.direct_api();
+    api.set_ice_lite(lite);
     api.set_ice_controlling(theirs == IceRole::Controlling);
     let credentials = api.local_ice_credentials();
     api.set_remote_ice_credentials(IceCreds {
@@ -83,7 +84,7 @@ async fn connect(address: &str, ours: IceRole, theirs: IceRole) {
         username_fragment: credentials.ufrag,
         password: credentials.pass,
     };
-    side.transport.start(ours, remote, false);
+    side.transport.start(ours, remote, lite);
     side.transport.add_remote_candidate(written);
     let mut peer = Theirs::start(rtc, socket);
     side.connected().await;
@@ -94,14 +95,25 @@ async fn connect(address: &str, ours: IceRole, theirs: IceRole) {
 #[tokio::test]
 async fn an_independent_agent_connects_in_both_roles_and_families() {
     for address in ["127.0.0.1:0", "[::1]:0"] {
-        connect(address, IceRole::Controlling, IceRole::Controlled).await;
-        connect(address, IceRole::Controlled, IceRole::Controlling).await;
+        connect(address, IceRole::Controlling, IceRole::Controlled, false).await;
+        connect(address, IceRole::Controlled, IceRole::Controlling, false).await;
     }
 }
 
 #[tokio::test]
 async fn c105_an_independent_agent_that_claims_our_role_agrees() {
     for role in [IceRole::Controlling, IceRole::Controlled] {
-        connect("127.0.0.1:0", role, role).await;
+        connect("127.0.0.1:0", role, role, false).await;
     }
+}
+
+#[tokio::test]
+async fn an_independent_lite_agent_is_reached() {
+    connect(
+        "127.0.0.1:0",
+        IceRole::Controlling,
+        IceRole::Controlled,
+        true,
+    )
+    .await;
 }

@@ -3,6 +3,7 @@
 
 mod connecting;
 mod ending;
+mod following;
 mod gathering;
 mod independent;
 mod sharing;
