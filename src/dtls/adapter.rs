@@ -15,7 +15,6 @@ use webrtc_dtls::config::{ClientAuthType, Config, ExtendedMasterSecretType};
 use webrtc_dtls::conn::DTLSConn;
 use webrtc_dtls::extension::extension_use_srtp::SrtpProtectionProfile;
 use webrtc_srtp::config::Config as SrtpConfig;
-use webrtc_srtp::protection_profile::ProtectionProfile;
 
 use super::certificate::Certificate;
 use super::error::DtlsError;
@@ -24,7 +23,7 @@ use super::inbound::DtlsInbound;
 use super::link::{Link, PathSlot};
 use super::machine::Attempt;
 use super::message::{DtlsMessage, HandshakeOutcome};
-use crate::srtp::{SrtpKeys, SrtpMasterKey, SrtpProfile};
+use crate::srtp::{SrtpKeys, SrtpProfile};
 
 /// What one connection needs.
 #[derive(Debug)]
@@ -224,23 +223,16 @@ fn best_common(ours: &[SrtpProfile], offered: &[u16]) -> Vec<SrtpProfile> {
 }
 
 async fn outcome(connection: &DTLSConn, is_client: bool) -> Result<HandshakeOutcome, DtlsError> {
-    let (profile, crate_profile) = match connection.selected_srtpprotection_profile() {
-        SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm => {
-            (SrtpProfile::AeadAes128Gcm, ProtectionProfile::AeadAes128Gcm)
-        }
-        SrtpProtectionProfile::Srtp_Aead_Aes_256_Gcm => {
-            (SrtpProfile::AeadAes256Gcm, ProtectionProfile::AeadAes256Gcm)
-        }
-        SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80 => (
-            SrtpProfile::Aes128CmHmacSha1_80,
-            ProtectionProfile::Aes128CmHmacSha1_80,
-        ),
+    let profile = match connection.selected_srtpprotection_profile() {
+        SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm => SrtpProfile::AeadAes128Gcm,
+        SrtpProtectionProfile::Srtp_Aead_Aes_256_Gcm => SrtpProfile::AeadAes256Gcm,
+        SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80 => SrtpProfile::Aes128CmHmacSha1_80,
         SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_32 | SrtpProtectionProfile::Unsupported => {
             return Err(DtlsError::NoCommonSrtpProfile);
         }
     };
     let mut srtp = SrtpConfig {
-        profile: crate_profile,
+        profile: profile.to_webrtc(),
         ..SrtpConfig::default()
     };
     let state = connection.connection_state().await;
@@ -248,20 +240,11 @@ async fn outcome(connection: &DTLSConn, is_client: bool) -> Result<HandshakeOutc
     srtp.extract_session_keys_from_dtls(state, is_client)
         .await
         .map_err(|error| CrateError::Other(error.to_string()))?;
-    let keys = srtp.keys;
+    let keys = SrtpKeys::from_session_keys(profile, srtp.keys)
+        .map_err(|error| CrateError::Other(error.to_string()))?;
     Ok(HandshakeOutcome {
         peer_certificate,
-        keys: SrtpKeys {
-            profile,
-            local: SrtpMasterKey {
-                key: keys.local_master_key,
-                salt: keys.local_master_salt,
-            },
-            remote: SrtpMasterKey {
-                key: keys.remote_master_key,
-                salt: keys.remote_master_salt,
-            },
-        },
+        keys,
     })
 }
 
