@@ -90,8 +90,9 @@ pub enum Event {
         /// The packets, in the order they arrived.
         packets: Vec<RtcpPacket>,
     },
-    /// Media was thrown away, the oldest first, because the owner did not keep up. Told
-    /// at most once a second, with all that was lost since the last time.
+    /// Media was thrown away, the oldest first, because the owner did not keep up with its events,
+    /// or this machine with the network. Told at most once a second, with all that was lost since
+    /// the last time.
     RtpDropped {
         /// Lost packets.
         packets: u64,

@@ -1,9 +1,44 @@
-//! RTP and RTCP: packets, header extensions, reports. Pure values; told the time where they need it.
+//! RTP and RTCP (RFC 3550): packets, header extensions (RFC 8285), reports and feedback (RFC 4585).
+//!
+//! Pure values: no task, no socket, no clock; told the time where they need it. What reads bytes
+//! from the network checks every length before it looks at what is there, never panics and
+//! never keeps more than it was given.
+//!
+//! Applications meet [`RtpPacket`], [`RtpBatch`] and [`RtcpPacket`]. The rest works for the
+//! media path: it finds the place of incoming packets (by MID, RID and SSRC), keeps the
+//! statistics that receiver reports tell, and gives outgoing packets their negotiated numbers.
+//!
+//! ```
+//! use ractor_webrtc::rtp::{PayloadType, RtpBatch, RtpPacket, RtpTimestamp, SequenceNumber, Ssrc};
+//!
+//! # fn main() -> Result<(), ractor_webrtc::rtp::RtpError> {
+//! let vp8 = PayloadType::new(96).expect("below 128");
+//! let frame = [b"first half".as_slice(), b"second half"];
+//! let batch: RtpBatch = frame
+//!     .iter()
+//!     .enumerate()
+//!     .map(|(index, payload)| {
+//!         let number = SequenceNumber(7).plus(index as u16);
+//!         let is_last = index + 1 == frame.len();
+//!         RtpPacket::new(vp8, number, RtpTimestamp(90_000), Ssrc(1), is_last, payload.to_vec())
+//!     })
+//!     .collect();
+//! assert_eq!(batch.len(), 2);
+//! assert!(batch[1].marker());
+//!
+//! let received = RtpPacket::parse(vec![0x80, 96, 0, 7, 0, 0, 0, 0, 0, 0, 0, 1, b'x'].into())?;
+//! assert_eq!(received.sequence_number(), SequenceNumber(7));
+//! assert_eq!(received.payload(), b"x");
+//! # Ok(())
+//! # }
+//! ```
 
 mod batch;
+mod clock;
 mod credit;
 mod demuxer;
 mod element;
+mod error;
 mod extension;
 mod packet;
 mod receiver;
@@ -13,15 +48,17 @@ mod types;
 
 pub use self::batch::RtpBatch;
 pub(crate) use self::batch::RtpSource;
+pub(crate) use self::clock::ntp_of_unix_time;
 pub(crate) use self::credit::{CreditLimit, Load};
 pub(crate) use self::demuxer::{Route, RtpDemuxer};
+pub use self::error::RtpError;
 pub(crate) use self::extension::ExtensionMap;
 pub use self::extension::{AudioLevel, HeaderExtension};
-pub use self::packet::{RtpError, RtpPacket};
+pub use self::packet::RtpPacket;
 pub use self::rtcp::{
     FullIntraRequest, Goodbye, Nack, OtherRtcp, PictureLossIndication, ReceiverReport,
     ReceptionReport, Remb, RtcpError, RtcpPacket, SenderReport, SourceDescriptionChunk,
     TransportCc,
 };
-pub(crate) use self::sender::{RtpStreamSender, ntp_of_unix_time};
+pub(crate) use self::sender::RtpStreamSender;
 pub use self::types::{Mid, PayloadType, Rid, RtpTimestamp, SequenceNumber, Ssrc};

@@ -3,6 +3,7 @@
 use std::mem;
 use std::time::{Duration, Instant};
 
+use super::clock::in_65536ths;
 use super::rtcp::ReceptionReport;
 use super::types::{RtpTimestamp, SequenceNumber, Ssrc};
 
@@ -203,11 +204,6 @@ fn cumulative_lost(expected: u32, received: u32) -> i32 {
         .wrapping_sub(received)
         .cast_signed()
         .clamp(-0x80_0000, 0x7f_ffff)
-}
-
-fn in_65536ths(duration: Duration) -> u32 {
-    let ticks = (duration.as_nanos() << 16) / 1_000_000_000;
-    u32::try_from(ticks).unwrap_or(u32::MAX)
 }
 
 /// A gap that still is loss (RFC 3550, A.1).

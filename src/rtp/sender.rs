@@ -1,9 +1,10 @@
 //! The sending side of one m-line: rewriting of packets, sender reports.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::batch::RtpSource;
+use super::clock::in_clock_units;
 use super::element::{
     ElementForm, ONE_BYTE_PROFILE, TWO_BYTE_PROFILE, fits_one_byte, write_element,
 };
@@ -296,27 +297,14 @@ impl Rewrite {
     }
 }
 
-/// Wall time, told as time since 1970, in NTP form (RFC 3550 §4).
-pub(crate) fn ntp_of_unix_time(since_1970: Duration) -> u64 {
-    let seconds = since_1970.as_secs().wrapping_add(SECONDS_1900_TO_1970);
-    let fraction = (u64::from(since_1970.subsec_nanos()) << 32) / 1_000_000_000;
-    seconds << 32 | fraction
-}
-
-/// A duration in ticks of a clock, modulo 2³².
-fn in_clock_units(duration: Duration, rate_hz: u32) -> u32 {
-    (duration.as_nanos() * u128::from(rate_hz) / 1_000_000_000) as u32
-}
-
 /// A forwarder switches between a handful of sources (layers, speakers); more cost a look-up
 /// and an allocation.
 const REMEMBERED_SOURCES: usize = 8;
 
-/// 70 years with 17 leap days (RFC 5905 §6).
-const SECONDS_1900_TO_1970: u64 = 2_208_988_800;
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use bytes::Bytes;
     use proptest::prelude::*;
     use webrtc_util::marshal::{Marshal, Unmarshal};
@@ -549,14 +537,6 @@ mod tests {
         };
         sender.apply(&"0".into(), &other);
         assert_eq!(sender.packet_count(), 0);
-    }
-
-    #[test]
-    fn ntp_time_counts_from_1900() {
-        assert_eq!(
-            ntp_of_unix_time(Duration::from_millis(500)),
-            2_208_988_800 << 32 | 1 << 31
-        );
     }
 
     proptest! {

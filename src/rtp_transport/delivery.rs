@@ -34,7 +34,6 @@ pub(super) struct Delivery {
     capacity: Load,
     waiting: VecDeque<Arrival>,
     load: Load,
-    drops: LaneDrops,
 }
 
 impl Delivery {
@@ -45,24 +44,30 @@ impl Delivery {
             capacity,
             waiting: VecDeque::new(),
             load: Load::default(),
-            drops: LaneDrops::default(),
         }
     }
 
-    /// Puts media at the end; the oldest goes where there is no room.
+    /// Puts media at the end. To be followed by [`next`](Self::next) until there is nothing more to
+    /// tell, and then by [`trim`](Self::trim): what the mailbox takes at once never counts as waiting.
     pub(super) fn push(&mut self, arrival: Arrival) {
         let load = arrival.load();
         self.load.packets += load.packets;
         self.load.bytes += load.bytes;
         self.waiting.push_back(arrival);
+    }
+
+    /// Throws away the oldest of what waits, until the rest fits. Says what went.
+    pub(super) fn trim(&mut self) -> LaneDrops {
+        let mut drops = LaneDrops::default();
         while self.load.packets > self.capacity.packets || self.load.bytes > self.capacity.bytes {
             let Some(oldest) = self.take_first() else {
-                return;
+                break;
             };
             let lost = oldest.load();
-            self.drops.packets += lost.packets as u64;
-            self.drops.bytes += lost.bytes as u64;
+            drops.packets += lost.packets as u64;
+            drops.bytes += lost.bytes as u64;
         }
+        drops
     }
 
     /// The next event for the owner, as long as there is media and the owner keeps up.
@@ -74,11 +79,6 @@ impl Delivery {
             rid: arrival.rid,
             packets: arrival.batch.with_credit(credit),
         })
-    }
-
-    /// What was thrown away since the last call.
-    pub(super) fn take_drops(&mut self) -> LaneDrops {
-        std::mem::take(&mut self.drops)
     }
 
     fn take_first(&mut self) -> Option<Arrival> {

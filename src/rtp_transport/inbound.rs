@@ -82,15 +82,20 @@ impl Inbound {
     }
 
     /// Hands over one batch for each track, encoding and codec that this drain brought, in
-    /// the order of their first packets.
+    /// the order of their first packets; several where a stall has piled up many packets, so
+    /// that an owner who cannot take all of them loses only the oldest.
     pub(super) fn finish(&mut self, delivery: &mut Delivery) {
         for mut group in self.groups.drain(..) {
-            let packets = group.packets.drain(..).collect();
-            delivery.push(Arrival {
-                track_id: group.track_id,
-                rid: group.rid,
-                batch: RtpBatch::received(packets, group.source, group.received_at),
-            });
+            while !group.packets.is_empty() {
+                let count = group.packets.len().min(MAX_BATCH_PACKETS);
+                let packets = group.packets.drain(..count).collect();
+                let source = Arc::clone(&group.source);
+                delivery.push(Arrival {
+                    track_id: group.track_id,
+                    rid: group.rid.clone(),
+                    batch: RtpBatch::received(packets, source, group.received_at),
+                });
+            }
             if self.spare.len() < MAX_SPARE && group.packets.capacity() <= MAX_SPARE_PACKETS {
                 self.spare.push(group.packets);
             }
@@ -165,6 +170,9 @@ fn is_rtcp(datagram: &[u8]) -> bool {
         .get(1)
         .is_some_and(|byte| (192..=223).contains(byte))
 }
+
+/// A large keyframe in one batch, and a fraction of what may wait for the owner.
+const MAX_BATCH_PACKETS: usize = 256;
 
 /// Vectors kept for the next drain: a few tracks with their encodings.
 const MAX_SPARE: usize = 16;

@@ -236,7 +236,7 @@ impl RtpTransportMachine {
             }
             effects.push(Effect::Tell(event));
         }
-        let drops = self.delivery.take_drops();
+        let drops = self.delivery.trim();
         self.stats.owner_overflow += drops.packets;
         self.add_unannounced(drops);
         if !self.notice_armed {

@@ -268,6 +268,22 @@ fn c007_an_unknown_track_is_sent_nowhere() {
 }
 
 #[test]
+fn the_slab_of_the_way_out_is_used_again() {
+    let mut bench = Bench::connected(session());
+    for sequence in 1..=100 {
+        bench.send(sequence);
+    }
+    let before = bench.outbox.runs().next().map(|(bytes, ..)| bytes.as_ptr());
+    let length = bench.sent().len();
+    assert_eq!(length, 100);
+    for sequence in 101..=200 {
+        bench.send(sequence);
+    }
+    let after = bench.outbox.runs().next().map(|(bytes, ..)| bytes.as_ptr());
+    assert_eq!(before, after, "the slab is the same");
+}
+
+#[test]
 fn what_was_received_can_be_sent_back() {
     let mut bench = Bench::connected(session());
     let events = bench.receive_video([65_535, 0]);
@@ -544,6 +560,37 @@ fn c116_a_slow_owner_loses_the_oldest_and_is_told_how_much() {
     assert_eq!(numbers, (21..=30).collect::<Vec<_>>());
     let stats = bench.machine.stats();
     assert_eq!((stats.delivered, stats.owner_overflow), (20, 10));
+}
+
+#[test]
+fn an_owner_that_keeps_up_gets_all_of_a_pile_however_large() {
+    let mut bench = Bench::connected(session());
+    // More at once than may be in the mailbox, and more than may wait.
+    let events = bench.receive_video(1..=250);
+    assert_eq!(batches(&events)[0].2.len(), 250);
+    drop(events);
+    let events = bench.receive_video(251..=251);
+    assert_eq!(batches(&events)[0].2, [251]);
+    assert_eq!(bench.machine.stats().owner_overflow, 0);
+}
+
+#[test]
+fn of_a_pile_that_is_too_large_for_the_owner_the_newest_part_is_kept() {
+    let mut bench = Bench::connected(session());
+    let first = bench.receive_video([1]);
+    assert_eq!(first.len(), 1);
+    // One packet is in the mailbox still; ten more may wait, a part of 256 may not.
+    let events = bench.receive_video(2..=260);
+    assert!(
+        matches!(events[..], [Event::RtpDropped { packets: 256, .. }]),
+        "{events:?}"
+    );
+    drop(first);
+    bench
+        .machine
+        .handle_credit_returned(bench.now, &mut bench.effects);
+    let events = bench.events();
+    assert_eq!(batches(&events)[0].2, [258, 259, 260]);
 }
 
 #[test]
