@@ -98,30 +98,6 @@ impl MediaStreamTrack {
         }
     }
 
-    /// A track of the remote side, as its description names it.
-    pub(crate) fn remote(
-        kind: MediaKind,
-        label: &str,
-        streams: impl IntoIterator<Item = StreamId>,
-        rids: impl IntoIterator<Item = Rid>,
-    ) -> Self {
-        Self {
-            id: TrackId::next(),
-            kind,
-            label: label.into(),
-            streams: streams.into_iter().collect(),
-            rids: rids.into_iter().collect(),
-        }
-    }
-
-    /// The same track with other streams.
-    pub(crate) fn with_streams(&self, streams: impl IntoIterator<Item = StreamId>) -> Self {
-        Self {
-            streams: streams.into_iter().collect(),
-            ..self.clone()
-        }
-    }
-
     /// The same track as the remote side names it now.
     pub(crate) fn renamed(
         &self,

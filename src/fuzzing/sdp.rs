@@ -80,9 +80,10 @@ fn negotiate(jsep: &mut Jsep) {
 
 fn apply(jsep: &mut Jsep, text: &str) {
     let mut effects = Vec::new();
-    let kind = match jsep.signaling_state() {
-        SignalingState::HaveLocalOffer => SdpType::Answer,
-        _ => SdpType::Offer,
+    let kind = if jsep.signaling_state() == SignalingState::HaveLocalOffer {
+        SdpType::Answer
+    } else {
+        SdpType::Offer
     };
     let given = SessionDescription {
         kind,

@@ -83,16 +83,15 @@ impl Jsep {
         self.local_candidates.list.push(candidate.clone());
         let latest = [&self.pending.local, &self.current.local];
         let latest = latest.into_iter().flatten().next();
-        let tagged = latest.and_then(|applied| {
-            let index = applied.description.tagged()?;
-            Some((index, applied.description.sections[index].mid.clone()))
-        });
+        // Where all m-lines are rejected the first one stands for the transport that was to be.
+        let index = latest.and_then(|applied| applied.description.tagged());
+        let index = index.unwrap_or(0);
+        let section = latest.and_then(|applied| applied.description.sections.get(index));
+        let mid = section.and_then(|section| section.mid.as_ref());
         IceCandidate {
             candidate,
-            sdp_mid: tagged
-                .as_ref()
-                .and_then(|(_, mid)| mid.as_ref().map(ToString::to_string)),
-            sdp_m_line_index: tagged.and_then(|(index, _)| u16::try_from(index).ok()),
+            sdp_mid: mid.map(ToString::to_string),
+            sdp_m_line_index: u16::try_from(index).ok(),
             username_fragment: Some(self.arguments.ice.username_fragment.clone()),
         }
     }

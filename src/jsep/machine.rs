@@ -1,5 +1,6 @@
 //! The negotiation of one peer connection: descriptions in, decisions out (RFC 9429).
 
+use std::fmt;
 use std::sync::Arc;
 
 use rand::Rng;
@@ -34,7 +35,6 @@ pub(crate) struct JsepArguments {
 }
 
 /// Signalling state, transceivers and descriptions of one peer connection.
-#[derive(Debug)]
 pub(crate) struct Jsep {
     pub(super) arguments: JsepArguments,
     /// With the numbers that the remote side taught us.
@@ -63,14 +63,13 @@ pub(crate) struct Jsep {
 }
 
 /// A pair of descriptions.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Descriptions {
     pub(super) local: Option<Arc<Applied>>,
     pub(super) remote: Option<Arc<Applied>>,
 }
 
 /// A description that was applied.
-#[derive(Debug)]
 pub(super) struct Applied {
     pub(super) kind: SdpType,
     /// As it came or was made; without candidates where it is ours.
@@ -81,7 +80,7 @@ pub(super) struct Applied {
 }
 
 /// A description of ours that may be applied.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Created {
     pub(super) kind: SdpType,
     pub(super) text: String,
@@ -123,6 +122,7 @@ impl Jsep {
         }
     }
 
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn signaling_state(&self) -> SignalingState {
         self.state
     }
@@ -177,10 +177,17 @@ impl Jsep {
             return self.roll_back(Side::Local, effects);
         }
         let next = self.next_state(Side::Local, kind)?;
-        let created = self.take_created(kind, description)?;
+        let mut created = self.take_created(kind, description)?;
+        created.kind = kind;
         match kind {
             SdpType::Offer => self.apply_local_offer(created, next, effects),
-            SdpType::Answer | SdpType::Pranswer => self.apply_local_answer(created, next, effects),
+            SdpType::Pranswer => {
+                // The same may follow as the final answer.
+                let again = created.clone();
+                self.apply_local_answer(created, next, effects);
+                self.created = Some(again);
+            }
+            SdpType::Answer => self.apply_local_answer(created, next, effects),
             SdpType::Rollback => {}
         }
         Ok(())
@@ -204,24 +211,12 @@ impl Jsep {
         }
     }
 
-    /// The pending one, or else the current one.
-    pub(crate) fn local_description(&self) -> Option<SessionDescription> {
-        self.pending_local_description()
-            .or_else(|| self.current_local_description())
-    }
-
     pub(crate) fn current_local_description(&self) -> Option<SessionDescription> {
         self.current.local.as_ref().map(|a| self.with_candidates(a))
     }
 
     pub(crate) fn pending_local_description(&self) -> Option<SessionDescription> {
         self.pending.local.as_ref().map(|a| self.with_candidates(a))
-    }
-
-    /// The pending one, or else the current one.
-    pub(crate) fn remote_description(&self) -> Option<SessionDescription> {
-        self.pending_remote_description()
-            .or_else(|| self.current_remote_description())
     }
 
     pub(crate) fn current_remote_description(&self) -> Option<SessionDescription> {
@@ -397,6 +392,16 @@ impl Applied {
             kind: self.kind,
             sdp: self.text.clone(),
         }
+    }
+}
+
+// The descriptions hold ICE passwords: they stay out of logs.
+impl fmt::Debug for Jsep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Jsep")
+            .field("state", &self.state)
+            .field("transceivers", &self.transceivers)
+            .finish_non_exhaustive()
     }
 }
 

@@ -26,7 +26,9 @@ pub use self::direction::RtpTransceiverDirection;
 pub(crate) use self::effect::JsepEffect;
 pub use self::error::{CandidateError, MediaLine, NegotiationError, TransceiverError};
 pub(crate) use self::machine::{Jsep, JsepArguments};
-pub(crate) use self::plan::{MediaPlan, MediaSection, NegotiatedCodec, ReceivePlan, SendPlan};
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::plan::MediaSection;
+pub(crate) use self::plan::{MediaPlan, NegotiatedCodec, ReceivePlan, SendPlan};
 #[cfg(any(test, fuzzing))]
 pub(crate) use self::sdp::Description;
 pub use self::transceiver::{

@@ -9,7 +9,7 @@ use super::effect::JsepEffect;
 use super::error::NegotiationError;
 use super::machine::{Applied, Jsep, Side};
 use super::matching::{adopt, remote_encodings};
-use super::sdp::{Description, Section, Setup};
+use super::sdp::{Description, Section, SectionCodec, Setup};
 use super::transceiver::{Origin, Transceiver};
 use super::validate::{self, RemoteTransport};
 use crate::dtls::DtlsRole;
@@ -213,6 +213,13 @@ impl Jsep {
         if local.rejected || remote.rejected {
             transceiver.stop(news);
             return;
+        }
+        let common = |ours: &SectionCodec| {
+            let mut theirs = remote.codecs.iter();
+            theirs.any(|theirs| ours.codec.matches(&theirs.codec))
+        };
+        if !local.codecs.iter().any(common) {
+            news.no_common_codec(mid.clone(), transceiver);
         }
         let direction = local.direction.intersect(remote.direction.reversed());
         transceiver.settle(direction);

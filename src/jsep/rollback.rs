@@ -11,7 +11,6 @@ use crate::configuration::MediaConfiguration;
 use crate::peer_connection::SignalingState;
 
 /// What a rollback restores.
-#[derive(Debug)]
 pub(super) struct StablePoint {
     configuration: Arc<MediaConfiguration>,
     transceivers: Vec<Transceiver>,

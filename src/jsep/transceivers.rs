@@ -6,8 +6,8 @@ use super::effect::JsepEffect;
 use super::error::TransceiverError;
 use super::machine::Jsep;
 use super::transceiver::{
-    Origin, RtpReceiver, RtpSender, RtpTransceiver, RtpTransceiverInit, SenderId, TrackOrKind,
-    Transceiver, TransceiverId,
+    Origin, RtpSender, RtpTransceiver, RtpTransceiverInit, SenderId, TrackOrKind, Transceiver,
+    TransceiverId,
 };
 use crate::codec::RtpCodec;
 use crate::peer_connection::SignalingState;
@@ -19,18 +19,6 @@ impl Jsep {
             .iter()
             .map(Transceiver::snapshot)
             .collect()
-    }
-
-    /// Those of stopped transceivers left out (W3C `getSenders`).
-    pub(crate) fn senders(&self) -> Vec<RtpSender> {
-        let running = self.transceivers.iter().filter(|t| !t.stopped);
-        running.map(|t| t.sender.snapshot()).collect()
-    }
-
-    /// Those of stopped transceivers left out (W3C `getReceivers`).
-    pub(crate) fn receivers(&self) -> Vec<RtpReceiver> {
-        let running = self.transceivers.iter().filter(|t| !t.stopped);
-        running.map(|t| t.receiver.snapshot()).collect()
     }
 
     /// Sends this track, on a transceiver that has never sent if there is one.

@@ -38,7 +38,17 @@ pub(super) fn check(
             Some(first) => check_same(description, index, first, &found)?,
         }
     }
-    Ok(transport)
+    let in_use = description
+        .sections
+        .iter()
+        .position(|section| !section.rejected);
+    match (&transport, in_use) {
+        // All of them wait for the transport of another.
+        (None, Some(index)) => Err(NegotiationError::MissingIceCredentials {
+            line: description.line(index),
+        }),
+        (None, None) | (Some(_), _) => Ok(transport),
+    }
 }
 
 /// Checks a description against the m-lines that stood there before (RFC 9429 §5.5, §5.10).

@@ -40,7 +40,7 @@ fn c010_local_candidates_stand_in_the_first_m_line_only() {
         event.sdp_m_line_index = Some(0);
         event
     });
-    let text = end.jsep.local_description().unwrap().sdp;
+    let text = end.local_description().unwrap().sdp;
     assert_eq!(text.matches(FIRST).count(), 1);
     let (audio, video) = text.split_once("m=video").unwrap();
     assert!(audio.contains(&format!("a={FIRST}\r\n")));

@@ -220,7 +220,7 @@ fn c020_stopping_shows_at_each_step_of_a_renegotiation() {
 
     // Nothing else changes: the rejected m-line stays where it is.
     negotiate(&mut a, &mut b);
-    let again = a.jsep.local_description().unwrap();
+    let again = a.local_description().unwrap();
     assert_eq!(media_lines(&again), [(0, "audio".to_owned())]);
     assert!(a.jsep.transceivers().is_empty());
     assert!(b.jsep.transceivers().is_empty());
@@ -510,9 +510,9 @@ fn a_local_description_must_be_the_one_made_last() {
     // The implicit form makes what is due.
     let mut effects = Vec::new();
     a.jsep.set_local_description(None, &mut effects).unwrap();
-    b.set_remote(a.jsep.local_description().unwrap()).unwrap();
+    b.set_remote(a.local_description().unwrap()).unwrap();
     b.jsep.set_local_description(None, &mut effects).unwrap();
-    a.set_remote(b.jsep.local_description().unwrap()).unwrap();
+    a.set_remote(b.local_description().unwrap()).unwrap();
     assert_eq!(a.jsep.signaling_state(), SignalingState::Stable);
 }
 

@@ -6,22 +6,21 @@ use super::super::JsepEffect::{
 };
 use super::super::RtpTransceiverDirection::{Inactive, RecvOnly, SendOnly, SendRecv};
 use super::super::sdp::{Description, Setup};
-use super::super::{NegotiationError, RtpTransceiverInit, SdpType, SessionDescription};
+use super::super::{RtpTransceiverInit, SessionDescription};
 use super::{End, media_lines, negotiate};
 use crate::codec::RtpCodec;
 use crate::configuration::{CodecConfiguration, MediaConfiguration, MediaFeature};
 use crate::dtls::DtlsRole;
 use crate::ice::IceRole;
-use crate::peer_connection::SignalingState;
-use crate::rtp::{HeaderExtension, Mid, PayloadType};
+use crate::rtp::{HeaderExtension, PayloadType};
 use crate::track::MediaKind::{Audio, Video};
 use crate::track::MediaStreamTrack;
 
-fn pair() -> (End, End) {
+pub(super) fn pair() -> (End, End) {
     (End::new("first"), End::new("second"))
 }
 
-fn lines(text: &[(u16, &str)]) -> Vec<(u16, String)> {
+pub(super) fn lines(text: &[(u16, &str)]) -> Vec<(u16, String)> {
     let owned = text.iter().map(|&(port, kind)| (port, kind.to_owned()));
     owned.collect()
 }
@@ -32,7 +31,7 @@ fn mids(description: &SessionDescription) -> Vec<String> {
     mids.map(ToOwned::to_owned).collect()
 }
 
-fn current(end: &End) -> SessionDescription {
+pub(super) fn current(end: &End) -> SessionDescription {
     end.jsep.current_local_description().unwrap()
 }
 
@@ -346,7 +345,7 @@ fn the_first_exchange_starts_everything_once_and_in_order() {
 }
 
 /// How ICE and DTLS are started, and with whom.
-fn roles(effects: &[super::JsepEffect]) -> Option<(IceRole, DtlsRole, String)> {
+pub(super) fn roles(effects: &[super::JsepEffect]) -> Option<(IceRole, DtlsRole, String)> {
     for effect in effects {
         if let StartTransports {
             ice_role,
@@ -469,97 +468,11 @@ fn a_bundle_only_m_line_takes_the_transport_of_its_bundle() {
 }
 
 #[test]
-fn c101_a_local_offer_is_taken_back() {
-    let mut end = End::new("one");
-    end.add_track(Audio);
-    end.offer();
-    assert_eq!(end.transceiver(0).mid(), Some(&Mid::from("0")));
-    end.events();
-    let rollback = || SessionDescription {
-        kind: SdpType::Rollback,
-        sdp: String::new(),
-    };
-    end.set_local(rollback()).unwrap();
-    assert_eq!(
-        end.events(),
-        // The offer is due as before.
-        [
-            SignalingStateChanged(SignalingState::Stable),
-            NegotiationNeeded
-        ]
-    );
-    assert_eq!(end.transceiver(0).mid(), None);
-    assert_eq!(end.jsep.local_description(), None);
-    let twice = end.set_local(rollback()).unwrap_err();
-    assert!(matches!(twice, NegotiationError::InvalidState { .. }));
-}
-
-#[test]
-fn c101_a_remote_offer_is_taken_back_with_what_it_brought() {
-    let (mut a, mut b) = pair();
-    a.add_track(Audio);
-    a.add_track(Video);
-    let offer = a.offer();
-    b.set_remote(offer.clone()).unwrap();
-    // One of the two is used for a track of ours, and stays.
-    let track = b.add_track(Video);
-    let receivers = b.jsep.receivers();
-    let [audio, video] = [receivers[0].track().id(), receivers[1].track().id()];
-    b.events();
-    let rollback = SessionDescription {
-        kind: SdpType::Rollback,
-        sdp: String::new(),
-    };
-    b.set_remote(rollback).unwrap();
-    assert_eq!(
-        b.events(),
-        [
-            SignalingStateChanged(SignalingState::Stable),
-            TrackMuted(audio),
-            TrackMuted(video),
-            TrackEnded(audio),
-            NegotiationNeeded,
-        ]
-    );
-    let left = b.jsep.transceivers();
-    assert_eq!(left.len(), 1);
-    assert_eq!(left[0].sender().track().unwrap().id(), track.id());
-    assert_eq!(left[0].mid(), None);
-    // The same offer again finds it.
-    b.set_remote(offer).unwrap();
-    let answer = b.answer();
-    assert_eq!(b.jsep.transceivers().len(), 2);
-    a.set_remote(answer).unwrap();
-}
-
-#[test]
-fn c101_a_remote_offer_that_meets_ours_replaces_it() {
-    let (mut a, mut b) = pair();
-    a.add_track(Audio);
-    b.add_track(Audio);
-    b.add_track(Video);
-    let offer = a.offer();
-    b.offer();
-    b.events();
-    b.set_remote(offer).unwrap();
-    let answer = b.answer();
-    a.set_remote(answer).unwrap();
-    assert_eq!(b.events().last(), Some(&NegotiationNeeded), "the video");
-    negotiate(&mut b, &mut a);
-    assert_eq!(
-        media_lines(&current(&a)),
-        lines(&[(9, "audio"), (9, "video")])
-    );
-    assert_eq!(a.jsep.transceivers().len(), 2);
-    assert_eq!(b.jsep.transceivers().len(), 2);
-}
-
-#[test]
 fn ids_and_versions_of_descriptions_go_on() {
     let (mut a, mut b) = pair();
     a.add_track(Audio);
     let origin = |end: &End| {
-        let text = end.jsep.local_description().unwrap().sdp;
+        let text = end.local_description().unwrap().sdp;
         let read = Description::parse(&text).unwrap();
         (read.session_id, read.session_version)
     };

@@ -5,12 +5,13 @@ mod conformance;
 mod media_lines;
 mod recorded;
 mod remote_errors;
+mod rollback;
 
 use std::sync::Arc;
 
 use super::{
-    Jsep, JsepArguments, JsepEffect, NegotiationError, RtpTransceiver, RtpTransceiverDirection,
-    SessionDescription,
+    Jsep, JsepArguments, JsepEffect, NegotiationError, RtpReceiver, RtpTransceiver,
+    RtpTransceiverDirection, SessionDescription,
 };
 use crate::configuration::MediaConfiguration;
 use crate::dtls::Fingerprint;
@@ -113,6 +114,23 @@ impl End {
     pub(super) fn directions(&self) -> Vec<RtpTransceiverDirection> {
         let transceivers = self.jsep.transceivers();
         transceivers.iter().map(RtpTransceiver::direction).collect()
+    }
+
+    /// The pending one, or else the current one.
+    pub(super) fn local_description(&self) -> Option<SessionDescription> {
+        let pending = self.jsep.pending_local_description();
+        pending.or_else(|| self.jsep.current_local_description())
+    }
+
+    /// The pending one, or else the current one.
+    pub(super) fn remote_description(&self) -> Option<SessionDescription> {
+        let pending = self.jsep.pending_remote_description();
+        pending.or_else(|| self.jsep.current_remote_description())
+    }
+
+    pub(super) fn receivers(&self) -> Vec<RtpReceiver> {
+        let transceivers = self.jsep.transceivers();
+        transceivers.iter().map(|t| t.receiver().clone()).collect()
     }
 
     pub(super) fn offer(&mut self) -> SessionDescription {

@@ -164,7 +164,7 @@ fn c044_an_offer_like_the_one_of_obs_is_answered() {
 }
 
 #[test]
-fn simulcast_of_chromium_and_firefox_is_taken_with_all_its_encodings() {
+fn c032_simulcast_of_chromium_and_firefox_is_taken_with_all_its_encodings() {
     for name in ["chromium-simulcast.sdp", "firefox-simulcast.sdp"] {
         let mut end = End::new("server");
         end.offer_from(&recorded(name)).unwrap();
@@ -183,7 +183,7 @@ fn simulcast_of_chromium_and_firefox_is_taken_with_all_its_encodings() {
         let has = |wanted| video.extensions.entries.iter().any(|(_, e)| *e == wanted);
         assert!(has(HeaderExtension::Rid), "{name}");
         assert!(has(HeaderExtension::RepairedRid), "{name}");
-        let track = end.jsep.receivers()[1].track().clone();
+        let track = end.receivers()[1].track().clone();
         assert_eq!(track.rids().len(), 3, "{name}");
     }
 }
@@ -235,7 +235,7 @@ fn extensions_that_firefox_only_sends_are_not_sent_to_it() {
     assert!(sends.contains(&(3, HeaderExtension::Mid)));
     // Firefox allows both forms of extensions in each m-line, not for the whole.
     assert!(video.send.as_ref().unwrap().extensions.mixed);
-    let answer = end.jsep.local_description().unwrap().sdp;
+    let answer = end.local_description().unwrap().sdp;
     let (session, _) = answer.split_once("m=audio").unwrap();
     assert!(!session.contains("extmap-allow-mixed"));
     assert_eq!(answer.matches("a=extmap-allow-mixed").count(), 2);

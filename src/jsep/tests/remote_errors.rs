@@ -23,7 +23,7 @@ fn result(sdp: &str) -> Result<(), NegotiationError> {
     if result.is_err() {
         assert!(end.effects().is_empty());
         assert!(end.jsep.transceivers().is_empty());
-        assert_eq!(end.jsep.remote_description(), None);
+        assert_eq!(end.remote_description(), None);
     }
     result
 }
@@ -128,6 +128,14 @@ fn c013_ice_credentials_come_from_the_m_line_or_the_session() {
         let invalid = NegotiationError::InvalidIceCredentials { line: line(0) };
         assert_eq!(error, invalid, "{wrong}");
     }
+}
+
+#[test]
+fn c013_an_m_line_that_waits_for_the_transport_of_another_needs_one() {
+    let text = offer(|_| {}).replace("a=rtcp-mux", "a=rtcp-mux\r\na=bundle-only");
+    let error = result(&text).unwrap_err();
+    let missing = NegotiationError::MissingIceCredentials { line: line(0) };
+    assert_eq!(error, missing);
 }
 
 #[test]
