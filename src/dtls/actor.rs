@@ -80,10 +80,6 @@ impl Actor for DtlsActor {
                 shell.machine.handle_path(now(), effects);
             }
             DtlsMessage::Close => shell.machine.handle_close(effects),
-            DtlsMessage::State { reply } => {
-                // The asker may have given up waiting.
-                let _gone = reply.send(shell.machine.state());
-            }
             DtlsMessage::HandshakeCompleted { attempt, outcome } => {
                 shell
                     .machine

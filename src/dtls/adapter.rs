@@ -76,7 +76,11 @@ async fn run(arguments: ConnectionArguments, mut hung_up: oneshot::Receiver<()>)
         }
         Err(error) => report.failure = Some(error),
     }
-    tracing::debug!(dropped = link.dropped(), "a DTLS connection has ended");
+    tracing::debug!(
+        records_dropped = link.dropped(),
+        packets_dropped = arguments.inbound.drops().packets,
+        "a DTLS connection has ended"
+    );
 }
 
 /// Tells the actor how it went, whatever happens: also when the crate panics.

@@ -130,10 +130,9 @@ impl Queue {
 
 impl fmt::Debug for DtlsInbound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let queue = self.queue();
         f.debug_struct("DtlsInbound")
-            .field("packets", &queue.packets.len())
-            .field("drops", &queue.drops)
+            .field("waiting", &self.waiting())
+            .field("drops", &self.drops())
             .finish_non_exhaustive()
     }
 }

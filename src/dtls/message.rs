@@ -3,8 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use ractor::RpcReplyPort;
-
 use super::error::DtlsError;
 use super::fingerprint::{DtlsRole, Fingerprint};
 use super::link::Egress;
@@ -15,7 +13,7 @@ use crate::timer::Generation;
 
 /// Mailbox of the DTLS actor.
 pub(crate) enum DtlsMessage {
-    // Commands and queries, from handles.
+    // Commands, from handles.
     /// Shake hands as `role`, and accept a certificate with one of `remote_fingerprints` only.
     Start {
         role: DtlsRole,
@@ -25,10 +23,6 @@ pub(crate) enum DtlsMessage {
     SetPath(Arc<dyn Egress>),
     /// Say goodbye to the remote side, then end.
     Close,
-    /// Asks for the current state.
-    State {
-        reply: RpcReplyPort<DtlsTransportState>,
-    },
 
     // Facts, from the actor's own helpers.
     /// The handshake of `attempt` is done.
@@ -77,7 +71,6 @@ impl fmt::Debug for DtlsMessage {
             Self::Start { .. } => "Start",
             Self::SetPath(_) => "SetPath",
             Self::Close => "Close",
-            Self::State { .. } => "State",
             Self::HandshakeCompleted { .. } => "HandshakeCompleted",
             Self::HandshakeFailed { .. } => "HandshakeFailed",
             Self::ConnectionEnded { .. } => "ConnectionEnded",

@@ -1,9 +1,9 @@
 //! DTLS: handshake, certificates, keys for SRTP (RFC 5764, RFC 8827).
 //!
-//! [`DtlsTransport`] is the handle of a room around the crate `webrtc-dtls`. It is started by the
-//! peer connection and linked to it; [`DtlsTransport::close`] ends it, and so does the end of
+//! `DtlsTransport` is the handle of a room around the crate `webrtc-dtls`. It is started by the
+//! peer connection and linked to it; `DtlsTransport::close` ends it, and so does the end of
 //! whoever hears its events. Handshakes start once both the role and a path are known; what
-//! arrives earlier waits, bounded, in [`DtlsInbound`].
+//! arrives earlier waits, bounded, in `DtlsInbound`.
 //!
 //! Nothing that comes from the network reaches the crate before `guard` has looked at it: the
 //! crate panics on some inputs, trusts lengths, and ends a session because of plaintext.
@@ -43,12 +43,11 @@ use self::actor::{DtlsActor, DtlsActorArguments};
 pub use self::certificate::{Certificate, CertificateError};
 pub use self::error::{DtlsError, HandshakeError};
 pub use self::fingerprint::{DtlsRole, Fingerprint, FingerprintError};
-pub(crate) use self::inbound::{DtlsDrops, DtlsInbound};
+pub(crate) use self::inbound::DtlsInbound;
 pub(crate) use self::message::DtlsEvent;
 use self::message::DtlsMessage;
-use crate::call::{CallError, StartError, ask};
+use crate::call::StartError;
 use crate::outlet::Outlet;
-use crate::peer_connection::DtlsTransportState;
 use crate::srtp::SrtpProfile;
 use crate::udp::TransportPath;
 
@@ -118,15 +117,6 @@ impl DtlsTransport {
     /// not wait.
     pub(crate) fn close(&self) {
         self.tell(DtlsMessage::Close);
-    }
-
-    /// The current state. Waits for the actor's turn, one second at most.
-    ///
-    /// # Errors
-    ///
-    /// [`CallError`] when the actor is gone or stuck.
-    pub(crate) async fn state(&self) -> Result<DtlsTransportState, CallError> {
-        ask(&self.actor, |reply| DtlsMessage::State { reply }).await
     }
 
     /// The actor, for supervisors that want to recognise it.

@@ -117,8 +117,8 @@ impl Reassembly {
         true
     }
 
-    /// The next message in order, if it is complete. What is taken is not `accept`ed yet: a message
-    /// found unsound is [refused](Self::refuse), and its place waits for a better one.
+    /// The next message in order, if it is complete. Unless it is then [accepted](Self::accept),
+    /// because it was found unsound, its place waits for a better one.
     pub(super) fn take(&mut self) -> Option<Message> {
         if !self.assemblies.get(&self.next)?.is_complete() {
             return None;

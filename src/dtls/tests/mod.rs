@@ -16,7 +16,9 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::sync::mpsc;
 
 use super::*;
+use crate::dtls::inbound::DtlsDrops;
 use crate::dtls::link::Egress;
+use crate::peer_connection::DtlsTransportState;
 use crate::srtp::SrtpKeys;
 use crate::udp::Datagrams;
 
@@ -119,6 +121,12 @@ impl Side {
 
     async fn expect_state(&mut self, state: DtlsTransportState) {
         assert_eq!(self.next().await, DtlsEvent::StateChanged(state));
+    }
+
+    /// Once the actor has seen to all that it was told, it has told nothing.
+    async fn expect_silence(&mut self) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert!(self.events.try_recv().is_err());
     }
 
     /// From connecting to connected.
