@@ -16,7 +16,7 @@ use ractor_webrtc::peer_connection::PeerConnectionBuilder;
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use str0m::media::{Direction, MediaKind};
 
-use self::common::owner::{Ours, loopback, shared_endpoint};
+use self::common::owner::{Ours, RunningOwner, loopback, shared_endpoint};
 use self::common::session::connect_ours;
 use self::common::str0m_peer::{OfferedMedia, Str0mOptions, Str0mPeer};
 
@@ -58,14 +58,18 @@ fn main() {
             "heap per idle connected peer, {PAIRS} pairs, {} s after the last",
             SETTLE.as_secs()
         );
+        let owners = measure_heap("the test's owners alone", async || {
+            (RunningOwner::spawn().await, RunningOwner::spawn().await)
+        })
+        .await;
         let own = measure_heap(OWN, &own).await;
         let server = measure_heap(SHARED, &server).await;
-        println!(
-            "{:<34}{:>7.1} KiB a peer, computed: a pair less one peer with a socket of its own",
-            "the side on the shared endpoint",
-            2.0 * server - own,
-        );
         measure_heap(CERTIFICATE, &cheapest).await;
+        println!(
+            "so, without its owner, a peer on an own endpoint holds {:.1} KiB, on a shared one {:.1} KiB",
+            own - owners,
+            2.0 * server - own - owners,
+        );
         measure_heap("str0m", str0m_pair).await;
     });
 }

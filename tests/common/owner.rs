@@ -58,8 +58,28 @@ pub(crate) struct Ours {
     pub(crate) video: MediaStreamTrack,
     /// What the remote side has announced.
     pub(crate) remote: Vec<MediaStreamTrack>,
-    owner: ActorRef<PeerEvent>,
+    owner: RunningOwner,
+}
+
+/// A running owner; dropping it stops the actor, and with it the peer.
+#[derive(Debug)]
+pub(crate) struct RunningOwner {
+    actor: ActorRef<PeerEvent>,
     events: mpsc::Receiver<Event>,
+}
+
+impl RunningOwner {
+    pub(crate) async fn spawn() -> Self {
+        let (sender, events) = mpsc::channel(EVENT_QUEUE);
+        let (actor, _) = Actor::spawn(None, Owner, sender).await.unwrap();
+        Self { actor, events }
+    }
+}
+
+impl Drop for RunningOwner {
+    fn drop(&mut self) {
+        self.actor.stop(None);
+    }
 }
 
 /// Settings for a machine without a network.
@@ -72,9 +92,8 @@ pub(crate) fn loopback() -> PeerConnectionBuilder {
 impl Ours {
     /// A peer that will send one sound and one picture track.
     pub(crate) async fn spawn(builder: PeerConnectionBuilder) -> Self {
-        let (sender, events) = mpsc::channel(EVENT_QUEUE);
-        let (owner, _) = Actor::spawn(None, Owner, sender).await.unwrap();
-        let peer = builder.spawn_linked(&owner).await.unwrap();
+        let owner = RunningOwner::spawn().await;
+        let peer = builder.spawn_linked(&owner.actor).await.unwrap();
         let stream = MediaStreamTrack::generate_stream_id();
         let [audio, video] = [MediaKind::Audio, MediaKind::Video]
             .map(|kind| MediaStreamTrack::new(kind, [stream.clone()]));
@@ -86,20 +105,19 @@ impl Ours {
             video,
             remote: Vec::new(),
             owner,
-            events,
         }
     }
 
     /// The next event.
     pub(crate) async fn event(&mut self) -> Option<Event> {
-        let event = self.events.recv().await;
+        let event = self.owner.events.recv().await;
         self.note(event.as_ref());
         event
     }
 
     /// An event that is there already.
     pub(crate) fn try_event(&mut self) -> Option<Event> {
-        let event = self.events.try_recv().ok();
+        let event = self.owner.events.try_recv().ok();
         self.note(event.as_ref());
         event
     }
@@ -224,16 +242,9 @@ impl Ours {
         self.peer.set_remote_description(answer).await.unwrap();
     }
 
-    /// Whether the owner is still there.
+    /// Its owner.
     pub(crate) fn owner(&self) -> &ActorRef<PeerEvent> {
-        &self.owner
-    }
-}
-
-impl Drop for Ours {
-    fn drop(&mut self) {
-        // The peer ends with its owner.
-        self.owner.stop(None);
+        &self.owner.actor
     }
 }
 
