@@ -148,11 +148,8 @@ async function figures(pc = session?.pc) {
     freezes: videoIn.freezeCount ?? 0,
     keyFrames: videoIn.keyFramesDecoded ?? 0,
     roundTrip: pair.currentRoundTripTime,
-<<<<<<< HEAD
-=======
     // What the browser believes it may send, in bit/s.
     allowedBitrate: pair.availableOutgoingBitrate ?? 0,
->>>>>>> echo
     videoCodec: codec(videoIn.codecId),
     audioCodec: codec(one('inbound-rtp', 'audio').codecId),
     cipher: transport.srtpCipher,
