@@ -13,7 +13,7 @@ pub(super) fn mid(value: &str) -> Option<Mid> {
 /// The mids of `a=group:BUNDLE`; `None` for other groups (RFC 9143 §5).
 pub(super) fn bundle(value: &str) -> Option<Vec<Mid>> {
     let mut words = value.split_ascii_whitespace();
-    (words.next() == Some("BUNDLE")).then(|| words.filter_map(mid).collect())
+    (words.next() == Some("BUNDLE")).then(|| words.take(MAX_BUNDLED).filter_map(mid).collect())
 }
 
 /// `a=extmap` (RFC 8285 §8): `4/sendonly urn:… attributes`.
@@ -126,6 +126,9 @@ pub(super) fn is_graphic(text: &str) -> bool {
 /// The longest value of a header extension in its two-byte form (RFC 8285 §4.3), which is where
 /// mids and rids travel.
 const MAX_TOKEN: usize = 255;
+
+/// As many as there can be m-lines; a longer list would only cost time.
+const MAX_BUNDLED: usize = 256;
 
 /// Browsers send three encodings; each more costs state.
 const MAX_ENCODINGS: usize = 16;
