@@ -67,7 +67,8 @@ async fn run(arguments: ConnectionArguments, mut hung_up: oneshot::Receiver<()>)
     let shaken = tokio::select! {
         // Nobody wants to know any more how it ends.
         _ = &mut hung_up => return,
-        shaken = shake_hands(&arguments, &link) => shaken,
+        // Boxed, so that what the handshake needs is not kept for as long as the connection lives.
+        shaken = Box::pin(shake_hands(&arguments, &link)) => shaken,
     };
     match shaken {
         Ok((connection, outcome)) => {
