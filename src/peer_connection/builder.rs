@@ -110,7 +110,7 @@ impl PeerConnectionBuilder {
         match server.try_into() {
             Ok(server) => self.ice.servers.push(server),
             Err(error) => {
-                self.invalid_server.get_or_insert(error.into());
+                self.invalid_server.get_or_insert_with(|| error.into());
             }
         }
         self
@@ -281,7 +281,9 @@ fn start_error(error: SpawnErr) -> SpawnError {
             Ok(ours) => *ours,
             Err(other) => StartError::from(SpawnErr::StartupFailed(other)).into(),
         },
-        other => StartError::from(other).into(),
+        SpawnErr::ActorAlreadyStarted | SpawnErr::ActorAlreadyRegistered(_) => {
+            StartError::from(error).into()
+        }
     }
 }
 

@@ -130,9 +130,11 @@ mod tests {
         machine.dtls_changed(DtlsTransportState::Connected, &mut events);
         let told: Vec<_> = events
             .iter()
-            .filter_map(|event| match event {
-                Event::ConnectionStateChange(state) => Some(*state),
-                _ => None,
+            .filter_map(|event| {
+                let Event::ConnectionStateChange(state) = event else {
+                    return None;
+                };
+                Some(*state)
             })
             .collect();
         assert_eq!(
