@@ -273,6 +273,11 @@ impl Gate {
         std::mem::take(&mut state.held)
     }
 
+    /// What has been kept since the last time; goes on holding.
+    pub(crate) fn take(&self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.lock().held)
+    }
+
     /// A copy of what has been kept so far.
     pub(crate) fn held(&self) -> Vec<Vec<u8>> {
         self.lock().held.clone()

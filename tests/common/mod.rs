@@ -8,6 +8,7 @@ pub(crate) mod owner;
 pub(crate) mod poison;
 pub(crate) mod session;
 pub(crate) mod str0m_peer;
+pub(crate) mod victim;
 
 use std::time::Duration;
 
