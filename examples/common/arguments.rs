@@ -3,6 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
+use ractor_webrtc::ice::IceServerError;
+use ractor_webrtc::{IceServer, PeerConnection, PeerConnectionBuilder};
+
 /// What may be said on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Arguments {
@@ -11,7 +14,7 @@ pub(crate) struct Arguments {
     /// `--udp IP:PORT`: one port for everybody's media. Without it each visitor gets a port of their own.
     pub(crate) udp: Option<SocketAddr>,
     /// `--ice-server URL`, as often as wanted.
-    pub(crate) ice_servers: Vec<String>,
+    pub(crate) ice_servers: Vec<IceServer>,
     /// `--visitors NUMBER`: how many at a time.
     pub(crate) visitors: usize,
 }
@@ -41,6 +44,8 @@ pub(crate) enum ArgumentError {
         wanted: &'static str,
         given: String,
     },
+    #[error("--ice-server does not like what is after it: {0}")]
+    IceServer(#[from] IceServerError),
 }
 
 impl Arguments {
@@ -68,7 +73,10 @@ impl Arguments {
             match option.as_str() {
                 "--listen" => self.listen = read(&option, "IP:PORT", value())?,
                 "--udp" => self.udp = Some(read(&option, "IP:PORT", value())?),
-                "--ice-server" => self.ice_servers.push(read(&option, "a URL", value())?),
+                "--ice-server" => {
+                    let url: String = read(&option, "a URL", value())?;
+                    self.ice_servers.push(IceServer::new([url])?);
+                }
                 "--visitors" => self.visitors = read(&option, "a number", value())?,
                 "--help" | "-h" => return Ok(Command::Help),
                 _ => return Err(ArgumentError::Unknown(option)),
@@ -77,10 +85,14 @@ impl Arguments {
         Ok(Command::Run(self))
     }
 
-    /// Whether only this machine can reach the page: then 127.0.0.1 has to do for media as well,
-    /// and does so without any network.
-    pub(crate) fn on_loopback(&self) -> bool {
-        self.listen.ip().is_loopback()
+    /// How a visitor's connection is set up.
+    ///
+    /// If only this machine can reach the page, 127.0.0.1 has to do for media as well, and does so
+    /// without any network.
+    pub(crate) fn connections(&self) -> PeerConnectionBuilder {
+        PeerConnection::builder()
+            .include_loopback(self.listen.ip().is_loopback())
+            .ice_servers(self.ice_servers.clone())
     }
 }
 
@@ -105,7 +117,7 @@ pub(crate) const HELP: &str = "\
 Options:
   --listen IP:PORT   serve the page here; a loopback address keeps media on this machine too
   --udp IP:PORT      take everybody's media on this one UDP port, instead of a port for each visitor
-  --ice-server URL   a STUN or TURN server, stun:host:port; may be said more than once
+  --ice-server URL   a STUN server, stun:HOST:PORT; may be said more than once
   --visitors NUMBER  let in this many at a time (64)
   --help             this text";
 
@@ -123,7 +135,6 @@ mod tests {
             panic!("an empty command line is fine");
         };
         assert_eq!(arguments.listen.to_string(), "127.0.0.1:8829");
-        assert!(arguments.on_loopback());
     }
 
     #[test]
@@ -133,7 +144,6 @@ mod tests {
         };
         assert_eq!(arguments.listen.to_string(), "0.0.0.0:80");
         assert_eq!(arguments.udp.unwrap().to_string(), "0.0.0.0:3479");
-        assert!(!arguments.on_loopback());
     }
 
     #[test]
@@ -145,6 +155,8 @@ mod tests {
         );
         let error = parse("--udp").unwrap_err();
         assert_eq!(error.to_string(), "--udp wants IP:PORT after it");
+        let error = parse("--ice-server http://localhost").unwrap_err();
+        assert!(error.to_string().contains("http://localhost"), "{error}");
         let error = parse("--lisen 1").unwrap_err();
         assert_eq!(
             error.to_string(),

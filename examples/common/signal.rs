@@ -1,8 +1,10 @@
 //! What a page and its actor say to each other.
 
+use std::error::Error;
+use std::iter;
+
 use ractor::RpcReplyPort;
-use ractor_webrtc::ice::IceCandidate;
-use ractor_webrtc::jsep::SessionDescription;
+use ractor_webrtc::{IceCandidate, SessionDescription};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
@@ -21,6 +23,15 @@ pub(crate) enum Signal {
     Error(String),
     /// From the page only: its actor shall panic. There to be tried, and for tests.
     Crash,
+}
+
+impl Signal {
+    /// Tells an error with all its causes.
+    pub(crate) fn complaint(error: &(dyn Error + 'static)) -> Self {
+        let causes = iter::successors(Some(error), |&error| error.source());
+        let texts: Vec<_> = causes.map(ToString::to_string).collect();
+        Self::Error(texts.join(": "))
+    }
 }
 
 /// A signal on its way to the actor. The page's next one is read when `handled` is answered, so

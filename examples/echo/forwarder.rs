@@ -2,13 +2,12 @@
 
 use std::collections::HashMap;
 use std::error::Error;
-use std::sync::Arc;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
-use ractor_webrtc::peer_connection::{Event, PeerConnection, PeerConnectionState, PeerEvent};
-use ractor_webrtc::rtp::RtcpPacket;
-use ractor_webrtc::track::{MediaKind, MediaStreamTrack, TrackId};
-use ractor_webrtc::udp::UdpEndpoint;
+use ractor_webrtc::{
+    Event, MediaKind, MediaStreamTrack, PeerConnection, PeerConnectionBuilder, PeerConnectionState,
+    PeerEvent, RtcpPacket, TrackId,
+};
 
 use super::common::signal::{FromPage, Page, Signal};
 
@@ -34,13 +33,6 @@ impl From<PeerEvent> for ForwarderMessage {
     }
 }
 
-/// How connections are set up, the same for all visitors.
-pub(crate) struct Settings {
-    pub(crate) include_loopback: bool,
-    pub(crate) ice_servers: Vec<String>,
-    pub(crate) endpoint: Option<UdpEndpoint>,
-}
-
 pub(crate) struct ForwarderState {
     page: Page,
     pc: PeerConnection,
@@ -53,14 +45,14 @@ pub(crate) struct ForwarderState {
 impl Actor for Forwarder {
     type Msg = ForwarderMessage;
     type State = ForwarderState;
-    type Arguments = (Page, Arc<Settings>);
+    type Arguments = (Page, PeerConnectionBuilder);
 
     async fn pre_start(
         &self,
         myself: ActorRef<ForwarderMessage>,
-        (page, settings): (Page, Arc<Settings>),
+        (page, connection): (Page, PeerConnectionBuilder),
     ) -> Result<ForwarderState, ActorProcessingErr> {
-        let pc = settings.connect(&myself).await?;
+        let pc = connection.spawn_linked(&myself).await?;
         // One stream for both tracks: the page plays them in time with each other.
         let stream = MediaStreamTrack::generate_stream_id();
         let mut outbound = HashMap::new();
@@ -87,7 +79,7 @@ impl Actor for Forwarder {
             ForwarderMessage::Page(FromPage { signal, handled }) => {
                 // What a page gets wrong is told to that page, and no reason to end.
                 if let Err(error) = state.take_signal(signal).await {
-                    state.page.say(Signal::Error(error.to_string()))?;
+                    state.page.say(Signal::complaint(&*error))?;
                 }
                 // The page may have closed its socket meanwhile.
                 let _gone = handled.send(());
@@ -169,24 +161,6 @@ impl ForwarderState {
 }
 
 fn asks_for_keyframe(packet: &RtcpPacket) -> bool {
-    matches!(
-        packet,
-        RtcpPacket::PictureLossIndication(_) | RtcpPacket::FullIntraRequest(_)
-    )
-}
-
-impl Settings {
-    async fn connect(
-        &self,
-        myself: &ActorRef<ForwarderMessage>,
-    ) -> Result<PeerConnection, ActorProcessingErr> {
-        let mut builder = PeerConnection::builder().include_loopback(self.include_loopback);
-        for url in &self.ice_servers {
-            builder = builder.ice_server(url.as_str());
-        }
-        if let Some(endpoint) = &self.endpoint {
-            builder = builder.endpoint(endpoint.clone());
-        }
-        Ok(builder.spawn_linked(myself).await?)
-    }
+    use RtcpPacket::{FullIntraRequest, PictureLossIndication};
+    matches!(packet, PictureLossIndication(_) | FullIntraRequest(_))
 }

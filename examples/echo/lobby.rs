@@ -1,16 +1,15 @@
 //! The supervisor of all visitors: lets them in, sees them go, lets the others live.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use ractor::rpc::CallResult;
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
-use ractor_webrtc::udp::{UdpEndpoint, UdpEndpointConfiguration};
+use ractor_webrtc::{PeerConnectionBuilder, UdpEndpoint, UdpEndpointConfiguration};
 
 use super::common::arguments::Arguments;
 use super::common::server::Door;
 use super::common::signal::Page;
-use super::forwarder::{Forwarder, ForwarderMessage, Settings};
+use super::forwarder::{Forwarder, ForwarderMessage};
 
 /// Handle to the running lobby.
 #[derive(Clone, Debug)]
@@ -55,7 +54,7 @@ pub(crate) enum LobbyMessage {
 struct LobbyActor;
 
 struct LobbyState {
-    settings: Arc<Settings>,
+    connections: PeerConnectionBuilder,
     limit: usize,
     visitors: HashSet<ActorId>,
 }
@@ -70,20 +69,14 @@ impl Actor for LobbyActor {
         myself: ActorRef<LobbyMessage>,
         arguments: Arguments,
     ) -> Result<LobbyState, ActorProcessingErr> {
-        let endpoint = match arguments.udp {
-            Some(address) => {
-                let configuration = UdpEndpointConfiguration::address(address);
-                Some(UdpEndpoint::spawn(configuration, myself.get_cell()).await?)
-            }
-            None => None,
-        };
-        let settings = Settings {
-            include_loopback: arguments.on_loopback(),
-            ice_servers: arguments.ice_servers,
-            endpoint,
-        };
+        let mut connections = arguments.connections();
+        if let Some(address) = arguments.udp {
+            let configuration = UdpEndpointConfiguration::address(address);
+            let endpoint = UdpEndpoint::spawn(configuration, myself.get_cell()).await?;
+            connections = connections.endpoint(endpoint);
+        }
         Ok(LobbyState {
-            settings: settings.into(),
+            connections,
             limit: arguments.visitors,
             visitors: HashSet::new(),
         })
@@ -144,7 +137,7 @@ impl LobbyState {
         if self.visitors.len() >= self.limit {
             return Err("there is no room for another visitor, try again later".to_owned());
         }
-        let arguments = (page, Arc::clone(&self.settings));
+        let arguments = (page, self.connections.clone());
         let spawned = Actor::spawn_linked(None, Forwarder, arguments, myself.get_cell()).await;
         let (visitor, _) = spawned.map_err(|error| {
             tracing::error!(%error, "cannot start an actor for a visitor");

@@ -13,11 +13,11 @@
 use std::collections::HashMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use std::{env, fs, io, process};
+use std::{env, fs, io, process, thread};
 
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
@@ -25,7 +25,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpStream;
-use tokio::process::{Child, ChildStderr, Command};
+use tokio::process::ChildStderr;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -39,9 +39,7 @@ pub(crate) struct Browser {
     devtools: Arc<DevTools>,
     reader: JoinHandle<()>,
     stderr: JoinHandle<()>,
-    // Killed on drop; its renderers follow it.
-    _child: Child,
-    _profile: Profile,
+    _program: Program,
 }
 
 impl Browser {
@@ -66,20 +64,21 @@ impl Browser {
     }
 
     async fn start(program: &Path) -> Self {
-        let profile = Profile::create();
+        let profile = create_profile();
         let mut child = Command::new(program)
             .args(FLAGS)
-            .arg(format!("--user-data-dir={}", profile.0.display()))
+            .arg(format!("--user-data-dir={}", profile.display()))
             .arg("about:blank")
             // What it would leave behind elsewhere, being killed.
-            .env("TMPDIR", &profile.0)
+            .env("TMPDIR", &profile)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
-            .kill_on_drop(true)
             .spawn()
             .expect("Chromium starts");
         let stderr = child.stderr.take().expect("stderr is piped");
+        let program = Program { child, profile };
+        let stderr = ChildStderr::from_std(stderr).expect("a pipe can be waited for");
         let (address, stderr) = timeout(START_LIMIT, devtools_address(stderr))
             .await
             .expect("Chromium names its DevTools address in time");
@@ -95,8 +94,7 @@ impl Browser {
             devtools,
             reader,
             stderr,
-            _child: child,
-            _profile: profile,
+            _program: program,
         }
     }
 
@@ -353,25 +351,34 @@ fn text_of(answer: &Value, name: &str) -> String {
         .to_owned()
 }
 
-/// A new empty folder, removed on drop.
-struct Profile(PathBuf);
+/// The running program and the folder it works in; both end with this.
+struct Program {
+    child: Child,
+    profile: PathBuf,
+}
 
-impl Profile {
-    fn create() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path =
-            env::temp_dir().join(format!("ractor_webrtc-chromium-{}-{number}", process::id()));
-        fs::create_dir_all(&path).expect("the temporary folder is writable");
-        Self(path)
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ended = self.child.kill();
+        let _reaped = self.child.wait();
+        // Its helpers follow it in a moment, and may write their last files meanwhile.
+        for _ in 0..100 {
+            if fs::remove_dir_all(&self.profile).is_ok() {
+                break;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
     }
 }
 
-impl Drop for Profile {
-    fn drop(&mut self) {
-        // Chromium may still be writing its last files; the system's own tidying gets those.
-        let _left = fs::remove_dir_all(&self.0);
-    }
+/// A new empty folder.
+fn create_profile() -> PathBuf {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let path = env::temp_dir().join(format!("ractor_webrtc-chromium-{}-{number}", process::id()));
+    fs::create_dir_all(&path).expect("the temporary folder is writable");
+    path
 }
 
 const CHROMIUM: &str = "/usr/bin/chromium";
