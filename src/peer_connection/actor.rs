@@ -4,7 +4,9 @@ use std::iter;
 use std::mem;
 use std::sync::Arc;
 
-use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
+use ractor::{
+    Actor, ActorCell, ActorProcessingErr, ActorRef, ActorStatus, RpcReplyPort, SupervisionEvent,
+};
 use rand::Rng;
 use tokio::sync::{oneshot, watch};
 
@@ -97,6 +99,11 @@ impl Life {
             return;
         }
         self.ended = true;
+        // ractor kills the children of an actor that ends, without a hook of theirs.
+        let owner = self.owner.listener().get_status();
+        if self.reason == CloseReason::Crashed && owner >= ActorStatus::Stopping {
+            self.reason = CloseReason::OwnerGone;
+        }
         self.states.send_modify(PeerConnectionStates::close);
         let reason = self.reason.clone();
         tracing::debug!(peer = %self.id, ?reason, "peer connection ended");

@@ -396,6 +396,9 @@ impl PeerConnection {
     /// negotiation; sequence number, timestamp, marker and payload stay. Before the connection
     /// is up, or while the direction forbids sending, packets are dropped and counted.
     ///
+    /// The sequence numbers of one track must go on: SRTP refuses a number twice, and one that lies
+    /// far behind (RFC 3711 §3.3.2). Whoever changes the source of a track renumbers.
+    ///
     /// # Errors
     ///
     /// [`SendError::UnknownTrack`] when no sender has this track, [`SendError::Closed`] after the end.

@@ -43,6 +43,9 @@ pub(crate) use self::stun::{
 use crate::call::{CallError, StartError, ask};
 
 /// Handle to a running endpoint. Cheap to clone; dead once the endpoint has stopped.
+///
+/// Peers are told apart by the remote address, so an endpoint carries one connection for each
+/// address at the other end: two peers of the same endpoint cannot connect to each other.
 #[derive(Clone, Debug)]
 pub struct UdpEndpoint {
     actor: ActorRef<UdpMessage>,
