@@ -6,9 +6,9 @@ use ractor::{ActorCell, ActorId, ActorRef};
 use tokio::task::JoinHandle;
 
 use super::CLOSE_DEADLINE;
-use super::actor::PeerConnectionShell;
 use super::event::CloseReason;
 use super::message::PeerConnectionMessage;
+use super::shell::PeerConnectionShell;
 
 /// An end under way.
 #[derive(Debug)]

@@ -39,6 +39,25 @@ pub(crate) enum PeerConnectionMessage {
         candidate: Option<IceCandidate>,
         reply: RpcReplyPort<Result<(), CandidateError>>,
     },
+    /// One of the operations on transceivers.
+    Transceiver(TransceiverRequest),
+    /// The four descriptions.
+    Descriptions { reply: RpcReplyPort<Descriptions> },
+    /// `close()`.
+    Close,
+
+    // Facts, from the parts below.
+    /// The ICE transport has news.
+    Ice(IceEvent),
+    /// The DTLS transport has news.
+    Dtls(DtlsEvent),
+    /// The parts had their time to end by themselves.
+    CloseDeadlinePassed,
+}
+
+/// Operations on transceivers, senders and receivers.
+#[derive(Debug)]
+pub(crate) enum TransceiverRequest {
     /// `addTrack()`.
     AddTrack {
         track: MediaStreamTrack,
@@ -82,16 +101,10 @@ pub(crate) enum PeerConnectionMessage {
     Transceivers {
         reply: RpcReplyPort<Vec<RtpTransceiver>>,
     },
-    /// The four descriptions.
-    Descriptions { reply: RpcReplyPort<Descriptions> },
-    /// `close()`.
-    Close,
+}
 
-    // Facts, from the parts below.
-    /// The ICE transport has news.
-    Ice(IceEvent),
-    /// The DTLS transport has news.
-    Dtls(DtlsEvent),
-    /// The parts had their time to end by themselves.
-    CloseDeadlinePassed,
+impl From<TransceiverRequest> for PeerConnectionMessage {
+    fn from(request: TransceiverRequest) -> Self {
+        Self::Transceiver(request)
+    }
 }

@@ -25,10 +25,13 @@ mod builder;
 mod close;
 mod error;
 mod event;
+mod life;
 mod machine;
 mod message;
 mod monitor;
+mod parts;
 mod registry;
+mod shell;
 mod snapshot;
 mod state;
 
@@ -42,7 +45,7 @@ pub use self::builder::PeerConnectionBuilder;
 pub use self::error::{SendError, SpawnError};
 pub use self::event::{CloseReason, Event, Part, PeerEvent, PeerId};
 pub use self::machine::PeerConnectionStates;
-use self::message::PeerConnectionMessage as Message;
+use self::message::{PeerConnectionMessage as Message, TransceiverRequest as Request};
 use self::snapshot::{Descriptions, KnownTracks};
 pub use self::state::{
     DtlsTransportState, IceConnectionState, IceGatheringState, PeerConnectionState, SignalingState,
@@ -167,7 +170,7 @@ impl PeerConnection {
     /// [`TransceiverError::TooMany`] past the limit, [`TransceiverError::Closed`] when closed.
     pub async fn add_track(&self, track: &MediaStreamTrack) -> Result<RtpSender, TransceiverError> {
         let track = track.clone();
-        self.ask(|reply| Message::AddTrack { track, reply }).await
+        self.ask(|reply| Request::AddTrack { track, reply }).await
     }
 
     /// Stops sending a sender's track; its transceiver stays (W3C §5.1).
@@ -176,7 +179,7 @@ impl PeerConnection {
     ///
     /// [`TransceiverError::UnknownSender`] when there is no such sender.
     pub async fn remove_track(&self, sender: SenderId) -> Result<(), TransceiverError> {
-        self.ask(|reply| Message::RemoveTrack { sender, reply })
+        self.ask(|reply| Request::RemoveTrack { sender, reply })
             .await
     }
 
@@ -192,7 +195,7 @@ impl PeerConnection {
         track: Option<&MediaStreamTrack>,
     ) -> Result<(), TransceiverError> {
         let track = track.cloned();
-        self.ask(|reply| Message::ReplaceTrack {
+        self.ask(|reply| Request::ReplaceTrack {
             sender,
             track,
             reply,
@@ -211,7 +214,7 @@ impl PeerConnection {
         init: RtpTransceiverInit,
     ) -> Result<RtpTransceiver, TransceiverError> {
         let media = media.into();
-        self.ask(|reply| Message::AddTransceiver { media, init, reply })
+        self.ask(|reply| Request::AddTransceiver { media, init, reply })
             .await
     }
 
@@ -226,7 +229,7 @@ impl PeerConnection {
         transceiver: TransceiverId,
         direction: RtpTransceiverDirection,
     ) -> Result<(), TransceiverError> {
-        self.ask(|reply| Message::SetDirection {
+        self.ask(|reply| Request::SetDirection {
             transceiver,
             direction,
             reply,
@@ -246,7 +249,7 @@ impl PeerConnection {
         transceiver: TransceiverId,
         codecs: Vec<RtpCodec>,
     ) -> Result<(), TransceiverError> {
-        self.ask(|reply| Message::SetCodecPreferences {
+        self.ask(|reply| Request::SetCodecPreferences {
             transceiver,
             codecs,
             reply,
@@ -263,7 +266,7 @@ impl PeerConnection {
         &self,
         transceiver: TransceiverId,
     ) -> Result<(), TransceiverError> {
-        self.ask(|reply| Message::StopTransceiver { transceiver, reply })
+        self.ask(|reply| Request::StopTransceiver { transceiver, reply })
             .await
     }
 
@@ -273,7 +276,7 @@ impl PeerConnection {
     ///
     /// [`CallError`] when the peer has ended.
     pub async fn transceivers(&self) -> Result<Vec<RtpTransceiver>, CallError> {
-        ask(&self.actor, |reply| Message::Transceivers { reply }).await
+        ask(&self.actor, |reply| Request::Transceivers { reply }.into()).await
     }
 
     /// The senders of all transceivers that are not stopped.
@@ -467,15 +470,16 @@ impl PeerConnection {
     }
 
     /// One error out of "could not ask" and "was refused".
-    async fn ask<T, E>(
+    async fn ask<Q, T, E>(
         &self,
-        query: impl FnOnce(RpcReplyPort<Result<T, E>>) -> Message,
+        query: impl FnOnce(RpcReplyPort<Result<T, E>>) -> Q,
     ) -> Result<T, E>
     where
+        Q: Into<Message>,
         T: Send + 'static,
         E: From<CallError> + Send + 'static,
     {
-        ask(&self.actor, query).await?
+        ask(&self.actor, |reply| query(reply).into()).await?
     }
 
     async fn descriptions(&self) -> Result<Descriptions, CallError> {

@@ -1,0 +1,71 @@
+//! What others see of a peer's life, up to its end.
+
+use ractor::{ActorCell, ActorStatus};
+use tokio::sync::watch;
+
+use super::event::{CloseReason, Event, PeerEvent, PeerId};
+use super::machine::PeerConnectionStates;
+use crate::outlet::{ListenerGone, Outlet};
+
+/// The peer's life as others see it: the states in every handle, and the owner's last event.
+#[derive(Debug)]
+pub(super) struct Life {
+    pub(super) id: PeerId,
+    owner: Outlet<PeerEvent>,
+    states: watch::Sender<PeerConnectionStates>,
+    /// What the owner hears last; a failure until something better is known.
+    pub(super) reason: CloseReason,
+    ended: bool,
+}
+
+impl Life {
+    pub(super) fn new(
+        id: PeerId,
+        owner: Outlet<PeerEvent>,
+        states: watch::Sender<PeerConnectionStates>,
+    ) -> Self {
+        Self {
+            id,
+            owner,
+            states,
+            reason: CloseReason::Crashed,
+            ended: false,
+        }
+    }
+
+    pub(super) fn tell(&self, event: Event) -> Result<(), ListenerGone> {
+        self.owner.tell(PeerEvent::new(self.id, event))
+    }
+
+    pub(super) fn is_owner(&self, actor: &ActorCell) -> bool {
+        self.owner.listener().get_id() == actor.get_id()
+    }
+
+    pub(super) fn show(&self, states: PeerConnectionStates) {
+        self.states.send_replace(states);
+    }
+
+    pub(super) fn end(&mut self) {
+        if self.ended {
+            return;
+        }
+        self.ended = true;
+        // ractor kills the children of an actor that ends, without a hook of theirs.
+        let owner = self.owner.listener().get_status();
+        if self.reason == CloseReason::Crashed && owner >= ActorStatus::Stopping {
+            self.reason = CloseReason::OwnerGone;
+        }
+        self.states.send_modify(PeerConnectionStates::close);
+        let reason = self.reason.clone();
+        tracing::debug!(peer = %self.id, ?reason, "peer connection ended");
+        // The owner may be what ended.
+        let _owner_is_gone = self.tell(Event::Closed { reason });
+    }
+}
+
+/// A killed or panicked actor runs no hook of its own.
+impl Drop for Life {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

@@ -1,0 +1,291 @@
+//! What the running peer connection does with each message: the negotiation core decides, the parts do.
+
+use std::mem;
+use std::sync::Arc;
+
+use ractor::{ActorRef, RpcReplyPort};
+
+use super::close::Closing;
+use super::event::{CloseReason, Event};
+use super::life::Life;
+use super::machine::ConnectionMachine;
+use super::message::{PeerConnectionMessage, TransceiverRequest};
+use super::monitor::Monitor;
+use super::parts::Parts;
+use super::registry::Listed;
+use super::snapshot::{Descriptions, KnownTracks, Tracks};
+use super::state::IceGatheringState;
+use crate::dtls::DtlsEvent;
+use crate::ice::IceEvent;
+use crate::jsep::{Jsep, JsepEffect};
+
+/// State of the running actor.
+#[derive(Debug)]
+pub(super) struct PeerConnectionShell {
+    pub(super) jsep: Jsep,
+    pub(super) connection: ConnectionMachine,
+    pub(super) parts: Parts,
+    pub(super) tracks: Arc<KnownTracks>,
+    /// Set once the end has begun; from then on only its own business is done.
+    pub(super) closing: Option<Closing>,
+    /// Reused between messages, empty in between.
+    pub(super) effects: Vec<JsepEffect>,
+    pub(super) events: Vec<Event>,
+    /// Tells the end, however it comes. Dropped after everything above.
+    pub(super) life: Life,
+    pub(super) _listed: Listed,
+    pub(super) _monitors: Vec<Monitor>,
+}
+impl PeerConnectionShell {
+    pub(super) fn receive(
+        &mut self,
+        message: PeerConnectionMessage,
+        myself: &ActorRef<PeerConnectionMessage>,
+    ) {
+        use PeerConnectionMessage as Message;
+
+        match message {
+            Message::CreateOffer { reply } => {
+                self.operate(reply, myself, |jsep, _| jsep.create_offer())
+            }
+            Message::CreateAnswer { reply } => {
+                self.operate(reply, myself, |jsep, _| jsep.create_answer());
+            }
+            Message::SetLocalDescription { description, reply } => {
+                self.operate(reply, myself, |jsep, effects| {
+                    jsep.set_local_description(description, effects)
+                });
+            }
+            Message::SetRemoteDescription { description, reply } => {
+                self.operate(reply, myself, |jsep, effects| {
+                    jsep.set_remote_description(description, effects)
+                });
+            }
+            Message::AddIceCandidate { candidate, reply } => {
+                self.operate(reply, myself, |jsep, effects| {
+                    jsep.add_ice_candidate(candidate.unwrap_or_default(), effects)
+                });
+            }
+            Message::Transceiver(request) => self.receive_transceiver(request, myself),
+            Message::Descriptions { reply } => answer(reply, self.descriptions()),
+            Message::Close => self.begin_close(CloseReason::Requested, myself),
+            Message::Ice(event) => self.hear_ice(event, myself),
+            Message::Dtls(event) => self.hear_dtls(event, myself),
+            Message::CloseDeadlinePassed => self.kill_what_is_left(myself),
+        }
+    }
+
+    fn receive_transceiver(
+        &mut self,
+        request: TransceiverRequest,
+        myself: &ActorRef<PeerConnectionMessage>,
+    ) {
+        use TransceiverRequest as Request;
+
+        match request {
+            Request::AddTrack { track, reply } => {
+                self.operate(reply, myself, |jsep, effects| {
+                    jsep.add_track(&track, effects)
+                });
+            }
+            Request::RemoveTrack { sender, reply } => {
+                self.operate(reply, myself, |jsep, effects| {
+                    jsep.remove_track(sender, effects)
+                });
+            }
+            Request::ReplaceTrack {
+                sender,
+                track,
+                reply,
+            } => {
+                self.operate(reply, myself, |jsep, effects| {
+                    jsep.replace_track(sender, track, effects)
+                });
+            }
+            Request::AddTransceiver { media, init, reply } => {
+                self.operate(reply, myself, |jsep, effects| {
+                    jsep.add_transceiver(media, init, effects)
+                });
+            }
+            Request::SetDirection {
+                transceiver,
+                direction,
+                reply,
+            } => {
+                self.operate(reply, myself, |jsep, effects| {
+                    jsep.set_direction(transceiver, direction, effects)
+                });
+            }
+            Request::SetCodecPreferences {
+                transceiver,
+                codecs,
+                reply,
+            } => {
+                self.operate(reply, myself, |jsep, _| {
+                    jsep.set_codec_preferences(transceiver, codecs)
+                });
+            }
+            Request::StopTransceiver { transceiver, reply } => {
+                self.operate(reply, myself, |jsep, effects| {
+                    jsep.stop_transceiver(transceiver, effects)
+                });
+            }
+            Request::Transceivers { reply } => answer(reply, self.jsep.transceivers()),
+        }
+    }
+
+    /// One operation, one full drain of its effects, then the answer: who asked finds the world as
+    /// the answer says.
+    fn operate<T: Send + 'static, E: Send + 'static>(
+        &mut self,
+        reply: RpcReplyPort<Result<T, E>>,
+        myself: &ActorRef<PeerConnectionMessage>,
+        operation: impl FnOnce(&mut Jsep, &mut Vec<JsepEffect>) -> Result<T, E>,
+    ) {
+        let outcome = operation(&mut self.jsep, &mut self.effects);
+        self.publish_tracks();
+        self.perform_effects(myself);
+        answer(reply, outcome);
+    }
+
+    fn perform_effects(&mut self, myself: &ActorRef<PeerConnectionMessage>) {
+        let mut effects = mem::take(&mut self.effects);
+        for effect in effects.drain(..) {
+            self.perform(effect);
+        }
+        self.effects = effects;
+        self.tell_events(myself);
+    }
+
+    fn perform(&mut self, effect: JsepEffect) {
+        match effect {
+            JsepEffect::SignalingStateChanged(state) => {
+                self.connection.signaling_changed(state, &mut self.events);
+            }
+            JsepEffect::NegotiationNeeded => self.events.push(Event::NegotiationNeeded),
+            JsepEffect::Track(track) => self.events.push(Event::Track(track)),
+            JsepEffect::TrackMuted(track) => self.events.push(Event::TrackMuted(track)),
+            JsepEffect::TrackEnded(track) => self.events.push(Event::TrackEnded(track)),
+            JsepEffect::NoCommonCodec { mid, kind } => {
+                tracing::warn!(peer = %self.life.id, %mid, %kind, "no codec in common, m-line rejected");
+            }
+            JsepEffect::StartGathering => self.parts.ice.gather(),
+            JsepEffect::StartTransports {
+                ice_role,
+                remote_ice,
+                remote_ice_lite,
+                dtls_role,
+                fingerprints,
+            } => {
+                self.parts.ice.start(ice_role, remote_ice, remote_ice_lite);
+                self.parts.dtls.start(dtls_role, fingerprints);
+            }
+            JsepEffect::AddRemoteCandidate(candidate) => {
+                self.parts.ice.add_remote_candidate(candidate);
+            }
+            JsepEffect::EndOfRemoteCandidates => self.parts.ice.end_of_remote_candidates(),
+            JsepEffect::ApplyMedia(plan) => self.parts.rtp.apply(plan),
+        }
+    }
+
+    /// Who may be sent and asked for keyframes, for handles that must answer at once.
+    fn publish_tracks(&self) {
+        let mut tracks = Tracks::default();
+        for transceiver in self.jsep.transceivers() {
+            tracks
+                .sent
+                .extend(transceiver.sender().track().map(|track| track.id()));
+            tracks.received.insert(transceiver.receiver().track().id());
+        }
+        self.tracks.set(tracks);
+    }
+
+    fn hear_ice(&mut self, event: IceEvent, myself: &ActorRef<PeerConnectionMessage>) {
+        if self.closing.is_some() {
+            return;
+        }
+        match event {
+            IceEvent::StateChanged(state) => self.connection.ice_changed(state, &mut self.events),
+            IceEvent::GatheringStateChanged(state) => {
+                self.hear_gathering(state);
+            }
+            IceEvent::CandidateGathered(candidate) => {
+                let candidate = self.jsep.add_local_candidate(candidate);
+                self.events.push(Event::IceCandidate(Some(candidate)));
+            }
+            IceEvent::SelectedPathChanged(path) => {
+                self.parts.rtp.set_path(path.clone());
+                self.parts.dtls.set_path(path);
+            }
+            IceEvent::RemoteCandidateRefused { candidate, reason } => {
+                tracing::debug!(peer = %self.life.id, candidate, %reason, "remote candidate refused");
+            }
+            IceEvent::RoleChanged(role) => {
+                tracing::debug!(peer = %self.life.id, ?role, "ice role conflict resolved");
+            }
+        }
+        self.tell_events(myself);
+    }
+
+    fn hear_gathering(&mut self, state: IceGatheringState) {
+        self.connection.gathering_changed(state, &mut self.events);
+        if state == IceGatheringState::Complete {
+            self.jsep.local_gathering_complete();
+            self.events.push(Event::IceCandidate(None));
+        }
+    }
+
+    fn hear_dtls(&mut self, event: DtlsEvent, myself: &ActorRef<PeerConnectionMessage>) {
+        if self.closing.is_some() {
+            return;
+        }
+        match event {
+            DtlsEvent::StateChanged(state) => self.connection.dtls_changed(state, &mut self.events),
+            DtlsEvent::KeysReady(keys) => self.parts.rtp.install_keys(keys),
+            DtlsEvent::Failed(error) => {
+                tracing::warn!(peer = %self.life.id, %error, "dtls failed");
+            }
+            DtlsEvent::ClosedByPeer => {
+                tracing::debug!(peer = %self.life.id, "the remote side closed dtls");
+            }
+        }
+        self.tell_events(myself);
+    }
+
+    fn descriptions(&self) -> Descriptions {
+        Descriptions {
+            current_local: self.jsep.current_local_description(),
+            pending_local: self.jsep.pending_local_description(),
+            current_remote: self.jsep.current_remote_description(),
+            pending_remote: self.jsep.pending_remote_description(),
+        }
+    }
+
+    /// From here on negotiation is over: nothing of it is told any more.
+    pub(super) fn close_negotiation(&mut self) {
+        self.jsep.close();
+        self.connection.close();
+        self.tracks.set(Tracks::default());
+        self.life.show(self.connection.states());
+    }
+
+    /// Tells the owner what has gathered in `events`, and every handle the states.
+    fn tell_events(&mut self, myself: &ActorRef<PeerConnectionMessage>) {
+        if self.events.is_empty() {
+            return;
+        }
+        self.life.show(self.connection.states());
+        let mut events = mem::take(&mut self.events);
+        let told = events.drain(..).try_for_each(|event| self.life.tell(event));
+        events.clear();
+        self.events = events;
+        if told.is_err() {
+            self.begin_close(CloseReason::OwnerGone, myself);
+        }
+    }
+}
+
+fn answer<T: Send + 'static>(reply: RpcReplyPort<T>, value: T) {
+    // The asker may have given up waiting.
+    let _gone = reply.send(value);
+}
