@@ -25,15 +25,6 @@ pub(crate) enum Signal {
     Crash,
 }
 
-impl Signal {
-    /// Tells an error with all its causes.
-    pub(crate) fn complaint(error: &(dyn Error + 'static)) -> Self {
-        let causes = iter::successors(Some(error), |&error| error.source());
-        let texts: Vec<_> = causes.map(ToString::to_string).collect();
-        Self::Error(texts.join(": "))
-    }
-}
-
 /// A signal on its way to the actor. The page's next one is read when `handled` is answered, so
 /// a page can never have more than one message in the actor's mailbox.
 #[derive(Debug)]
@@ -81,6 +72,13 @@ impl WeakPage {
             let _unheard = outbox.try_send(signal);
         }
     }
+}
+
+/// An error and all its causes in one line.
+pub(crate) fn with_causes(error: &(dyn Error + 'static)) -> String {
+    let causes = iter::successors(Some(error), |&error| error.source());
+    let texts: Vec<_> = causes.map(ToString::to_string).collect();
+    texts.join(": ")
 }
 
 /// Messages that may wait for a slow socket. A negotiation has one answer and a candidate per address.

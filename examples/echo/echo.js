@@ -175,7 +175,7 @@ async function refresh(mine) {
   show('bitrate-out', bitrate(rate('bytesSent')));
   show('lost', String(now.packetsLost));
   show('codecs', [now.videoCodec, now.audioCodec].filter(Boolean).join(', ') || '–');
-  show('cipher', now.cipher ?? '–');
+  show('cipher', now.cipher?.replace('SRTP_', '') ?? '–');
 }
 
 function bitrate(bytesPerSecond) {

@@ -9,7 +9,7 @@ use ractor_webrtc::{
     PeerEvent, RtcpPacket, TrackId,
 };
 
-use super::common::signal::{FromPage, Page, Signal};
+use super::common::signal::{FromPage, Page, Signal, with_causes};
 
 /// The actor of one visitor.
 pub(crate) struct Forwarder;
@@ -79,7 +79,7 @@ impl Actor for Forwarder {
             ForwarderMessage::Page(FromPage { signal, handled }) => {
                 // What a page gets wrong is told to that page, and no reason to end.
                 if let Err(error) = state.take_signal(signal).await {
-                    state.page.say(Signal::complaint(&*error))?;
+                    state.page.say(Signal::Error(with_causes(&*error)))?;
                 }
                 // The page may have closed its socket meanwhile.
                 let _gone = handled.send(());

@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 
 use ractor::rpc::CallResult;
-use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
+use ractor::{
+    Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SpawnErr, SupervisionEvent,
+};
 use ractor_webrtc::{PeerConnectionBuilder, UdpEndpoint, UdpEndpointConfiguration};
 
 use super::common::arguments::Arguments;
@@ -19,9 +21,13 @@ pub(crate) struct Lobby {
 
 impl Lobby {
     /// Opens a lobby, and the shared UDP port if the arguments name one.
-    pub(crate) async fn open(arguments: Arguments) -> Result<Self, ractor::SpawnErr> {
-        let (actor, _) = Actor::spawn(None, LobbyActor, arguments).await?;
-        Ok(Self { actor })
+    pub(crate) async fn open(arguments: Arguments) -> Result<Self, ActorProcessingErr> {
+        match Actor::spawn(None, LobbyActor, arguments).await {
+            Ok((actor, _)) => Ok(Self { actor }),
+            // What `pre_start` said, without the actor around it.
+            Err(SpawnErr::StartupFailed(error)) => Err(error),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Ends every visit, and waits until all is gone.

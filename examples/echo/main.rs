@@ -28,6 +28,7 @@ use std::{env, io};
 
 use common::arguments::{Arguments, Command, HELP};
 use common::server::{Asset, router};
+use common::signal::with_causes;
 use lobby::Lobby;
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
@@ -50,7 +51,7 @@ async fn main() -> ExitCode {
     };
     outcome.map_or_else(
         |error| {
-            eprintln!("error: {error}");
+            eprintln!("error: {}", with_causes(&*error));
             ExitCode::FAILURE
         },
         |()| ExitCode::SUCCESS,
@@ -58,7 +59,7 @@ async fn main() -> ExitCode {
 }
 
 /// Serves until Ctrl-C.
-async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
+async fn run(arguments: Arguments) -> Result<(), Box<dyn Error + Send + Sync>> {
     let listener = TcpListener::bind(arguments.listen)
         .await
         .map_err(|error| format!("cannot listen on {}: {error}", arguments.listen))?;
@@ -93,5 +94,5 @@ pub(crate) const PAGE: &[Asset] = &[
     },
 ];
 
-/// The crates below tell a lot.
-const LOG: &str = "warn,echo=info,ractor_webrtc=info";
+/// The crates below warn of what every browser does.
+const LOG: &str = "warn,webrtc_ice=error,dtls=error,echo=info,ractor_webrtc=info";
