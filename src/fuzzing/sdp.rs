@@ -114,9 +114,13 @@ fn check_ours(jsep: &Jsep) {
     let remote = Description::parse(&remote.sdp).expect("it was read before");
     assert_eq!(local.sections.len(), remote.sections.len());
     for section in jsep.media_plan().sections {
-        let ours = local.section(&section.mid).expect("the plan follows them");
-        assert!(!ours.rejected);
-        assert_eq!(section.send.is_some(), ours.direction.sends());
+        let index = local.position(&section.mid);
+        let index = index.expect("the plan follows the descriptions");
+        let (ours, theirs) = (&local.sections[index], &remote.sections[index]);
+        assert!(!ours.rejected && !theirs.rejected);
+        let direction = ours.direction.intersect(theirs.direction.reversed());
+        assert_eq!(section.send.is_some(), direction.sends());
+        assert_eq!(section.receive.is_some(), direction.receives());
     }
 }
 
