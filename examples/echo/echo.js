@@ -145,7 +145,6 @@ async function figures(pc = session?.pc) {
     bytesReceived: sum('inbound-rtp', 'bytesReceived'),
     bytesSent: sum('outbound-rtp', 'bytesSent'),
     packetsLost: sum('inbound-rtp', 'packetsLost'),
-    freezes: videoIn.freezeCount ?? 0,
     keyFrames: videoIn.keyFramesDecoded ?? 0,
     roundTrip: pair.currentRoundTripTime,
     // What the browser believes it may send, in bit/s.
