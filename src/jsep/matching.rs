@@ -353,10 +353,7 @@ mod tests {
 
     #[test]
     fn c059_identifiers_are_adopted_and_the_others_make_room() {
-        let default = MediaConfiguration::builder()
-            .feature(MediaFeature::TransportWideFeedback, true)
-            .build()
-            .unwrap();
+        let default = MediaConfiguration::default();
         assert_eq!(identifiers(&default), [3, 4, 10, 11]);
         let remote = described(
             "m=video 9 UDP/TLS/RTP/SAVPF 96\na=extmap:3 urn:ietf:params:rtp-hdrext:sdes:mid\n\

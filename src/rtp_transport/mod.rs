@@ -24,6 +24,7 @@
 //! second.
 
 mod actor;
+mod arrivals;
 mod delivery;
 mod feedback;
 mod inbound;
