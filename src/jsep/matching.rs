@@ -302,7 +302,6 @@ fn flows(writer: RtpTransceiverDirection, reader: RtpTransceiverDirection) -> bo
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::configuration::MediaFeature;
 
     fn described(lines: &str) -> Description {
         let text = format!("v=0\no=- 1 1 IN IP4 0.0.0.0\ns=-\nt=0 0\n{lines}");
