@@ -26,18 +26,18 @@ use crate::track::MediaKind;
 ///
 /// The default has Opus, VP8, VP9 (profile 0), H.264 (constrained baseline, packetization modes 1
 /// and 0) and AV1, each video codec with retransmission (RTX), `nack`, `nack pli` and `ccm fir`,
-/// and the header extensions MID, RID, repaired RID and audio level.
+/// all of them with `transport-cc`, and the header extensions MID, RID, repaired RID, audio level
+/// and transport-wide sequence number.
 ///
 /// The numbers are what our offers propose. An offer of the remote side brings its own, which are
 /// used for the rest of the session.
 ///
 /// # Congestion control
 ///
-/// Transport-wide sequence numbers and the feedback on them (`transport-cc`) are off by default,
-/// since this crate does not send that feedback yet, and both have to be: a Chromium that numbers
-/// its packets and hears nothing takes it for a path without return and lowers its bitrate by a
-/// fifth each second, down to 30 kbit/s. Without the numbers a browser goes by the loss in
-/// our receiver reports. See [`MediaFeature::TransportWideFeedback`].
+/// What the remote side numbers across all its streams is answered with the times of arrival
+/// (`transport-cc`) ten times a second, or more often where much arrives, so that a browser finds
+/// within seconds how much it may send. Packets that we send are not numbered yet. Without
+/// [`MediaFeature::TransportWideFeedback`] a browser goes by the loss in our receiver reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MediaConfiguration {
     codecs: Vec<CodecConfiguration>,
@@ -131,8 +131,8 @@ pub enum MediaFeature {
     Nack,
     /// Retransmissions in a format of their own (RTX, RFC 4588). On by default.
     Rtx,
-    /// Transport-wide sequence numbers, and feedback on them (`transport-cc`). **Off** by
-    /// default: see [`MediaConfiguration`].
+    /// Transport-wide sequence numbers, and feedback on them (`transport-cc`). On by default:
+    /// see [`MediaConfiguration`].
     TransportWideFeedback,
     /// Receiving several encodings of one track (RFC 8853), with the header extensions that it
     /// takes. On by default.
@@ -217,6 +217,7 @@ impl Default for MediaConfigurationBuilder {
             features: HashSet::from([
                 MediaFeature::Nack,
                 MediaFeature::Rtx,
+                MediaFeature::TransportWideFeedback,
                 MediaFeature::Simulcast,
             ]),
             wrong_kind: None,
@@ -447,24 +448,30 @@ mod tests {
     }
 
     #[test]
-    fn c057_the_default_has_what_browsers_need_and_no_feedback_that_is_not_sent() {
+    fn c057_the_default_has_what_browsers_need() {
         let configuration = MediaConfiguration::default();
         let audio: Vec<_> = configuration.codecs(MediaKind::Audio).collect();
         assert_eq!(audio.len(), 1);
-        assert_eq!(audio[0].codec, RtpCodec::opus());
+        assert!(audio[0].codec.matches(&RtpCodec::opus()));
         assert_eq!(audio[0].rtx_payload_type, None);
         let video: Vec<_> = configuration.codecs(MediaKind::Video).collect();
         let codecs: Vec<_> = video.iter().map(|e| e.codec.name.as_str()).collect();
         assert_eq!(codecs, ["VP8", "VP9", "H264", "H264", "AV1"]);
-        let feedback = [RtcpFeedback::Nack, RtcpFeedback::Pli, RtcpFeedback::Fir];
+        assert_eq!(audio[0].codec.feedback, [RtcpFeedback::TransportCc]);
+        let feedback = [
+            RtcpFeedback::Nack,
+            RtcpFeedback::Pli,
+            RtcpFeedback::Fir,
+            RtcpFeedback::TransportCc,
+        ];
         for entry in video {
             assert!(entry.rtx_payload_type.is_some());
             assert_eq!(entry.codec.feedback, feedback);
         }
         let audio = names(&configuration, MediaKind::Audio);
-        assert_eq!(audio, [AudioLevel, Mid]);
+        assert_eq!(audio, [AudioLevel, TransportWideCc, Mid]);
         let video = names(&configuration, MediaKind::Video);
-        assert_eq!(video, [Mid, Rid, RepairedRid]);
+        assert_eq!(video, [TransportWideCc, Mid, Rid, RepairedRid]);
     }
 
     #[test]
@@ -481,23 +488,28 @@ mod tests {
         let silent = feature(MediaFeature::Nack, false);
         for entry in silent.codecs(MediaKind::Video) {
             assert_eq!(entry.rtx_payload_type, None);
-            let left = [RtcpFeedback::Pli, RtcpFeedback::Fir];
+            let left = [
+                RtcpFeedback::Pli,
+                RtcpFeedback::Fir,
+                RtcpFeedback::TransportCc,
+            ];
             assert_eq!(entry.codec.feedback, left);
         }
-        let controlled = feature(MediaFeature::TransportWideFeedback, true);
+        let by_loss = feature(MediaFeature::TransportWideFeedback, false);
         for kind in [MediaKind::Audio, MediaKind::Video] {
-            for entry in controlled.codecs(kind) {
-                assert!(entry.codec.feedback.contains(&RtcpFeedback::TransportCc));
+            for entry in by_loss.codecs(kind) {
+                assert!(!entry.codec.feedback.contains(&RtcpFeedback::TransportCc));
             }
-            assert!(names(&controlled, kind).contains(&TransportWideCc));
+            assert!(!names(&by_loss, kind).contains(&TransportWideCc));
         }
         let single = feature(MediaFeature::Simulcast, false);
         let video = names(&single, MediaKind::Video);
-        assert_eq!(video, [Mid]);
+        assert_eq!(video, [TransportWideCc, Mid]);
         // Switching on what is on changes nothing.
         for on in [
             MediaFeature::Nack,
             MediaFeature::Rtx,
+            MediaFeature::TransportWideFeedback,
             MediaFeature::Simulcast,
         ] {
             assert_eq!(feature(on, true), MediaConfiguration::default());

@@ -302,7 +302,6 @@ fn flows(writer: RtpTransceiverDirection, reader: RtpTransceiverDirection) -> bo
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::configuration::MediaFeature;
 
     fn described(lines: &str) -> Description {
         let text = format!("v=0\no=- 1 1 IN IP4 0.0.0.0\ns=-\nt=0 0\n{lines}");
@@ -353,10 +352,7 @@ mod tests {
 
     #[test]
     fn c059_identifiers_are_adopted_and_the_others_make_room() {
-        let default = MediaConfiguration::builder()
-            .feature(MediaFeature::TransportWideFeedback, true)
-            .build()
-            .unwrap();
+        let default = MediaConfiguration::default();
         assert_eq!(identifiers(&default), [3, 4, 10, 11]);
         let remote = described(
             "m=video 9 UDP/TLS/RTP/SAVPF 96\na=extmap:3 urn:ietf:params:rtp-hdrext:sdes:mid\n\

@@ -44,6 +44,7 @@ mod packet;
 mod receiver;
 mod rtcp;
 mod sender;
+mod twcc;
 mod types;
 
 pub use self::batch::RtpBatch;
@@ -61,4 +62,5 @@ pub use self::rtcp::{
     TransportCc,
 };
 pub(crate) use self::sender::RtpStreamSender;
+pub(crate) use self::twcc::TwccRecorder;
 pub use self::types::{Mid, PayloadType, Rid, RtpTimestamp, SequenceNumber, Ssrc};

@@ -136,7 +136,8 @@ impl RtpTransportShell {
             self.machine.handle_datagrams(datagrams);
         }
         let lost = self.inbound.take_drops();
-        self.machine.finish_inbound(lost, now(), &mut self.effects);
+        let (outbox, effects) = (&mut self.outbox, &mut self.effects);
+        self.machine.finish_inbound(lost, now(), outbox, effects);
     }
 
     fn drain_outbound(&mut self) {

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 
+use super::arrivals::Arrivals;
 use super::delivery::{Arrival, Delivery};
 use super::stats::MediaStats;
 use crate::rtp::{Rid, Route, RtcpPacket, RtpBatch, RtpDemuxer, RtpPacket, RtpSource};
@@ -16,6 +17,7 @@ use crate::udp::Datagrams;
 #[derive(Debug, Default)]
 pub(super) struct Inbound {
     pub(super) demuxer: RtpDemuxer,
+    pub(super) arrivals: Arrivals,
     unprotector: Option<Unprotector>,
     groups: Vec<Group>,
     /// Empty vectors of earlier drains.
@@ -63,6 +65,7 @@ impl Inbound {
             }
             if !is_rtcp {
                 let mut sorter = Sorter {
+                    arrivals: &mut self.arrivals,
                     groups: &mut self.groups,
                     spare: &mut self.spare,
                     stats,
@@ -105,6 +108,7 @@ impl Inbound {
 
 /// The fields that sorting one packet touches.
 struct Sorter<'a> {
+    arrivals: &'a mut Arrivals,
     groups: &'a mut Vec<Group>,
     spare: &'a mut Vec<Vec<RtpPacket>>,
     stats: &'a mut MediaStats,
@@ -118,6 +122,7 @@ impl Sorter<'_> {
             self.stats.malformed += 1;
             return;
         };
+        self.arrivals.record(&packet, received_at);
         let Ok(route) = demuxer.route(&packet) else {
             self.stats.unrouted += 1;
             return;

@@ -32,6 +32,8 @@ pub(crate) enum RtpTransportTimer {
     Report,
     /// A second has passed since drops were announced.
     DropNotice,
+    /// Feedback on arrival times is due.
+    ArrivalFeedback,
 }
 
 /// What the shell must do, in order.
@@ -143,6 +145,7 @@ impl RtpTransportMachine {
     /// say goodbye.
     pub(super) fn apply(&mut self, plan: &MediaPlan, outbox: &mut Outbox) {
         self.inbound.demuxer.apply(plan);
+        self.inbound.arrivals.apply(plan);
         self.reduced_size = plan.sections.iter().all(|it| it.reduced_size_rtcp);
         self.askers.clear();
         let mut before = mem::take(&mut self.senders);
@@ -210,6 +213,7 @@ impl RtpTransportMachine {
         &mut self,
         lost: LaneDrops,
         now: Instant,
+        outbox: &mut Outbox,
         effects: &mut Vec<Effect>,
     ) {
         self.stats.inbound_overflow += lost.packets;
@@ -222,6 +226,20 @@ impl RtpTransportMachine {
         if self.heard {
             self.arm_reports(now, effects);
         }
+        self.send_arrivals(now, outbox, effects);
+    }
+
+    /// Sends the feedback on arrival times that is due, and comes back for the rest.
+    fn send_arrivals(&mut self, now: Instant, outbox: &mut Outbox, effects: &mut Vec<Effect>) {
+        let speaker = self.speaker(None);
+        let reduced_size = self.reduced_size;
+        for feedback in self.inbound.arrivals.take_due(now, speaker.ssrc) {
+            if let Some(mut writer) = self.writer(outbox) {
+                writer.write_feedback(vec![feedback], &speaker, reduced_size);
+            }
+        }
+        let due = self.inbound.arrivals.arm();
+        effects.extend(due.map(|at| Effect::Arm(RtpTransportTimer::ArrivalFeedback, at)));
     }
 
     /// The owner has caught up by half of what it may be behind.
@@ -365,6 +383,10 @@ impl RtpTransportMachine {
     ) {
         match timer {
             RtpTransportTimer::DropNotice => self.announce_drops(now, effects),
+            RtpTransportTimer::ArrivalFeedback => {
+                self.inbound.arrivals.disarm();
+                self.send_arrivals(now, outbox, effects);
+            }
             RtpTransportTimer::Report => {
                 self.reports_armed = false;
                 // Silence on both sides ends the reports; the next packet begins them again.

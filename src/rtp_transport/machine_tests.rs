@@ -10,11 +10,12 @@ use super::fixtures::*;
 use super::machine::*;
 use super::message::{EncodedRtcp, Outgoing};
 use super::outbox::Outbox;
+use crate::codec::RtcpFeedback;
 use crate::lane::LaneDrops;
 use crate::peer_connection::Event;
 use crate::rtp::{
-    CreditLimit, Goodbye, Load, Nack, PictureLossIndication, ReceiverReport, Rid, RtcpPacket,
-    RtpBatch, RtpPacket, RtpTimestamp, SenderReport, SequenceNumber, Ssrc,
+    CreditLimit, Goodbye, HeaderExtension, Load, Nack, PictureLossIndication, ReceiverReport, Rid,
+    RtcpPacket, RtpBatch, RtpPacket, RtpTimestamp, SenderReport, SequenceNumber, Ssrc,
 };
 use crate::track::TrackId;
 
@@ -73,7 +74,7 @@ impl Bench {
         self.machine.handle_datagrams(datagrams(self.now, brought));
         let none = LaneDrops::default();
         self.machine
-            .finish_inbound(none, self.now, &mut self.effects);
+            .finish_inbound(none, self.now, &mut self.outbox, &mut self.effects);
         self.events()
     }
 
@@ -631,7 +632,7 @@ fn what_the_inbound_lane_lost_is_announced_too() {
     };
     bench
         .machine
-        .finish_inbound(lost, bench.now, &mut bench.effects);
+        .finish_inbound(lost, bench.now, &mut bench.outbox, &mut bench.effects);
     let events = bench.events();
     assert!(
         matches!(
@@ -717,4 +718,92 @@ fn rtcp_of_the_application_goes_behind_a_report_unless_it_has_one() {
         .machine
         .handle_rtcp(&encoded(&report, true), &mut bench.outbox);
     assert_eq!(bench.sent_rtcp(), [[report]]);
+}
+
+/// The session with transport-wide numbers under identifier 5.
+fn numbered_session() -> Session {
+    let mut session = session();
+    let receive = session.receive();
+    let number = (5, HeaderExtension::TransportWideCc);
+    receive.extensions.entries.push(number);
+    let codec = Arc::make_mut(&mut receive.codecs[0].codec);
+    codec.feedback.push(RtcpFeedback::TransportCc);
+    session
+}
+
+/// A video packet with a number below 128.
+fn numbered(sequence: u16) -> Vec<u8> {
+    let number = [0, sequence as u8];
+    let number = str::from_utf8(&number).unwrap();
+    let elements = [(4, "v"), (5, number)];
+    rtp_bytes(VIDEO, sequence, THEIR_SSRC, &elements, &[7; 100])
+}
+
+fn receive_numbered(bench: &mut Bench, sequences: impl IntoIterator<Item = u16>) {
+    let packets = sequences
+        .into_iter()
+        .map(|it| bench.remote.rtp(&numbered(it)))
+        .collect();
+    bench.receive(packets);
+}
+
+#[test]
+fn c067_arrivals_are_reported_while_packets_come_and_not_when_idle() {
+    let mut bench = Bench::connected(numbered_session());
+    receive_numbered(&mut bench, [1, 2, 4]);
+    let begun = bench.now;
+    // One timer, however many packets come before it.
+    bench.now += Duration::from_millis(20);
+    receive_numbered(&mut bench, [5]);
+    assert!(bench.sent_rtcp().is_empty());
+    bench.fire(RtpTransportTimer::ArrivalFeedback);
+    assert_eq!(bench.now, begun + Duration::from_millis(100));
+    let sent = bench.sent_rtcp();
+    let [compound] = &sent[..] else {
+        panic!("{sent:?}");
+    };
+    assert!(matches!(compound[0], RtcpPacket::ReceiverReport(_)));
+    assert!(matches!(compound[1], RtcpPacket::SourceDescription(_)));
+    let RtcpPacket::TransportCc(feedback) = &compound[2] else {
+        panic!("{compound:?}");
+    };
+    assert_eq!(feedback.sender_ssrc, OUR_SSRC);
+    assert_eq!(feedback.media_ssrc, THEIR_SSRC);
+    assert_eq!(feedback.body[..8], [0, 1, 0, 5, 0, 0, 0, 0]);
+    // Nothing came since: no timer until something does.
+    assert_eq!(bench.armed(RtpTransportTimer::ArrivalFeedback), None);
+    receive_numbered(&mut bench, [6]);
+    assert!(bench.armed(RtpTransportTimer::ArrivalFeedback).is_some());
+}
+
+#[test]
+fn c067_many_arrivals_are_reported_at_once_and_alone_where_that_was_negotiated() {
+    let mut session = numbered_session();
+    session.plan.sections[0].reduced_size_rtcp = true;
+    let mut bench = Bench::connected(session);
+    receive_numbered(&mut bench, 0..100);
+    let sent = bench.sent_rtcp();
+    assert!(
+        matches!(&sent[..], [only] if matches!(only[..], [RtcpPacket::TransportCc(_)])),
+        "{sent:?}"
+    );
+    assert_eq!(bench.armed(RtpTransportTimer::ArrivalFeedback), None);
+}
+
+#[test]
+fn c067_a_number_counts_though_the_packet_has_no_place_and_only_if_negotiated() {
+    let mut bench = Bench::connected(numbered_session());
+    let stray = rtp_bytes(50, 1, Ssrc(77), &[(5, "\0\u{1}")], &[]);
+    let stray = bench.remote.rtp(&stray);
+    bench.receive(vec![stray]);
+    assert_eq!(bench.machine.stats().unrouted, 1);
+    assert!(bench.armed(RtpTransportTimer::ArrivalFeedback).is_some());
+
+    let mut session = numbered_session();
+    Arc::make_mut(&mut session.receive().codecs[0].codec)
+        .feedback
+        .clear();
+    let mut bench = Bench::connected(session);
+    receive_numbered(&mut bench, [1]);
+    assert_eq!(bench.armed(RtpTransportTimer::ArrivalFeedback), None);
 }

@@ -17,6 +17,7 @@
 //! | owner's mailbox | 512 packets, 512 KiB of media not yet consumed | the next waits here |
 //! | waiting for the mailbox | 1024 packets, 1 MiB | the oldest goes; `owner_overflow`, announced |
 //! | RTCP for the owner | 64 KiB/s, bursts of 128 KiB | dropped; `feedback_overflow` |
+//! | arrivals not yet reported | 8192 numbers, 100 ms | forgotten, begun anew |
 //! | outbound lane | 2048 packets, 2 MiB | the oldest goes; `outbound_overflow` |
 //! | socket | the kernel's | dropped; `send_failed` |
 //!
@@ -24,6 +25,7 @@
 //! second.
 
 mod actor;
+mod arrivals;
 mod delivery;
 mod feedback;
 mod inbound;
