@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
+use ractor_webrtc::rtp::RtcpPacket;
 use ractor_webrtc::{Event, MediaKind, MediaStreamTrack, PeerConnection, PeerEvent, TrackId};
 use serde::Deserialize;
 use tokio::net::TcpListener;
@@ -37,6 +38,10 @@ async fn a_browser_that_answers_sees_and_hears_itself() {
     assert_eq!(figures.dtls_role, "client", "{figures:#?}");
     assert!(figures.cipher.contains("AEAD_AES_"), "{figures:#?}");
     assert_eq!(figures.size, [640, 480], "{figures:#?}");
+    // The first keyframe was withheld, so that there is a picture only because the browser's request
+    // reached the caller, and the caller's reached the browser.
+    assert!(figures.keyframes_asked_for >= 1, "{figures:#?}");
+    assert!(figures.keyframes_asked_of_us >= 1, "{figures:#?}");
 }
 
 #[derive(Debug, Deserialize)]
@@ -45,6 +50,8 @@ struct Figures {
     dtls_role: String,
     cipher: String,
     size: [u32; 2],
+    keyframes_asked_for: u32,
+    keyframes_asked_of_us: u32,
 }
 
 const PAGE: &[Asset] = &[Asset {
@@ -71,11 +78,14 @@ const PAGE: &[Asset] = &[Asset {
         async function figures() {
             const all = [...(await pc.getStats()).values()];
             const inbound = kind => all.find(one => one.type === 'inbound-rtp' && one.kind === kind) ?? {};
+            const outbound = all.find(one => one.type === 'outbound-rtp' && one.kind === 'video') ?? {};
             const transport = all.find(one => one.type === 'transport') ?? {};
             return {
                 frames: inbound('video').framesDecoded ?? 0,
                 sound: inbound('audio').packetsReceived ?? 0,
                 size: [inbound('video').frameWidth, inbound('video').frameHeight],
+                keyframesAskedFor: inbound('video').pliCount ?? 0,
+                keyframesAskedOfUs: outbound.pliCount ?? 0,
                 dtlsRole: transport.dtlsRole,
                 cipher: transport.srtpCipher,
             };
@@ -98,7 +108,7 @@ impl Door for Callers {
     }
 }
 
-/// Offers at once, and sends back what it gets.
+/// Offers at once, and sends back what it gets, but for the beginning of the picture.
 struct Caller;
 
 enum CallerMessage {
@@ -123,6 +133,8 @@ struct CallerState {
     pc: PeerConnection,
     inbound: HashMap<TrackId, MediaKind>,
     outbound: HashMap<MediaKind, TrackId>,
+    /// Video packets to be kept back still, the first keyframe among them.
+    withheld: usize,
 }
 
 impl Actor for Caller {
@@ -151,6 +163,7 @@ impl Actor for Caller {
             pc,
             inbound: HashMap::new(),
             outbound,
+            withheld: 30,
         })
     }
 
@@ -190,10 +203,29 @@ impl CallerState {
             Event::Rtp {
                 track_id, packets, ..
             } => {
-                self.pc
-                    .send_rtp(self.outbound[&self.inbound[&track_id]], packets)?;
+                let kind = self.inbound[&track_id];
+                if kind == MediaKind::Video && self.withheld > 0 {
+                    self.withheld = self.withheld.saturating_sub(packets.len());
+                } else {
+                    self.pc.send_rtp(self.outbound[&kind], packets)?;
+                }
+            }
+            Event::Rtcp { packets, .. } => {
+                let asks = |packet: &_| matches!(packet, RtcpPacket::PictureLossIndication(_));
+                if packets.iter().any(asks) {
+                    self.ask_for_keyframe()?;
+                }
             }
             _ => {}
+        }
+        Ok(())
+    }
+
+    fn ask_for_keyframe(&self) -> Result<(), ActorProcessingErr> {
+        for (track, kind) in &self.inbound {
+            if *kind == MediaKind::Video {
+                self.pc.send_pli(*track, None)?;
+            }
         }
         Ok(())
     }
