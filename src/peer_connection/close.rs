@@ -3,26 +3,25 @@
 use std::collections::HashSet;
 
 use ractor::{ActorCell, ActorId, ActorRef};
-use tokio::task::JoinHandle;
 
 use super::CLOSE_DEADLINE;
 use super::event::CloseReason;
 use super::message::PeerConnectionMessage;
 use super::shell::PeerConnectionShell;
+use crate::timer::TimerTable;
 
 /// An end under way.
 #[derive(Debug)]
 pub(super) struct Closing {
     /// Children that have not ended yet.
     left: HashSet<ActorId>,
-    deadline: JoinHandle<()>,
+    /// Armed once; given up with the rest.
+    _deadline: TimerTable<Deadline>,
 }
 
-impl Drop for Closing {
-    fn drop(&mut self) {
-        self.deadline.abort();
-    }
-}
+/// The one timer of an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Deadline;
 
 impl PeerConnectionShell {
     /// Media says goodbye and DTLS closes first, since both need the path; ICE and the peer's own endpoint
@@ -44,13 +43,14 @@ impl PeerConnectionShell {
             .iter()
             .map(ActorCell::get_id)
             .collect();
-        let to = myself.clone();
-        let deadline = tokio::spawn(async move {
-            tokio::time::sleep(CLOSE_DEADLINE).await;
-            // The actor may have ended in time.
-            let _ended = to.cast(PeerConnectionMessage::CloseDeadlinePassed);
+        let mut deadline = TimerTable::new();
+        deadline.arm(Deadline, CLOSE_DEADLINE, myself, |_| {
+            PeerConnectionMessage::CloseDeadlinePassed
         });
-        self.closing = Some(Closing { left, deadline });
+        self.closing = Some(Closing {
+            left,
+            _deadline: deadline,
+        });
         self.continue_close(myself);
     }
 

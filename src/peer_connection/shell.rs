@@ -36,6 +36,7 @@ pub(super) struct PeerConnectionShell {
     pub(super) _listed: Listed,
     pub(super) _monitors: Vec<Monitor>,
 }
+
 impl PeerConnectionShell {
     pub(super) fn receive(
         &mut self,
@@ -52,12 +53,12 @@ impl PeerConnectionShell {
                 self.operate(reply, myself, |jsep, _| jsep.create_answer());
             }
             Message::SetLocalDescription { description, reply } => {
-                self.operate(reply, myself, |jsep, effects| {
+                self.change(reply, myself, |jsep, effects| {
                     jsep.set_local_description(description, effects)
                 });
             }
             Message::SetRemoteDescription { description, reply } => {
-                self.operate(reply, myself, |jsep, effects| {
+                self.change(reply, myself, |jsep, effects| {
                     jsep.set_remote_description(description, effects)
                 });
             }
@@ -84,12 +85,12 @@ impl PeerConnectionShell {
 
         match request {
             Request::AddTrack { track, reply } => {
-                self.operate(reply, myself, |jsep, effects| {
+                self.change(reply, myself, |jsep, effects| {
                     jsep.add_track(&track, effects)
                 });
             }
             Request::RemoveTrack { sender, reply } => {
-                self.operate(reply, myself, |jsep, effects| {
+                self.change(reply, myself, |jsep, effects| {
                     jsep.remove_track(sender, effects)
                 });
             }
@@ -98,12 +99,12 @@ impl PeerConnectionShell {
                 track,
                 reply,
             } => {
-                self.operate(reply, myself, |jsep, effects| {
+                self.change(reply, myself, |jsep, effects| {
                     jsep.replace_track(sender, track, effects)
                 });
             }
             Request::AddTransceiver { media, init, reply } => {
-                self.operate(reply, myself, |jsep, effects| {
+                self.change(reply, myself, |jsep, effects| {
                     jsep.add_transceiver(media, init, effects)
                 });
             }
@@ -112,7 +113,7 @@ impl PeerConnectionShell {
                 direction,
                 reply,
             } => {
-                self.operate(reply, myself, |jsep, effects| {
+                self.change(reply, myself, |jsep, effects| {
                     jsep.set_direction(transceiver, direction, effects)
                 });
             }
@@ -121,12 +122,12 @@ impl PeerConnectionShell {
                 codecs,
                 reply,
             } => {
-                self.operate(reply, myself, |jsep, _| {
+                self.change(reply, myself, |jsep, _| {
                     jsep.set_codec_preferences(transceiver, codecs)
                 });
             }
             Request::StopTransceiver { transceiver, reply } => {
-                self.operate(reply, myself, |jsep, effects| {
+                self.change(reply, myself, |jsep, effects| {
                     jsep.stop_transceiver(transceiver, effects)
                 });
             }
@@ -143,9 +144,24 @@ impl PeerConnectionShell {
         operation: impl FnOnce(&mut Jsep, &mut Vec<JsepEffect>) -> Result<T, E>,
     ) {
         let outcome = operation(&mut self.jsep, &mut self.effects);
-        self.publish_tracks();
         self.perform_effects(myself);
         answer(reply, outcome);
+    }
+
+    /// An operation that may change which tracks are sent or received. Handles know them before the
+    /// owner hears of them, so that it may use them at once.
+    fn change<T: Send + 'static, E: Send + 'static>(
+        &mut self,
+        reply: RpcReplyPort<Result<T, E>>,
+        myself: &ActorRef<PeerConnectionMessage>,
+        operation: impl FnOnce(&mut Jsep, &mut Vec<JsepEffect>) -> Result<T, E>,
+    ) {
+        let known = Arc::clone(&self.tracks);
+        self.operate(reply, myself, |jsep, effects| {
+            let outcome = operation(jsep, effects);
+            known.set(tracks_of(jsep));
+            outcome
+        });
     }
 
     fn perform_effects(&mut self, myself: &ActorRef<PeerConnectionMessage>) {
@@ -186,18 +202,6 @@ impl PeerConnectionShell {
             JsepEffect::EndOfRemoteCandidates => self.parts.ice.end_of_remote_candidates(),
             JsepEffect::ApplyMedia(plan) => self.parts.rtp.apply(plan),
         }
-    }
-
-    /// Who may be sent and asked for keyframes, for handles that must answer at once.
-    fn publish_tracks(&self) {
-        let mut tracks = Tracks::default();
-        for transceiver in self.jsep.transceivers() {
-            tracks
-                .sent
-                .extend(transceiver.sender().track().map(|track| track.id()));
-            tracks.received.insert(transceiver.receiver().track().id());
-        }
-        self.tracks.set(tracks);
     }
 
     fn hear_ice(&mut self, event: IceEvent, myself: &ActorRef<PeerConnectionMessage>) {
@@ -283,6 +287,18 @@ impl PeerConnectionShell {
             self.begin_close(CloseReason::OwnerGone, myself);
         }
     }
+}
+
+/// Who may be sent and asked for keyframes, for handles that must answer at once.
+fn tracks_of(jsep: &Jsep) -> Tracks {
+    let mut tracks = Tracks::default();
+    for transceiver in jsep.transceivers() {
+        tracks
+            .sent
+            .extend(transceiver.sender().track().map(|track| track.id()));
+        tracks.received.insert(transceiver.receiver().track().id());
+    }
+    tracks
 }
 
 fn answer<T: Send + 'static>(reply: RpcReplyPort<T>, value: T) {
