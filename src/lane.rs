@@ -3,7 +3,7 @@
 //! ractor mailboxes are unbounded, so whatever the network can make grow travels in a
 //! lane. Policy: when it is full, the **oldest** batch goes, and is counted. Whoever
 //! pushes into an empty lane rings the bell (one message to the reading actor); whoever is rung
-//! drains all that is there.
+//! drains all that is there, or a turn's worth of it and then comes back for the rest.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -75,7 +75,7 @@ struct Ring<T> {
     items: VecDeque<T>,
     packets: usize,
     bytes: usize,
-    /// The bell has been rung and nobody has drained since.
+    /// The bell has been rung and nobody has drained all since.
     rung: bool,
     closed: bool,
     drops: LaneDrops,
@@ -118,14 +118,19 @@ impl<T: Weigh> LaneSender<T> {
 impl<T: Weigh> Ring<T> {
     fn make_room(&mut self, packets: usize, bytes: usize, capacity: LaneCapacity) {
         while self.packets + packets > capacity.packets || self.bytes + bytes > capacity.bytes {
-            let Some(oldest) = self.items.pop_front() else {
+            let Some(oldest) = self.take_oldest() else {
                 return;
             };
-            self.packets -= oldest.packets();
-            self.bytes -= oldest.bytes();
             self.drops.packets += oldest.packets() as u64;
             self.drops.bytes += oldest.bytes() as u64;
         }
+    }
+
+    fn take_oldest(&mut self) -> Option<T> {
+        let oldest = self.items.pop_front()?;
+        self.packets -= oldest.packets();
+        self.bytes -= oldest.bytes();
+        Some(oldest)
     }
 }
 
@@ -141,6 +146,27 @@ impl<T> LaneReceiver<T> {
         } else {
             into.append(&mut ring.items);
         }
+    }
+
+    /// Moves items from the front into `into`: as many as fit into `packets` packets, but one at
+    /// least where there is one. Says whether something is left: then nobody rings, and the reader
+    /// comes back by itself; otherwise the bell is armed again.
+    pub(crate) fn drain_within(&mut self, packets: usize, into: &mut VecDeque<T>) -> bool
+    where
+        T: Weigh,
+    {
+        let mut ring = self.shared.ring();
+        let mut taken = 0;
+        while let Some(oldest) = ring.items.front() {
+            let next = oldest.packets();
+            if taken > 0 && taken + next > packets {
+                break;
+            }
+            taken += next;
+            into.extend(ring.take_oldest());
+        }
+        ring.rung = !ring.items.is_empty();
+        ring.rung
     }
 
     /// What was thrown away since the last call.
@@ -252,6 +278,55 @@ mod tests {
         receiver.drain_into(&mut out);
         assert_eq!(out, [Item(1, 1)]);
         assert_eq!(receiver.take_drops().packets, 5);
+    }
+
+    #[test]
+    fn a_turn_takes_what_fits_and_the_bell_stays_rung_until_nothing_is_left() {
+        let (sender, mut receiver, rings) = counted();
+        sender.push(Item(1, 1));
+        sender.push(Item(2, 2));
+        sender.push(Item(1, 3));
+        let mut out = VecDeque::new();
+        assert!(receiver.drain_within(2, &mut out));
+        assert_eq!(out, [Item(1, 1)]);
+        sender.push(Item(1, 4));
+        assert_eq!(rings.load(Ordering::Relaxed), 1);
+        assert!(!receiver.drain_within(4, &mut out));
+        assert_eq!(out, [Item(1, 1), Item(2, 2), Item(1, 3), Item(1, 4)]);
+        sender.push(Item(1, 5));
+        assert_eq!(rings.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn a_turn_too_small_for_an_item_takes_it_all_the_same() {
+        let (sender, mut receiver, _) = counted();
+        sender.push(Item(3, 1));
+        sender.push(Item(1, 2));
+        let mut out = VecDeque::new();
+        assert!(receiver.drain_within(0, &mut out));
+        assert_eq!(out, [Item(3, 1)]);
+    }
+
+    #[test]
+    fn what_a_turn_took_makes_room() {
+        let (sender, mut receiver, _) = counted();
+        sender.push(Item(2, 50));
+        sender.push(Item(2, 50));
+        let mut out = VecDeque::new();
+        assert!(receiver.drain_within(2, &mut out));
+        sender.push(Item(2, 50));
+        assert_eq!(receiver.take_drops(), LaneDrops::default());
+        assert!(!receiver.drain_within(4, &mut out));
+        assert_eq!(out.len(), 3);
+    }
+
+    #[test]
+    fn a_turn_at_an_empty_lane_arms_the_bell() {
+        let (sender, mut receiver, rings) = counted();
+        let mut out = VecDeque::new();
+        assert!(!receiver.drain_within(4, &mut out));
+        sender.push(Item(1, 1));
+        assert_eq!(rings.load(Ordering::Relaxed), 1);
     }
 
     #[test]
