@@ -109,6 +109,7 @@ pub mod call;
 pub mod codec;
 pub mod configuration;
 pub mod dtls;
+mod egress;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 #[cfg(any(doc, doctest))]

@@ -8,7 +8,8 @@ use bytes::Bytes;
 use crate::codec::RtpCodec;
 use crate::jsep::{MediaPlan, MediaSection, NegotiatedCodec, ReceivePlan, SendPlan};
 use crate::rtp::{
-    ExtensionMap, HeaderExtension, PayloadType, RtpDemuxer, RtpPacket, RtpStreamSender, Ssrc,
+    ExtensionMap, HeaderExtension, Numbers, PayloadType, RtpDemuxer, RtpPacket, RtpStreamSender,
+    Ssrc,
 };
 use crate::track::{MediaKind, MediaStreamTrack};
 
@@ -84,8 +85,10 @@ impl Session {
             let rewrite = self.sender.rewrite_for(Some(&source));
             let rewrite = rewrite.expect("both sides negotiated the same codecs");
             let mut slab = vec![0xff; 3];
-            self.sender.write_outgoing(&rewrite, &packet, &mut slab);
-            self.sender.count(&rewrite, &packet, self.now);
+            self.sender
+                .write_outgoing(&rewrite, &packet, Numbers::of(&packet), &mut slab);
+            self.sender
+                .count(&rewrite, &packet, Numbers::of(&packet), self.now);
             assert_same(&packet, &slab[3..]);
         }
     }

@@ -1,9 +1,10 @@
-//! Why a peer connection did not start, and why media was not taken.
+//! Why a peer connection did not start, and why media was not taken or routed.
 
+use crate::call::{CallError, StartError};
 use crate::dtls::CertificateError;
 use crate::ice::IceServerError;
 use crate::rtp::RtcpError;
-use crate::track::TrackId;
+use crate::track::{MediaKind, TrackId};
 use crate::udp::UdpEndpointError;
 
 /// Why a peer connection did not start.
@@ -21,7 +22,7 @@ pub enum SpawnError {
     Endpoint(#[from] UdpEndpointError),
     /// An actor of the peer did not start.
     #[error("an actor of the peer did not start")]
-    Actor(#[from] crate::call::StartError),
+    Actor(#[from] StartError),
 }
 
 /// Why packets were not taken for sending.
@@ -41,4 +42,30 @@ pub enum SendError {
     /// An RTCP packet says more than its fields hold; the application's to mend.
     #[error("rtcp packet cannot be written")]
     InvalidRtcp(#[from] RtcpError),
+}
+
+/// Why a track was not fed by route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RouteError {
+    /// No sender of this peer has this track.
+    #[error("no sender of this peer connection has {0}")]
+    UnknownTrack(TrackId),
+    /// No receiver of the other peer has this track.
+    #[error("no receiver of the source has {0}")]
+    UnknownSource(TrackId),
+    /// Audio cannot be sent as video, nor the other way round.
+    #[error("a route from {from} to {to} carries nothing")]
+    KindMismatch {
+        /// What the source is.
+        from: MediaKind,
+        /// What the track is.
+        to: MediaKind,
+    },
+    /// The peer where the route begins has ended.
+    #[error("the peer connection of the source has ended")]
+    SourceClosed,
+    /// This peer could not be asked.
+    #[error(transparent)]
+    Call(#[from] CallError),
 }

@@ -31,6 +31,7 @@ mod message;
 mod monitor;
 mod parts;
 mod registry;
+mod route;
 mod shell;
 mod snapshot;
 mod state;
@@ -42,10 +43,11 @@ use ractor::{ActorRef, RpcReplyPort};
 use tokio::sync::watch;
 
 pub use self::builder::PeerConnectionBuilder;
-pub use self::error::{SendError, SpawnError};
+pub use self::error::{RouteError, SendError, SpawnError};
 pub use self::event::{CloseReason, Event, Part, PeerEvent, PeerId};
 pub use self::machine::PeerConnectionStates;
 use self::message::{PeerConnectionMessage as Message, TransceiverRequest as Request};
+pub use self::route::RouteSource;
 use self::snapshot::{Descriptions, KnownTracks};
 pub use self::state::{
     DtlsTransportState, IceConnectionState, IceGatheringState, PeerConnectionState, SignalingState,
@@ -60,7 +62,7 @@ use crate::jsep::{
 };
 use crate::rtp::{Rid, RtcpPacket, RtpBatch};
 use crate::rtp_transport::RtpTransport;
-pub use crate::rtp_transport::{MediaLimits, MediaStats, QueueLimit};
+pub use crate::rtp_transport::{MediaLimits, MediaStats, QueueLimit, RtpDelivery};
 use crate::track::{MediaStreamTrack, TrackId};
 
 /// Within this time after a close nothing of a peer is left: parts that have not ended by
@@ -407,10 +409,71 @@ impl PeerConnection {
     /// [`SendError::UnknownTrack`] when no sender has this track, [`SendError::Closed`] after the end.
     pub fn send_rtp(&self, track: TrackId, packets: impl Into<RtpBatch>) -> Result<(), SendError> {
         self.alive()?;
-        if !self.tracks.is_sent(track) {
+        if self.tracks.sent(track).is_none() {
             return Err(SendError::UnknownTrack(track));
         }
         self.rtp.send_rtp(track, packets.into());
+        Ok(())
+    }
+
+    /// Feeds a local track by route: what arrives on the source is sent on it from now on, from media
+    /// path to media path, without passing any owner. `None` ends the route.
+    ///
+    /// Another source takes the place of the one before; sequence numbers and timestamps go on
+    /// without a jump. For video a change wants a keyframe, so ask the source for one
+    /// ([`send_pli`](Self::send_pli)). While a route feeds a track, packets sent by hand
+    /// are dropped and counted (`displaced`). A route may be set before either side is connected; packets
+    /// of a codec that was not negotiated here are dropped and counted (`not_negotiated`).
+    ///
+    /// A route ends when either peer ends, and when one of the two tracks is no longer part of its peer. By
+    /// default the owner of the source does not get the media of routed tracks as events; see
+    /// [`set_rtp_delivery`](Self::set_rtp_delivery).
+    ///
+    /// ```
+    /// # use ractor_webrtc::peer_connection::{PeerConnection, RouteError, RouteSource};
+    /// # use ractor_webrtc::track::TrackId;
+    /// # async fn example(viewer: PeerConnection, screen: TrackId, publisher: PeerConnection, camera: TrackId)
+    /// # -> Result<(), Box<dyn std::error::Error>> {
+    /// viewer.set_route(screen, RouteSource::new(&publisher, camera)).await?;
+    /// publisher.send_pli(camera, None)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`RouteError::UnknownTrack`] when no sender has this track, [`RouteError::UnknownSource`] when no
+    /// receiver of the publisher has the other, [`RouteError::KindMismatch`] when one is audio and one
+    /// video, [`RouteError::SourceClosed`] when the publisher has ended, [`RouteError::Call`] when this
+    /// peer has.
+    pub async fn set_route(
+        &self,
+        track: TrackId,
+        source: impl Into<Option<RouteSource>>,
+    ) -> Result<(), RouteError> {
+        let origin = match source.into() {
+            None => None,
+            Some(source) => {
+                let to = (self.tracks.sent(track)).ok_or(RouteError::UnknownTrack(track))?;
+                Some(source.origin(to)?)
+            }
+        };
+        let set = self.rtp.set_route(track, origin).await?;
+        set.map_err(|_gone| RouteError::SourceClosed)
+    }
+
+    /// Whether the owner of this peer gets the media of a remote track as [`Event::Rtp`]: always, never, or (the
+    /// default) while no route takes it anywhere.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::UnknownReceiver`] when no receiver has this track, [`SendError::Closed`] after the end.
+    pub fn set_rtp_delivery(&self, track: TrackId, delivery: RtpDelivery) -> Result<(), SendError> {
+        self.alive()?;
+        if self.tracks.received(track).is_none() {
+            return Err(SendError::UnknownReceiver(track));
+        }
+        self.rtp.set_delivery(track, delivery);
         Ok(())
     }
 
@@ -435,7 +498,7 @@ impl PeerConnection {
     /// [`SendError::UnknownReceiver`] when no receiver has this track, [`SendError::Closed`] after the end.
     pub fn send_pli(&self, track: TrackId, rid: impl Into<Option<Rid>>) -> Result<(), SendError> {
         self.alive()?;
-        if !self.tracks.is_received(track) {
+        if self.tracks.received(track).is_none() {
             return Err(SendError::UnknownReceiver(track));
         }
         self.rtp.send_pli(track, rid.into());

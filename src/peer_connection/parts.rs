@@ -41,6 +41,7 @@ impl Parts {
                 peer: id,
                 owner: owner.clone(),
                 limits: settings.media_limits,
+                egress: endpoint.egress().clone(),
             },
             myself.get_cell(),
         )

@@ -156,10 +156,13 @@ impl PeerConnectionShell {
         myself: &ActorRef<PeerConnectionMessage>,
         operation: impl FnOnce(&mut Jsep, &mut Vec<JsepEffect>) -> Result<T, E>,
     ) {
-        let known = Arc::clone(&self.tracks);
+        let (known, rtp) = (Arc::clone(&self.tracks), self.parts.rtp.clone());
         self.operate(reply, myself, |jsep, effects| {
             let outcome = operation(jsep, effects);
-            known.set(tracks_of(jsep));
+            if known.set(tracks_of(jsep)) {
+                let (sent, received) = known.all();
+                rtp.keep_tracks(sent, received);
+            }
             outcome
         });
     }
@@ -269,7 +272,8 @@ impl PeerConnectionShell {
     pub(super) fn close_negotiation(&mut self) {
         self.jsep.close();
         self.connection.close();
-        self.tracks.set(Tracks::default());
+        // The media path ends with its peer, and its routes with it.
+        let _gone = self.tracks.set(Tracks::default());
         self.life.show(self.connection.states());
     }
 
@@ -293,10 +297,12 @@ impl PeerConnectionShell {
 fn tracks_of(jsep: &Jsep) -> Tracks {
     let mut tracks = Tracks::default();
     for transceiver in jsep.transceivers() {
+        let sent = transceiver.sender().track();
         tracks
             .sent
-            .extend(transceiver.sender().track().map(|track| track.id()));
-        tracks.received.insert(transceiver.receiver().track().id());
+            .extend(sent.map(|track| (track.id(), track.kind())));
+        let received = transceiver.receiver().track();
+        tracks.received.insert(received.id(), received.kind());
     }
     tracks
 }

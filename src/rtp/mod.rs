@@ -35,6 +35,8 @@
 
 mod batch;
 mod clock;
+mod compound;
+mod continuity;
 mod credit;
 mod demuxer;
 mod element;
@@ -50,6 +52,8 @@ mod types;
 pub use self::batch::RtpBatch;
 pub(crate) use self::batch::RtpSource;
 pub(crate) use self::clock::ntp_of_unix_time;
+pub(crate) use self::compound::{MAX_BLOCKS, Report, Speaker, compound_reports};
+pub(crate) use self::continuity::Numbers;
 pub(crate) use self::credit::{CreditLimit, Load};
 pub(crate) use self::demuxer::{Route, RtpDemuxer};
 pub use self::error::RtpError;
@@ -61,6 +65,6 @@ pub use self::rtcp::{
     ReceptionReport, Remb, RtcpError, RtcpPacket, SenderReport, SourceDescriptionChunk,
     TransportCc,
 };
-pub(crate) use self::sender::RtpStreamSender;
+pub(crate) use self::sender::{Rewrite, RtpStreamSender};
 pub(crate) use self::twcc::TwccRecorder;
 pub use self::types::{Mid, PayloadType, Rid, RtpTimestamp, SequenceNumber, Ssrc};

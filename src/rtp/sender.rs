@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::batch::RtpSource;
 use super::clock::in_clock_units;
+use super::continuity::{Continuity, Numbers};
 use super::element::{
     ElementForm, ONE_BYTE_PROFILE, TWO_BYTE_PROFILE, fits_one_byte, write_element,
 };
@@ -16,8 +17,8 @@ use crate::jsep::{NegotiatedCodec, SendPlan};
 
 /// Gives packets of any origin the numbers that were negotiated for one m-line.
 ///
-/// Sequence number, timestamp, marker and payload stay as they are; SSRC, payload type and
-/// header extensions become those of this sender.
+/// Marker and payload stay as they are; SSRC, payload type and header extensions become those of
+/// this sender. Sequence number and timestamp are the caller's, or go on across sources.
 #[derive(Debug)]
 pub(crate) struct RtpStreamSender {
     mid: Mid,
@@ -32,6 +33,7 @@ pub(crate) struct RtpStreamSender {
     packet_count: u32,
     octet_count: u32,
     clock: Option<SentClock>,
+    continuity: Continuity,
 }
 
 /// A source seen lately, the application without one; and how its packets are rewritten.
@@ -79,6 +81,7 @@ impl RtpStreamSender {
             packet_count: 0,
             octet_count: 0,
             clock: None,
+            continuity: Continuity::default(),
         }
     }
 
@@ -89,7 +92,24 @@ impl RtpStreamSender {
             self.packet_count = before.packet_count;
             self.octet_count = before.octet_count;
             self.clock = before.clock;
+            self.continuity = before.continuity;
         }
+    }
+
+    /// The next packet that is [placed](Self::place) comes from another source.
+    pub(crate) fn change_source(&mut self) {
+        self.continuity.change_source();
+    }
+
+    /// The numbers under which a packet goes on from what was sent before; `None` for one from
+    /// before the last change of the source.
+    pub(crate) fn place(
+        &mut self,
+        rewrite: &Rewrite,
+        packet: &RtpPacket,
+        at: Instant,
+    ) -> Option<Numbers> {
+        self.continuity.place(packet, rewrite.clock_rate_hz, at)
     }
 
     pub(crate) fn ssrc(&self) -> Ssrc {
@@ -174,12 +194,18 @@ impl RtpStreamSender {
     ///
     /// The MID stands in every packet: it costs four bytes, and the receiver can place the stream
     /// whichever packet comes first.
-    pub(crate) fn write_outgoing(&self, rewrite: &Rewrite, packet: &RtpPacket, slab: &mut Vec<u8>) {
+    pub(crate) fn write_outgoing(
+        &self,
+        rewrite: &Rewrite,
+        packet: &RtpPacket,
+        numbers: Numbers,
+        slab: &mut Vec<u8>,
+    ) {
         let start = slab.len();
         let marker = u8::from(packet.marker()) << 7;
         slab.extend_from_slice(&[0x80, marker | rewrite.payload_type(packet).get()]);
-        slab.extend_from_slice(&packet.sequence_number().0.to_be_bytes());
-        slab.extend_from_slice(&packet.timestamp().0.to_be_bytes());
+        slab.extend_from_slice(&numbers.sequence.0.to_be_bytes());
+        slab.extend_from_slice(&numbers.timestamp.0.to_be_bytes());
         slab.extend_from_slice(&self.ssrc.0.to_be_bytes());
         for csrc in packet.csrcs() {
             slab.extend_from_slice(&csrc.0.to_be_bytes());
@@ -227,18 +253,25 @@ impl RtpStreamSender {
         true
     }
 
-    /// Counts a packet that went out. `at` is when its media was there: the arrival of a
-    /// forwarded packet, or now.
-    pub(crate) fn count(&mut self, rewrite: &Rewrite, packet: &RtpPacket, at: Instant) {
+    /// Counts a packet that went out under these numbers. `at` is when its media was there: the
+    /// arrival of a forwarded packet, or now.
+    pub(crate) fn count(
+        &mut self,
+        rewrite: &Rewrite,
+        packet: &RtpPacket,
+        numbers: Numbers,
+        at: Instant,
+    ) {
         self.packet_count = self.packet_count.wrapping_add(1);
         self.octet_count = self.octet_count.wrapping_add(packet.payload().len() as u32);
+        self.continuity.note(numbers, at);
         // The first packet of a frame is the one least delayed by pacing.
         if self
             .clock
-            .is_none_or(|clock| clock.timestamp != packet.timestamp())
+            .is_none_or(|clock| clock.timestamp != numbers.timestamp)
         {
             self.clock = Some(SentClock {
-                timestamp: packet.timestamp(),
+                timestamp: numbers.timestamp,
                 at,
                 rate_hz: rewrite.clock_rate_hz,
             });
@@ -390,7 +423,7 @@ mod tests {
     ) -> RtpPacket {
         let rewrite = sender.rewrite_for(source).unwrap();
         let mut slab = vec![0xee; 3];
-        sender.write_outgoing(&rewrite, packet, &mut slab);
+        sender.write_outgoing(&rewrite, packet, Numbers::of(packet), &mut slab);
         assert_eq!(slab[..3], [0xee; 3]);
         RtpPacket::parse(Bytes::copy_from_slice(&slab[3..])).unwrap()
     }
@@ -498,7 +531,7 @@ mod tests {
         let mut sender = sender(ExtensionMap::default());
         let rewrite = sender.rewrite_for(None).unwrap();
         let mut slab = Vec::new();
-        sender.write_outgoing(&rewrite, &packet(96), &mut slab);
+        sender.write_outgoing(&rewrite, &packet(96), Numbers::of(&packet(96)), &mut slab);
         assert_eq!(slab.len(), 12 + 3);
         assert_eq!(slab[0], 0x80);
     }
@@ -509,9 +542,14 @@ mod tests {
         let start = Instant::now();
         assert_eq!(sender.report(start, 1, Vec::new()), None);
         let rewrite = sender.rewrite_for(None).unwrap();
-        sender.count(&rewrite, &packet(96), start);
+        sender.count(&rewrite, &packet(96), Numbers::of(&packet(96)), start);
         // A later packet of the same frame does not move the clock.
-        sender.count(&rewrite, &packet(96), start + Duration::from_millis(20));
+        sender.count(
+            &rewrite,
+            &packet(96),
+            Numbers::of(&packet(96)),
+            start + Duration::from_millis(20),
+        );
 
         let now = start + Duration::from_millis(500);
         let report = sender
@@ -528,7 +566,12 @@ mod tests {
     fn counts_survive_a_renegotiation_of_the_same_ssrc() {
         let mut sender = sender(ExtensionMap::default());
         let rewrite = sender.rewrite_for(None).unwrap();
-        sender.count(&rewrite, &packet(96), Instant::now());
+        sender.count(
+            &rewrite,
+            &packet(96),
+            Numbers::of(&packet(96)),
+            Instant::now(),
+        );
         sender.apply(&"0".into(), &plan(ExtensionMap::default()));
         assert_eq!(sender.packet_count(), 1);
         let other = SendPlan {
@@ -555,7 +598,7 @@ mod tests {
                 PayloadType::new(96).unwrap(), SequenceNumber(1), RtpTimestamp(2), Ssrc(3), false, payload.clone(),
             ).with_extensions(&[(5, &value)]).unwrap();
             let mut slab = Vec::new();
-            sender.write_outgoing(&rewrite, &incoming, &mut slab);
+            sender.write_outgoing(&rewrite, &incoming, Numbers::of(&incoming), &mut slab);
 
             let theirs = rtp::packet::Packet::unmarshal(&mut &slab[..]).unwrap();
             prop_assert_eq!(&theirs.payload[..], &payload[..]);

@@ -9,14 +9,14 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::time::Instant as TokioInstant;
 
 use super::machine::{Effect, MachineArguments, RtpTransportMachine, RtpTransportTimer};
-use super::message::{Outgoing, RtpTransportMessage};
-use super::outbox::Outbox;
+use super::message::RtpTransportMessage;
+use crate::egress::{Membership, Reservation, SendingCommand, SendingCounters, SendingEvent};
 use crate::lane::LaneReceiver;
 use crate::outlet::Outlet;
 use crate::peer_connection::{Event, PeerEvent, PeerId};
 use crate::rtp::ntp_of_unix_time;
 use crate::timer::TimerTable;
-use crate::udp::{Datagrams, TransportPath};
+use crate::udp::Datagrams;
 
 /// The actor; all that changes lives in [`RtpTransportShell`].
 #[derive(Debug)]
@@ -29,7 +29,8 @@ pub(super) struct ActorArguments {
     pub(super) owner: Outlet<PeerEvent>,
     pub(super) machine: MachineArguments,
     pub(super) inbound: LaneReceiver<Datagrams>,
-    pub(super) outbound: LaneReceiver<Outgoing>,
+    /// This peer's place at the actor that sends.
+    pub(super) sending: Reservation,
     /// Where the doorbells find this actor.
     pub(super) myself: Arc<OnceLock<ActorRef<RtpTransportMessage>>>,
 }
@@ -40,15 +41,14 @@ pub(super) struct RtpTransportShell {
     machine: RtpTransportMachine,
     peer: PeerId,
     owner: Outlet<PeerEvent>,
-    path: Option<TransportPath>,
     inbound: LaneReceiver<Datagrams>,
-    outbound: LaneReceiver<Outgoing>,
+    /// The sending half; it goes when this is dropped, however this actor ends.
+    sending: Membership,
+    counters: Arc<SendingCounters>,
     timers: TimerTable<RtpTransportTimer>,
     // Reused between messages, empty in between.
     effects: Vec<Effect>,
-    outbox: Outbox,
-    drained_datagrams: VecDeque<Datagrams>,
-    drained_outgoing: VecDeque<Outgoing>,
+    drained: VecDeque<Datagrams>,
 }
 
 impl Actor for RtpTransportActor {
@@ -61,20 +61,21 @@ impl Actor for RtpTransportActor {
         myself: ActorRef<Self::Msg>,
         arguments: Self::Arguments,
     ) -> Result<Self::State, ActorProcessingErr> {
+        let (sending, counters) = arguments
+            .sending
+            .join(Outlet::with(&myself, RtpTransportMessage::Sending));
         // Nobody else sets it, and an actor starts once.
         let _set = arguments.myself.set(myself);
         Ok(RtpTransportShell {
             machine: RtpTransportMachine::new(arguments.machine),
             peer: arguments.peer,
             owner: arguments.owner,
-            path: None,
             inbound: arguments.inbound,
-            outbound: arguments.outbound,
+            sending,
+            counters,
             timers: TimerTable::new(),
             effects: Vec::new(),
-            outbox: Outbox::default(),
-            drained_datagrams: VecDeque::new(),
-            drained_outgoing: VecDeque::new(),
+            drained: VecDeque::new(),
         })
     }
 
@@ -84,46 +85,46 @@ impl Actor for RtpTransportActor {
         message: Self::Msg,
         shell: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
-        let machine = &mut shell.machine;
+        let (machine, effects) = (&mut shell.machine, &mut shell.effects);
         match message {
             RtpTransportMessage::InboundRang => shell.drain_inbound(),
-            RtpTransportMessage::OutboundRang => shell.drain_outbound(),
-            RtpTransportMessage::SetPath(path) => shell.path = Some(path),
-            // Keys that do not fit their profile are a fault of our own, and media cannot flow.
-            RtpTransportMessage::InstallKeys(keys) => machine.install_keys(&keys)?,
-            RtpTransportMessage::Apply(plan) => machine.apply(&plan, &mut shell.outbox),
-            RtpTransportMessage::SendRtcp(rtcp) => machine.handle_rtcp(&rtcp, &mut shell.outbox),
-            RtpTransportMessage::SendPli { track_id, rid } => {
-                machine.send_pli(track_id, rid.as_ref(), &mut shell.outbox);
+            // A key that does not fit its profile is a fault of our own, and media cannot flow.
+            RtpTransportMessage::InstallKeys(profile, remote) => {
+                machine.install_key(profile, &remote)?;
             }
+            RtpTransportMessage::Apply(plan) => machine.apply(&plan),
+            RtpTransportMessage::SendRtcp(rtcp) => machine.handle_rtcp(rtcp, effects),
+            RtpTransportMessage::SendPli { track_id, rid } => {
+                machine.send_pli(track_id, rid.as_ref(), effects);
+            }
+            RtpTransportMessage::SetDelivery { track, delivery } => {
+                machine.set_delivery(track, delivery);
+            }
+            RtpTransportMessage::KeepTracks { received } => machine.keep_tracks(&received),
             RtpTransportMessage::Stats { reply } => {
                 // The asker may have given up waiting.
-                let _gone = reply.send(machine.stats());
+                let _gone = reply.send(machine.stats().with_sending(&shell.counters));
             }
+            RtpTransportMessage::Publish(request) => {
+                machine.handle_publisher_request(request, now(), effects);
+            }
+            RtpTransportMessage::Sending(event) => shell.hear_sending(event, &myself)?,
             RtpTransportMessage::CreditReturned => {
-                machine.handle_credit_returned(now(), &mut shell.effects);
+                machine.handle_credit_returned(now(), effects);
             }
             RtpTransportMessage::TimerFired { timer, generation } => {
                 if shell.timers.accept(timer, generation) {
-                    let (outbox, effects) = (&mut shell.outbox, &mut shell.effects);
-                    machine.handle_timer(timer, now(), ntp_now(), outbox, effects);
+                    machine.handle_timer(timer, now(), ntp_now(), effects);
                 }
             }
-            RtpTransportMessage::Stop => myself.stop(None),
+            RtpTransportMessage::Stop => {
+                // Without the actor that sends nobody can say goodbye.
+                if shell.sending.tell(SendingCommand::Close).is_err() {
+                    myself.stop(None);
+                }
+            }
         }
-        shell.flush();
         shell.perform_effects(&myself);
-        Ok(())
-    }
-
-    /// Says goodbye, as far as that is possible without waiting.
-    async fn post_stop(
-        &self,
-        _myself: ActorRef<Self::Msg>,
-        shell: &mut Self::State,
-    ) -> Result<(), ActorProcessingErr> {
-        shell.machine.goodbye(&mut shell.outbox);
-        shell.flush();
         Ok(())
     }
 }
@@ -131,52 +132,32 @@ impl Actor for RtpTransportActor {
 impl RtpTransportShell {
     /// At most what the lane holds, so that other messages get their turn.
     fn drain_inbound(&mut self) {
-        self.inbound.drain_into(&mut self.drained_datagrams);
-        for datagrams in self.drained_datagrams.drain(..) {
+        self.inbound.drain_into(&mut self.drained);
+        for datagrams in self.drained.drain(..) {
             self.machine.handle_datagrams(datagrams);
         }
         let lost = self.inbound.take_drops();
-        let (outbox, effects) = (&mut self.outbox, &mut self.effects);
-        self.machine.finish_inbound(lost, now(), outbox, effects);
+        self.machine.finish_inbound(lost, now(), &mut self.effects);
     }
 
-    fn drain_outbound(&mut self) {
-        self.outbound.drain_into(&mut self.drained_outgoing);
-        self.machine
-            .handle_outbound_drops(self.outbound.take_drops());
-        let now = now();
-        let mut drained = mem::take(&mut self.drained_outgoing);
-        for outgoing in drained.drain(..) {
-            if self.path.is_none() {
-                self.machine.handle_no_path(outgoing.batch.len());
-                continue;
+    fn hear_sending(
+        &mut self,
+        event: SendingEvent,
+        myself: &ActorRef<RtpTransportMessage>,
+    ) -> Result<(), ActorProcessingErr> {
+        let effects = &mut self.effects;
+        match event {
+            SendingEvent::ActivityChanged { active } => {
+                self.machine.handle_activity(active, now(), effects);
             }
-            let (outbox, effects) = (&mut self.outbox, &mut self.effects);
-            self.machine
-                .handle_outgoing(&outgoing, now, outbox, effects);
-            if self.outbox.is_large() {
-                self.flush();
+            SendingEvent::Overflowed(lost) => {
+                self.machine.handle_outbound_drops(lost, now(), effects);
             }
+            // The other half without this one would be a peer that only listens.
+            SendingEvent::Failed(message) => return Err(message.into()),
+            SendingEvent::Closed => myself.stop(None),
         }
-        self.drained_outgoing = drained;
-    }
-
-    /// Hands all packets to the socket. What it does not take is lost, as on any network, and
-    /// counted: to wait would make everything behind it late.
-    fn flush(&mut self) {
-        if self.outbox.is_empty() {
-            return;
-        }
-        for (bytes, segment, packets) in self.outbox.runs() {
-            match &self.path {
-                Some(path) => {
-                    let taken = path.try_send(bytes, segment).is_ok();
-                    self.machine.handle_sent(packets, bytes.len(), taken);
-                }
-                None => self.machine.handle_no_path(packets),
-            }
-        }
-        self.outbox.clear();
+        Ok(())
     }
 
     fn perform_effects(&mut self, myself: &ActorRef<RtpTransportMessage>) {
@@ -190,6 +171,10 @@ impl RtpTransportShell {
                     });
                 }
                 Effect::Tell(event) => self.tell(event, myself),
+                Effect::Send(command) => {
+                    // Where the actor that sends is gone, so is the endpoint, and the peer hears of that.
+                    let _gone = self.sending.tell(command);
+                }
             }
         }
         self.effects = effects;

@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::BytesMut;
 
 use super::arrivals::Arrivals;
-use super::delivery::{Arrival, Delivery};
+use super::delivery::Arrival;
 use super::stats::MediaStats;
 use crate::rtp::{Rid, Route, RtcpPacket, RtpBatch, RtpDemuxer, RtpPacket, RtpSource};
 use crate::srtp::Unprotector;
@@ -84,16 +84,16 @@ impl Inbound {
         }
     }
 
-    /// Hands over one batch for each track, encoding and codec that this drain brought, in
+    /// Gives `deliver` one batch for each track, encoding and codec that this drain brought, in
     /// the order of their first packets; several where a stall has piled up many packets, so
     /// that an owner who cannot take all of them loses only the oldest.
-    pub(super) fn finish(&mut self, delivery: &mut Delivery) {
+    pub(super) fn finish(&mut self, mut deliver: impl FnMut(Arrival)) {
         for mut group in self.groups.drain(..) {
             while !group.packets.is_empty() {
                 let count = group.packets.len().min(MAX_BATCH_PACKETS);
                 let packets = group.packets.drain(..count).collect();
                 let source = Arc::clone(&group.source);
-                delivery.push(Arrival {
+                deliver(Arrival {
                     track_id: group.track_id,
                     rid: group.rid.clone(),
                     batch: RtpBatch::received(packets, source, group.received_at),

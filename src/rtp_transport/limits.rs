@@ -17,8 +17,11 @@ use crate::rtp::Load;
 pub struct MediaLimits {
     /// From the socket to the media path: 4096 packets, 4 MiB. Four seconds at 10 Mbit/s.
     pub inbound: QueueLimit,
-    /// From whoever sends to the media path: 2048 packets, 2 MiB.
+    /// From the application, which sends by hand, to the media path: 2048 packets, 2 MiB.
     pub outbound: QueueLimit,
+    /// From this peer by route to each of the sockets that it is sent on, for each track and encoding:
+    /// 1024 packets, 1 MiB.
+    pub routed: QueueLimit,
     /// In the owner's mailbox, not yet dropped or sent on: 512 packets, 512 KiB. What is there is
     /// never taken back; what comes after it waits.
     pub owner: QueueLimit,
@@ -44,6 +47,7 @@ impl Default for MediaLimits {
         Self {
             inbound: limit(4096, 4096),
             outbound: limit(2048, 2048),
+            routed: limit(1024, 1024),
             owner: limit(512, 512),
             waiting: limit(1024, 1024),
         }

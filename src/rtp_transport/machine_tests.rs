@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use super::fixtures::*;
 use super::machine::*;
-use super::message::{EncodedRtcp, Outgoing};
-use super::outbox::Outbox;
+use super::message::EncodedRtcp;
+use super::stats::MediaStats;
 use crate::codec::RtcpFeedback;
+use crate::egress::{Outbox, Outgoing, SendingCommand, SendingCounters, SendingEvent, SendingHalf};
 use crate::lane::LaneDrops;
 use crate::peer_connection::Event;
 use crate::rtp::{
@@ -21,9 +22,12 @@ use crate::track::TrackId;
 
 const NTP: u64 = 0x1111_2222_3333_4444;
 
-/// A machine with its surroundings: the remote side, the clock, and an owner that keeps all events.
+/// A machine with its surroundings: the sending half, the remote side, the clock, and an owner that
+/// keeps all events.
 struct Bench {
     machine: RtpTransportMachine,
+    sending: SendingHalf,
+    counters: Arc<SendingCounters>,
     remote: Remote,
     session: Session,
     now: Instant,
@@ -47,8 +51,11 @@ impl Bench {
             waiting: limit,
             seed: 7,
         });
+        let counters = Arc::new(SendingCounters::default());
         Self {
             machine,
+            sending: SendingHalf::new(Arc::clone(&counters)),
+            counters,
             remote: Remote::new(),
             session,
             now: Instant::now(),
@@ -60,13 +67,74 @@ impl Bench {
 
     fn connected(session: Session) -> Self {
         let mut bench = Self::new(session);
-        bench.machine.install_keys(&keys()).unwrap();
+        let keys = keys();
+        let (profile, half) = (keys.profile, &mut bench.sending);
+        half.install_key(profile, &keys.local).unwrap();
+        bench.machine.install_key(profile, &keys.remote).unwrap();
         bench.apply();
         bench
     }
 
     fn apply(&mut self) {
-        self.machine.apply(&self.session.plan, &mut self.outbox);
+        self.machine.apply(&self.session.plan);
+        self.sending.apply(&self.session.plan, &mut self.outbox);
+    }
+
+    /// Carries commands to the sending half, and its news back, until all is quiet.
+    fn settle(&mut self) {
+        let mut events = Vec::new();
+        let effects = mem::take(&mut self.effects);
+        for effect in effects {
+            match effect {
+                Effect::Send(command) => self.command(command, &mut events),
+                Effect::Tell(_) | Effect::Arm(..) => self.effects.push(effect),
+            }
+        }
+        self.hear(events);
+    }
+
+    fn command(&mut self, command: SendingCommand, events: &mut Vec<SendingEvent>) {
+        let (half, outbox) = (&mut self.sending, &mut self.outbox);
+        match command {
+            SendingCommand::Rtcp { packets, encoded } => half.send_rtcp(&packets, &encoded, outbox),
+            SendingCommand::Report(request) => half.send_reports(request, outbox, events),
+            other => panic!("the machine does not say {other:?}"),
+        }
+    }
+
+    fn hear(&mut self, events: Vec<SendingEvent>) {
+        for event in events {
+            match event {
+                SendingEvent::ActivityChanged { active } => {
+                    self.machine
+                        .handle_activity(active, self.now, &mut self.effects);
+                }
+                other => panic!("the half does not say {other:?}"),
+            }
+        }
+    }
+
+    fn stats(&self) -> MediaStats {
+        self.machine.stats().with_sending(&self.counters)
+    }
+
+    fn send_batch(&mut self, track_id: TrackId, batch: RtpBatch) {
+        let outgoing = Outgoing { track_id, batch };
+        let mut events = Vec::new();
+        self.sending
+            .send_by_hand(&outgoing, self.now, &mut self.outbox, &mut events);
+        self.hear(events);
+    }
+
+    fn send_rtcp(&mut self, rtcp: EncodedRtcp) {
+        self.machine.handle_rtcp(rtcp, &mut self.effects);
+        self.settle();
+    }
+
+    fn send_pli(&mut self, rid: Option<&Rid>) {
+        let track = self.session.remote;
+        self.machine.send_pli(track, rid, &mut self.effects);
+        self.settle();
     }
 
     /// Gives the machine one drain with these datagrams, and returns what the owner hears.
@@ -74,7 +142,8 @@ impl Bench {
         self.machine.handle_datagrams(datagrams(self.now, brought));
         let none = LaneDrops::default();
         self.machine
-            .finish_inbound(none, self.now, &mut self.outbox, &mut self.effects);
+            .finish_inbound(none, self.now, &mut self.effects);
+        self.settle();
         self.events()
     }
 
@@ -94,7 +163,7 @@ impl Bench {
                 events.push(mem::replace(event, Event::NegotiationNeeded));
                 false
             }
-            Effect::Arm(..) => true,
+            Effect::Arm(..) | Effect::Send(_) => true,
         });
         // The clones of tests hold no credit; the machine's own do.
         events
@@ -107,24 +176,20 @@ impl Bench {
             .position(|effect| matches!(effect, Effect::Arm(timer, _) if *timer == wanted))?;
         match self.effects.remove(position) {
             Effect::Arm(_, at) => Some(at),
-            Effect::Tell(_) => None,
+            Effect::Tell(_) | Effect::Send(_) => None,
         }
     }
 
     fn send(&mut self, sequence: u16) {
-        let outgoing = Outgoing {
-            track_id: self.session.local,
-            batch: made(sequence).into(),
-        };
-        self.machine
-            .handle_outgoing(&outgoing, self.now, &mut self.outbox, &mut self.effects);
+        self.send_batch(self.session.local, made(sequence).into());
     }
 
     /// Lets the timer go off when it is due.
     fn fire(&mut self, timer: RtpTransportTimer) {
         self.now = self.armed(timer).expect("the timer is armed");
         self.machine
-            .handle_timer(timer, self.now, NTP, &mut self.outbox, &mut self.effects);
+            .handle_timer(timer, self.now, NTP, &mut self.effects);
+        self.settle();
     }
 
     /// Takes the datagrams out of the outbox.
@@ -176,11 +241,9 @@ fn before_there_are_keys_nothing_comes_in_and_nothing_goes_out() {
     bench.apply();
     assert!(bench.receive_video([1]).is_empty());
     bench.send(1);
-    bench
-        .machine
-        .send_pli(bench.session.remote, None, &mut bench.outbox);
+    bench.send_pli(None);
     assert!(bench.outbox.is_empty());
-    let stats = bench.machine.stats();
+    let stats = bench.stats();
     assert_eq!((stats.received_without_keys, stats.not_connected), (1, 1));
 }
 
@@ -238,7 +301,7 @@ fn a_retransmission_reaches_the_owner_as_the_packet_it_repeats() {
     assert_eq!(packets[0].ssrc(), THEIR_SSRC);
     assert_eq!(packets[0].payload_type().get(), VIDEO);
     assert_eq!(packets[0].payload(), [9, 9]);
-    let stats = bench.machine.stats();
+    let stats = bench.stats();
     assert_eq!((stats.repaired, stats.probes), (1, 1));
 }
 
@@ -257,15 +320,9 @@ fn c007_what_is_sent_carries_the_negotiated_numbers() {
 #[test]
 fn c007_an_unknown_track_is_sent_nowhere() {
     let mut bench = Bench::connected(session());
-    let outgoing = Outgoing {
-        track_id: bench.session.remote,
-        batch: made(1).into(),
-    };
-    bench
-        .machine
-        .handle_outgoing(&outgoing, bench.now, &mut bench.outbox, &mut bench.effects);
+    bench.send_batch(bench.session.remote, made(1).into());
     assert!(bench.outbox.is_empty());
-    assert_eq!(bench.machine.stats().not_negotiated, 1);
+    assert_eq!(bench.stats().not_negotiated, 1);
 }
 
 #[test]
@@ -291,13 +348,7 @@ fn what_was_received_can_be_sent_back() {
     let Event::Rtp { packets, .. } = &events[0] else {
         panic!()
     };
-    let outgoing = Outgoing {
-        track_id: bench.session.local,
-        batch: packets.clone(),
-    };
-    bench
-        .machine
-        .handle_outgoing(&outgoing, bench.now, &mut bench.outbox, &mut bench.effects);
+    bench.send_batch(bench.session.local, packets.clone());
     assert_eq!(bench.outbox.runs().count(), 1, "equal sizes go together");
     let sent = bench.sent_rtp();
     let numbers: Vec<_> = sent.iter().map(|it| it.sequence_number().0).collect();
@@ -346,9 +397,7 @@ fn c030_a_picture_loss_indication_names_the_track_of_the_sender() {
 fn c108_a_request_for_a_keyframe_is_compound_and_has_real_ssrcs() {
     let mut bench = Bench::connected(session());
     bench.receive_video([1]);
-    bench
-        .machine
-        .send_pli(bench.session.remote, None, &mut bench.outbox);
+    bench.send_pli(None);
     let expected_pli = RtcpPacket::PictureLossIndication(PictureLossIndication {
         sender_ssrc: OUR_SSRC,
         media_ssrc: THEIR_SSRC,
@@ -365,20 +414,16 @@ fn c108_a_request_for_a_keyframe_is_compound_and_has_real_ssrcs() {
 
     bench.session.plan.sections[0].reduced_size_rtcp = true;
     bench.apply();
-    bench
-        .machine
-        .send_pli(bench.session.remote, None, &mut bench.outbox);
+    bench.send_pli(None);
     assert_eq!(bench.sent_rtcp(), [[expected_pli]]);
 }
 
 #[test]
 fn a_keyframe_of_an_unheard_track_cannot_be_asked_for() {
     let mut bench = Bench::connected(session());
-    bench
-        .machine
-        .send_pli(bench.session.remote, None, &mut bench.outbox);
+    bench.send_pli(None);
     assert!(bench.outbox.is_empty());
-    assert_eq!(bench.machine.stats().feedback_without_stream, 1);
+    assert_eq!(bench.stats().feedback_without_stream, 1);
 }
 
 #[test]
@@ -431,8 +476,11 @@ fn c066_c108_reports_are_compound_and_end_in_silence() {
         matches!(&sent[0][0], RtcpPacket::SenderReport(report) if report.reports.is_empty()),
         "{sent:?}"
     );
-    bench.fire(RtpTransportTimer::Report);
-    assert!(bench.sent().is_empty());
+    // Then the sending half says that it has nothing more, and the next time is the last.
+    for _ in 0..2 {
+        bench.fire(RtpTransportTimer::Report);
+        assert!(bench.sent().is_empty());
+    }
     assert_eq!(bench.armed(RtpTransportTimer::Report), None);
 
     bench.send(2);
@@ -491,7 +539,7 @@ fn reports_on_many_streams_are_spread_over_datagrams_that_fit() {
 #[test]
 fn c108_who_leaves_says_goodbye() {
     let mut bench = Bench::connected(session());
-    bench.machine.goodbye(&mut bench.outbox);
+    bench.sending.goodbye(&mut bench.outbox);
     assert!(
         bench.sent().is_empty(),
         "nobody knows a sender that never sent"
@@ -500,7 +548,7 @@ fn c108_who_leaves_says_goodbye() {
     bench.apply();
     bench.send(1);
     bench.sent();
-    bench.machine.goodbye(&mut bench.outbox);
+    bench.sending.goodbye(&mut bench.outbox);
     let sent = bench.sent_rtcp();
     let expected = RtcpPacket::Goodbye(Goodbye {
         ssrcs: vec![OUR_SSRC],
@@ -559,7 +607,7 @@ fn c116_a_slow_owner_loses_the_oldest_and_is_told_how_much() {
     let events = bench.events();
     let numbers: Vec<_> = batches(&events).into_iter().flat_map(|it| it.2).collect();
     assert_eq!(numbers, (21..=30).collect::<Vec<_>>());
-    let stats = bench.machine.stats();
+    let stats = bench.stats();
     assert_eq!((stats.delivered, stats.owner_overflow), (20, 10));
 }
 
@@ -572,7 +620,7 @@ fn an_owner_that_keeps_up_gets_all_of_a_pile_however_large() {
     drop(events);
     let events = bench.receive_video(251..=251);
     assert_eq!(batches(&events)[0].2, [251]);
-    assert_eq!(bench.machine.stats().owner_overflow, 0);
+    assert_eq!(bench.stats().owner_overflow, 0);
 }
 
 #[test]
@@ -632,7 +680,7 @@ fn what_the_inbound_lane_lost_is_announced_too() {
     };
     bench
         .machine
-        .finish_inbound(lost, bench.now, &mut bench.outbox, &mut bench.effects);
+        .finish_inbound(lost, bench.now, &mut bench.effects);
     let events = bench.events();
     assert!(
         matches!(
@@ -660,7 +708,7 @@ fn a_flood_of_feedback_is_cut_to_a_rate() {
         heard += bench.receive(brought).len();
     }
     assert!((50..=150).contains(&heard), "{heard}");
-    assert_eq!(bench.machine.stats().feedback_overflow, 1000 - heard as u64);
+    assert_eq!(bench.stats().feedback_overflow, 1000 - heard as u64);
     bench.now += Duration::from_secs(10);
     let brought = vec![bench.remote.rtcp(&[nack])];
     assert_eq!(bench.receive(brought).len(), 1);
@@ -703,9 +751,7 @@ fn rtcp_of_the_application_goes_behind_a_report_unless_it_has_one() {
         sender_ssrc: OUR_SSRC,
         media_ssrc: THEIR_SSRC,
     });
-    bench
-        .machine
-        .handle_rtcp(&encoded(&pli, false), &mut bench.outbox);
+    bench.send_rtcp(encoded(&pli, false));
     let sent = bench.sent_rtcp();
     assert!(matches!(sent[0][0], RtcpPacket::ReceiverReport(_)));
     assert_eq!(sent[0].last(), Some(&pli));
@@ -714,9 +760,7 @@ fn rtcp_of_the_application_goes_behind_a_report_unless_it_has_one() {
         ssrc: OUR_SSRC,
         reports: Vec::new(),
     });
-    bench
-        .machine
-        .handle_rtcp(&encoded(&report, true), &mut bench.outbox);
+    bench.send_rtcp(encoded(&report, true));
     assert_eq!(bench.sent_rtcp(), [[report]]);
 }
 
@@ -796,7 +840,7 @@ fn c067_a_number_counts_though_the_packet_has_no_place_and_only_if_negotiated() 
     let stray = rtp_bytes(50, 1, Ssrc(77), &[(5, "\0\u{1}")], &[]);
     let stray = bench.remote.rtp(&stray);
     bench.receive(vec![stray]);
-    assert_eq!(bench.machine.stats().unrouted, 1);
+    assert_eq!(bench.stats().unrouted, 1);
     assert!(bench.armed(RtpTransportTimer::ArrivalFeedback).is_some());
 
     let mut session = numbered_session();

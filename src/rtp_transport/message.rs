@@ -3,29 +3,34 @@
 use ractor::RpcReplyPort;
 
 use super::machine::RtpTransportTimer;
+use super::publishing::RtpDelivery;
 use super::stats::MediaStats;
+use crate::egress::{PublisherRequest, SendingEvent};
 use crate::jsep::MediaPlan;
-use crate::lane::Weigh;
-use crate::rtp::{Rid, RtpBatch};
-use crate::srtp::SrtpKeys;
+use crate::rtp::Rid;
+use crate::srtp::{SrtpMasterKey, SrtpProfile};
 use crate::timer::Generation;
 use crate::track::TrackId;
-use crate::udp::TransportPath;
 
 /// Mailbox of the media path. Media itself travels in lanes; these are few.
 #[derive(Debug)]
 pub(crate) enum RtpTransportMessage {
     // Commands and queries, from handles.
-    /// Send over this path from now on.
-    SetPath(TransportPath),
-    /// Protect with these keys from now on.
-    InstallKeys(SrtpKeys),
-    /// Send and receive as negotiated.
+    /// The remote side protects with this key from now on.
+    InstallKeys(SrtpProfile, SrtpMasterKey),
+    /// Receive as negotiated, and speak for what is sent.
     Apply(MediaPlan),
     /// Send RTCP packets of the application.
     SendRtcp(EncodedRtcp),
     /// Ask the remote side for a keyframe.
     SendPli { track_id: TrackId, rid: Option<Rid> },
+    /// Whether the owner gets the media of a remote track.
+    SetDelivery {
+        track: TrackId,
+        delivery: RtpDelivery,
+    },
+    /// No other tracks are received any more.
+    KeepTracks { received: Vec<TrackId> },
     /// Asks for the counters.
     Stats { reply: RpcReplyPort<MediaStats> },
     /// Say goodbye and end.
@@ -34,8 +39,10 @@ pub(crate) enum RtpTransportMessage {
     // Facts, from the actor's own helpers.
     /// Datagrams have come into the empty inbound lane.
     InboundRang,
-    /// Packets have come into the empty outbound lane.
-    OutboundRang,
+    /// A sending actor wants what arrives here, or speaks of what it got.
+    Publish(PublisherRequest),
+    /// The sending half has news.
+    Sending(SendingEvent),
     /// The owner has taken what it was told, and more may be told.
     CreditReturned,
     /// A timer armed by this actor went off.
@@ -50,21 +57,4 @@ pub(crate) enum RtpTransportMessage {
 pub(crate) struct EncodedRtcp {
     pub(super) bytes: Vec<u8>,
     pub(super) begins_with_report: bool,
-}
-
-/// Packets of one track on their way out.
-#[derive(Debug)]
-pub(crate) struct Outgoing {
-    pub(super) track_id: TrackId,
-    pub(super) batch: RtpBatch,
-}
-
-impl Weigh for Outgoing {
-    fn packets(&self) -> usize {
-        self.batch.len()
-    }
-
-    fn bytes(&self) -> usize {
-        self.batch.weight_bytes()
-    }
 }

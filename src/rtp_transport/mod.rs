@@ -1,13 +1,13 @@
-//! The media path of one peer: SRTP, demultiplexing, rewriting, reports
-//! (RFC 3550, RFC 3711, RFC 8834).
+//! The media path of one peer: SRTP, demultiplexing, reports (RFC 3550, RFC 3711, RFC 8834).
 //!
 //! [`RtpTransport`] is the handle. Datagrams come in through a lane, straight from the endpoint;
-//! decrypted media goes straight to the owner. What is sent comes through another lane, from
-//! any task, and leaves through the socket of the selected path. No other actor is on the way.
+//! decrypted media goes straight to the owner, and by route to other peers. What the peer sends is the
+//! business of its *sending half*, which lives with those of all other peers of the same socket
+//! in one [`Egress`] actor; this one tells it what was negotiated.
 //!
 //! Started and supervised by the peer connection, it has no children. It ends when told to
-//! (with an RTCP BYE), when the owner is gone, or with its supervisor. It cannot be restarted: the
-//! counters of SRTP die with it, and with them the session.
+//! (with an RTCP BYE), when the owner is gone, when its sending half has failed, or with its supervisor. It
+//! cannot be restarted: the counters of SRTP die with it, and with them the session.
 //!
 //! # Queues
 //!
@@ -18,7 +18,8 @@
 //! | waiting for the mailbox | 1024 packets, 1 MiB | the oldest goes; `owner_overflow`, announced |
 //! | RTCP for the owner | 64 KiB/s, bursts of 128 KiB | dropped; `feedback_overflow` |
 //! | arrivals not yet reported | 8192 numbers, 100 ms | forgotten, begun anew |
-//! | outbound lane | 2048 packets, 2 MiB | the oldest goes; `outbound_overflow` |
+//! | lane of each route | 1024 packets, 1 MiB | the oldest goes; `route_overflow`, announced |
+//! | outbound lane | 2048 packets, 2 MiB | the oldest goes; `outbound_overflow`, announced |
 //! | socket | the kernel's | dropped; `send_failed` |
 //!
 //! "Announced" is [`Event::RtpDropped`](crate::peer_connection::Event::RtpDropped), at most once a
@@ -32,8 +33,8 @@ mod inbound;
 mod limits;
 mod machine;
 mod message;
-mod outbox;
-mod reports;
+mod publishing;
+mod speakers;
 mod stats;
 
 use std::sync::{Arc, OnceLock};
@@ -44,12 +45,14 @@ use rand::Rng;
 use self::actor::{ActorArguments, RtpTransportActor};
 pub use self::limits::{MediaLimits, QueueLimit};
 use self::machine::MachineArguments;
-use self::message::{EncodedRtcp, Outgoing, RtpTransportMessage};
+use self::message::{EncodedRtcp, RtpTransportMessage};
+pub use self::publishing::RtpDelivery;
 pub use self::stats::MediaStats;
 use crate::call::{CallError, StartError, ask};
+use crate::egress::{Egress, Outgoing, RouteOrigin, SendingCommand, SendingHandle};
 use crate::jsep::MediaPlan;
-use crate::lane::{LaneSender, lane};
-use crate::outlet::Outlet;
+use crate::lane::{LaneCapacity, lane};
+use crate::outlet::{ListenerGone, Outlet};
 use crate::peer_connection::{PeerEvent, PeerId};
 use crate::rtp::{CreditLimit, Rid, RtcpError, RtcpPacket, RtpBatch};
 use crate::srtp::SrtpKeys;
@@ -63,6 +66,8 @@ pub(crate) struct RtpTransportArguments {
     /// Hears media, feedback and drops.
     pub(crate) owner: Outlet<PeerEvent>,
     pub(crate) limits: MediaLimits,
+    /// Sends for this peer and all others of the same socket.
+    pub(crate) egress: Egress,
 }
 
 /// Handle to a running media path. Cheap to clone; dead once the path has stopped.
@@ -70,7 +75,8 @@ pub(crate) struct RtpTransportArguments {
 pub(crate) struct RtpTransport {
     actor: ActorRef<RtpTransportMessage>,
     inbound: MediaInbound,
-    outbound: LaneSender<Outgoing>,
+    sending: SendingHandle,
+    routed: LaneCapacity,
 }
 
 impl RtpTransport {
@@ -89,10 +95,7 @@ impl RtpTransport {
             limits.inbound.into(),
             doorbell(&myself, || RtpTransportMessage::InboundRang),
         );
-        let (outbound, outbound_end) = lane(
-            limits.outbound.into(),
-            doorbell(&myself, || RtpTransportMessage::OutboundRang),
-        );
+        let (sending, reservation) = arguments.egress.reserve(limits.outbound.into());
         let credit = CreditLimit::new(
             limits.owner.into(),
             doorbell(&myself, || RtpTransportMessage::CreditReturned),
@@ -106,7 +109,7 @@ impl RtpTransport {
                 seed: rand::rng().random(),
             },
             inbound: inbound_end,
-            outbound: outbound_end,
+            sending: reservation,
             myself,
         };
         let (actor, _) =
@@ -114,7 +117,8 @@ impl RtpTransport {
         Ok(Self {
             actor,
             inbound,
-            outbound,
+            sending,
+            routed: limits.routed.into(),
         })
     }
 
@@ -125,16 +129,19 @@ impl RtpTransport {
 
     /// Sends over `path` from now on.
     pub(crate) fn set_path(&self, path: TransportPath) {
-        self.cast(RtpTransportMessage::SetPath(path));
+        self.sending.tell(SendingCommand::SetPath(path));
     }
 
-    /// Protects with `keys` from now on.
+    /// Protects with `keys` from now on. What is sent by whoever hears of it afterwards is protected.
     pub(crate) fn install_keys(&self, keys: SrtpKeys) {
-        self.cast(RtpTransportMessage::InstallKeys(keys));
+        self.sending
+            .tell(SendingCommand::InstallKeys(keys.profile, keys.local));
+        self.cast(RtpTransportMessage::InstallKeys(keys.profile, keys.remote));
     }
 
     /// Sends and receives as negotiated.
     pub(crate) fn apply(&self, plan: MediaPlan) {
+        self.sending.tell(SendingCommand::Apply(plan.clone()));
         self.cast(RtpTransportMessage::Apply(plan));
     }
 
@@ -143,7 +150,42 @@ impl RtpTransport {
     pub(crate) fn send_rtp(&self, track_id: TrackId, batch: RtpBatch) {
         // From here on this transport's own bound counts, not that of its owner's mailbox.
         let batch = batch.without_credit();
-        self.outbound.push(Outgoing { track_id, batch });
+        self.sending.push(Outgoing { track_id, batch });
+    }
+
+    /// Feeds a local track from another peer's track, or from nowhere. Waits for the sending actor's
+    /// turn, one second at most.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when this peer is gone or stuck; [`ListenerGone`] when the publisher is gone.
+    pub(crate) async fn set_route(
+        &self,
+        track: TrackId,
+        origin: Option<RouteOrigin>,
+    ) -> Result<Result<(), ListenerGone>, CallError> {
+        self.sending.set_route(track, origin).await
+    }
+
+    /// Where a route from a remote track of this peer begins.
+    pub(crate) fn origin(&self, track: TrackId, rid: Option<Rid>) -> RouteOrigin {
+        RouteOrigin {
+            track,
+            rid,
+            publisher: Outlet::with(&self.actor, RtpTransportMessage::Publish),
+            capacity: self.routed,
+        }
+    }
+
+    /// Whether the owner gets the media of a remote track.
+    pub(crate) fn set_delivery(&self, track: TrackId, delivery: RtpDelivery) {
+        self.cast(RtpTransportMessage::SetDelivery { track, delivery });
+    }
+
+    /// Only these tracks are sent and received from now on: routes of others end.
+    pub(crate) fn keep_tracks(&self, sent: Vec<TrackId>, received: Vec<TrackId>) {
+        self.sending.tell(SendingCommand::KeepRoutes(sent));
+        self.cast(RtpTransportMessage::KeepTracks { received });
     }
 
     /// Sends RTCP packets together, behind an empty report where they need one.

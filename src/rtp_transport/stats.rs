@@ -1,5 +1,7 @@
 //! What the media path has counted.
 
+use crate::egress::SendingCounters;
+
 /// Everything that came, went, or was dropped on the way, since the peer connection started.
 ///
 /// Each drop is counted once, at the place where it happened.
@@ -37,16 +39,43 @@ pub struct MediaStats {
     pub sent: u64,
     /// Their bytes.
     pub bytes_sent: u64,
-    /// Packets lost because this actor did not keep up with those who send.
+    /// Packets that came by route, from other peers.
+    pub routed: u64,
+    /// Packets sent by hand and lost because sending did not keep up.
     pub outbound_overflow: u64,
+    /// Packets lost on their way by route to other peers because sending did not keep up there;
+    /// counted once, however many were to have them.
+    pub route_overflow: u64,
     /// Packets that had nowhere to go yet: no path or no keys.
     pub not_connected: u64,
     /// Packets of a track that is not sent here, or of a codec that was not negotiated.
     pub not_negotiated: u64,
+    /// Packets sent by hand on a track that a route feeds.
+    pub displaced: u64,
+    /// Packets of a route from before its source was changed, which came late.
+    pub before_switch: u64,
     /// Packets that SRTP refused, such as a sequence number sent before.
     pub protect_failed: u64,
     /// Datagrams that the socket did not take.
     pub send_failed: u64,
     /// Requests about a track of which nothing is known yet.
     pub feedback_without_stream: u64,
+}
+
+impl MediaStats {
+    /// The same with what the sending half has counted.
+    pub(super) fn with_sending(self, counters: &SendingCounters) -> Self {
+        Self {
+            sent: counters.sent.get(),
+            bytes_sent: counters.bytes_sent.get(),
+            routed: counters.routed.get(),
+            not_connected: counters.not_connected.get(),
+            not_negotiated: counters.not_negotiated.get(),
+            displaced: counters.displaced.get(),
+            before_switch: counters.before_switch.get(),
+            protect_failed: counters.protect_failed.get(),
+            send_failed: counters.send_failed.get(),
+            ..self
+        }
+    }
 }

@@ -96,14 +96,21 @@ impl Actor for UdpActor {
         Ok(())
     }
 
-    /// An endpoint has no children; whatever is linked to it all the same does not end it.
+    /// The one child sends for all peers. It has thrown away what could fail alone; without it nothing
+    /// is sent any more, so the endpoint fails, and every peer hears of it.
     async fn handle_supervisor_evt(
         &self,
         _myself: ActorRef<Self::Msg>,
-        _event: SupervisionEvent,
+        event: SupervisionEvent,
         _shell: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
-        Ok(())
+        match event {
+            SupervisionEvent::ActorFailed(_, error) => {
+                Err(format!("the sending actor failed: {error}").into())
+            }
+            SupervisionEvent::ActorTerminated(..) => Err("the sending actor ended".into()),
+            SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => Ok(()),
+        }
     }
 }
 

@@ -2,12 +2,12 @@
 //!
 //! [`UdpEndpoint`] is the handle; the actor behind it owns one UDP socket. It reads in batches, tells
 //! STUN, DTLS and (S)RTP apart by their first byte (RFC 7983), and gives each to the peer that it is for,
-//! without parsing more of it than a bounded walk over STUN attributes. Sending needs no
-//! actor: whoever has something for a peer sends it on the shared socket.
+//! without parsing more of it than a bounded walk over STUN attributes. Media for all peers is sent by
+//! its one child, the [`Egress`](crate::egress) actor; DTLS and STUN go straight to the socket.
 //!
 //! Started by the application, for many peers, or by a peer connection, for itself; linked to whoever
 //! started it. It ends with its supervisor or by [`UdpEndpoint::stop`]; errors that the network reports
-//! never end it. It supervises nobody.
+//! never end it. When its child fails, it fails too: nothing could be sent any more.
 
 mod actor;
 mod configuration;
@@ -41,6 +41,7 @@ pub(crate) use self::stun::{
     StunMessage, TransactionId,
 };
 use crate::call::{CallError, StartError, ask};
+use crate::egress::Egress;
 
 /// Handle to a running endpoint. Cheap to clone; dead once the endpoint has stopped.
 ///
@@ -50,6 +51,7 @@ use crate::call::{CallError, StartError, ask};
 pub struct UdpEndpoint {
     actor: ActorRef<UdpMessage>,
     socket: EndpointSocket,
+    egress: Egress,
 }
 
 impl UdpEndpoint {
@@ -75,7 +77,17 @@ impl UdpEndpoint {
         let (actor, _) = Actor::spawn_linked(None, UdpActor, arguments, supervisor)
             .await
             .map_err(StartError::from)?;
-        Ok(Self { actor, socket })
+        match Egress::spawn(actor.get_cell()).await {
+            Ok(egress) => Ok(Self {
+                actor,
+                socket,
+                egress,
+            }),
+            Err(error) => {
+                actor.stop(None);
+                Err(error.into())
+            }
+        }
     }
 
     /// The address that the socket is bound to. Unspecified where it takes all of the machine's.
@@ -106,6 +118,11 @@ impl UdpEndpoint {
     /// The actor, to be watched.
     pub(crate) fn cell(&self) -> ActorCell {
         self.actor.get_cell()
+    }
+
+    /// The actor that sends media for all peers of this endpoint.
+    pub(crate) fn egress(&self) -> &Egress {
+        &self.egress
     }
 
     /// Has datagrams for an ICE session delivered from now on, until the registration is dropped.

@@ -2,7 +2,7 @@
 
 /// Protected packets, back to back, waiting for the socket.
 #[derive(Debug, Default)]
-pub(super) struct Outbox {
+pub(crate) struct Outbox {
     slab: Vec<u8>,
     runs: Vec<Run>,
 }
@@ -18,7 +18,7 @@ struct Run {
 
 impl Outbox {
     /// Lets `write` append one packet to the slab. What a failing `write` appended is taken off.
-    pub(super) fn append<E>(
+    pub(crate) fn append<E>(
         &mut self,
         write: impl FnOnce(&mut Vec<u8>, usize) -> Result<(), E>,
     ) -> Result<(), E> {
@@ -53,16 +53,17 @@ impl Outbox {
     }
 
     /// Whether it is time to send before more is written, so that the slab stays small.
-    pub(super) fn is_large(&self) -> bool {
+    pub(crate) fn is_large(&self) -> bool {
         self.slab.len() >= LARGE_BYTES
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
         self.runs.is_empty()
     }
 
     /// What to send: bytes, size of the segments where there are several, and how many.
-    pub(super) fn runs(&self) -> impl Iterator<Item = (&[u8], Option<usize>, usize)> {
+    pub(crate) fn runs(&self) -> impl Iterator<Item = (&[u8], Option<usize>, usize)> {
         self.runs.iter().map(|run| {
             let segment = (run.packets > 1).then_some(run.segment);
             (&self.slab[run.start..run.end], segment, run.packets)
@@ -70,7 +71,7 @@ impl Outbox {
     }
 
     /// Forgets all packets and keeps the memory.
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.slab.clear();
         self.runs.clear();
     }

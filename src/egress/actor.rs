@@ -1,0 +1,412 @@
+//! Shell: carries lanes and commands into the sending halves, and their packets to the socket.
+
+use std::any::Any;
+use std::collections::{HashMap, VecDeque};
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+use tokio::time::Instant as TokioInstant;
+
+use super::counters::SendingCounters;
+use super::machine::SendingHalf;
+use super::message::{
+    EgressMessage, MemberId, NewMember, Outgoing, PublisherRequest, RouteOrigin, SendingCommand,
+    SendingEvent, StreamId, Subscription,
+};
+use super::outbox::Outbox;
+use super::routes::{Destination, Origin, RouteTable};
+use crate::lane::{LaneReceiver, lane};
+use crate::outlet::{ListenerGone, Outlet};
+use crate::rtp::RtpBatch;
+use crate::track::TrackId;
+use crate::udp::TransportPath;
+
+/// The actor; all that changes lives in [`EgressShell`].
+#[derive(Debug)]
+pub(super) struct EgressActor;
+
+/// State of the running actor.
+#[derive(Debug, Default)]
+pub(super) struct EgressShell {
+    members: HashMap<MemberId, Member>,
+    routes: RouteTable<Incoming>,
+    // Reused between messages, empty in between.
+    outbox: Outbox,
+    events: Vec<SendingEvent>,
+    drained: VecDeque<Outgoing>,
+    drained_stream: VecDeque<RtpBatch>,
+}
+
+/// A peer that sends here.
+#[derive(Debug)]
+struct Member {
+    half: SendingHalf,
+    counters: Arc<SendingCounters>,
+    path: Option<TransportPath>,
+    outbound: LaneReceiver<Outgoing>,
+    listener: Outlet<SendingEvent>,
+}
+
+/// A stream that comes in here.
+#[derive(Debug)]
+struct Incoming {
+    lane: LaneReceiver<RtpBatch>,
+    publisher: Outlet<PublisherRequest>,
+}
+
+impl Actor for EgressActor {
+    type Msg = EgressMessage;
+    type State = EgressShell;
+    type Arguments = ();
+
+    async fn pre_start(
+        &self,
+        _myself: ActorRef<Self::Msg>,
+        (): Self::Arguments,
+    ) -> Result<Self::State, ActorProcessingErr> {
+        Ok(EgressShell::default())
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        message: Self::Msg,
+        shell: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            EgressMessage::Join { id, member } => shell.join(id, member),
+            EgressMessage::Command { id, command } => shell.command(id, command, &myself),
+            EgressMessage::Leave { id } => shell.close(id),
+            EgressMessage::OutboundRang { id } => shell.drain_outbound(id, &myself),
+            EgressMessage::StreamRang { stream } => shell.drain_stream(stream, &myself),
+            EgressMessage::PublisherGone { stream } => shell.close_stream(stream),
+        }
+        Ok(())
+    }
+}
+
+impl EgressShell {
+    fn join(&mut self, id: MemberId, member: NewMember) {
+        let member = Member {
+            half: SendingHalf::new(Arc::clone(&member.counters)),
+            counters: member.counters,
+            path: None,
+            outbound: member.outbound,
+            listener: member.listener,
+        };
+        self.members.insert(id, member);
+    }
+
+    fn command(&mut self, id: MemberId, command: SendingCommand, myself: &ActorRef<EgressMessage>) {
+        match command {
+            SendingCommand::SetPath(path) => {
+                if let Some(member) = self.members.get_mut(&id) {
+                    member.path = Some(path);
+                }
+            }
+            SendingCommand::InstallKeys(profile, local) => {
+                let installed = self.with_half(id, |half, _, _| half.install_key(profile, &local));
+                // A key that does not fit its profile are a fault of our own, and media cannot flow.
+                if let Some(Err(error)) = installed {
+                    self.fail(id, error.to_string());
+                }
+            }
+            SendingCommand::Apply(plan) => {
+                self.with_half(id, |half, wire, _| half.apply(&plan, wire.outbox));
+            }
+            SendingCommand::Rtcp { packets, encoded } => {
+                self.with_half(id, |half, wire, _| {
+                    half.send_rtcp(&packets, &encoded, wire.outbox);
+                });
+            }
+            SendingCommand::Report(request) => {
+                self.with_half(id, |half, wire, events| {
+                    half.send_reports(request, wire.outbox, events);
+                });
+            }
+            SendingCommand::SetRoute {
+                track,
+                origin,
+                reply,
+            } => self.set_route(Destination { member: id, track }, origin, reply, myself),
+            SendingCommand::KeepRoutes(tracks) => self.keep_routes(id, &tracks),
+            SendingCommand::Close => {
+                let listener = self.members.get(&id).map(|member| member.listener.clone());
+                self.close(id);
+                // Whoever asked for it may be gone meanwhile.
+                let _gone = listener.map(|listener| listener.tell(SendingEvent::Closed));
+            }
+            #[cfg(test)]
+            SendingCommand::Panic => {
+                self.with_half(id, |_, _, _| panic!("told to"));
+            }
+        }
+    }
+
+    /// Lets a half do something, sends what it has written and tells what has happened. A panic
+    /// costs that half alone.
+    fn with_half<T>(
+        &mut self,
+        id: MemberId,
+        act: impl FnOnce(&mut SendingHalf, &mut Wire<'_>, &mut Vec<SendingEvent>) -> T,
+    ) -> Option<T> {
+        let member = self.members.get_mut(&id)?;
+        let events = &mut self.events;
+        let mut wire = Wire {
+            outbox: &mut self.outbox,
+            path: member.path.as_ref(),
+            counters: &member.counters,
+        };
+        // What a panic leaves half-done is the half, which is dropped, and the buffers, which are cleared.
+        let acted = catch_unwind(AssertUnwindSafe(|| {
+            let outcome = act(&mut member.half, &mut wire, events);
+            wire.flush();
+            outcome
+        }));
+        match acted {
+            Ok(outcome) => {
+                for event in self.events.drain(..) {
+                    // A receiving half that ends takes its membership along.
+                    let _gone = member.listener.tell(event);
+                }
+                Some(outcome)
+            }
+            Err(panic) => {
+                self.outbox.clear();
+                self.events.clear();
+                self.fail(id, text_of(panic.as_ref()));
+                None
+            }
+        }
+    }
+
+    fn drain_outbound(&mut self, id: MemberId, myself: &ActorRef<EgressMessage>) {
+        let Some(member) = self.members.get_mut(&id) else {
+            return;
+        };
+        let mut drained = mem::take(&mut self.drained);
+        let more = member.outbound.drain_within(PACKETS_PER_TURN, &mut drained);
+        let lost = member.outbound.take_drops();
+        let now = now();
+        self.with_half(id, |half, wire, events| {
+            if lost.packets > 0 {
+                events.push(SendingEvent::Overflowed(lost));
+            }
+            for outgoing in drained.drain(..) {
+                half.send_by_hand(&outgoing, now, wire.outbox, events);
+                wire.flush_if_large();
+            }
+        });
+        drained.clear();
+        self.drained = drained;
+        if more {
+            // Refused only when this actor is stopping.
+            let _stopping = myself.cast(EgressMessage::OutboundRang { id });
+        }
+    }
+
+    fn drain_stream(&mut self, stream: StreamId, myself: &ActorRef<EgressMessage>) {
+        let Some((incoming, destinations)) = self.routes.get_mut(stream) else {
+            return;
+        };
+        let destinations = destinations.to_vec();
+        let mut batches = mem::take(&mut self.drained_stream);
+        let packets = PACKETS_PER_TURN / destinations.len().max(1);
+        let more = incoming.lane.drain_within(packets, &mut batches);
+        let lost = incoming.lane.take_drops();
+        if lost.packets > 0 {
+            // A publisher that is gone needs no telling.
+            let _gone = incoming.publisher.tell(PublisherRequest::Overflowed(lost));
+        }
+        let now = now();
+        for Destination { member, track } in destinations {
+            self.with_half(member, |half, wire, events| {
+                for batch in &batches {
+                    half.send_routed(track, batch, now, wire.outbox, events);
+                    wire.flush_if_large();
+                }
+            });
+        }
+        batches.clear();
+        self.drained_stream = batches;
+        if more {
+            // Refused only when this actor is stopping.
+            let _stopping = myself.cast(EgressMessage::StreamRang { stream });
+        }
+    }
+
+    fn set_route(
+        &mut self,
+        destination: Destination,
+        origin: Option<RouteOrigin>,
+        reply: RpcReplyPort<Result<(), ListenerGone>>,
+        myself: &ActorRef<EgressMessage>,
+    ) {
+        if !self.members.contains_key(&destination.member) {
+            // The reply port is dropped, which tells the asker that the peer is gone.
+            return;
+        }
+        let outcome = match origin {
+            Some(origin) => self.open_stream(origin, myself).map(Some),
+            None => Ok(None),
+        };
+        let outcome = outcome.map(|stream| self.feed(destination, stream));
+        // The asker may have given up waiting.
+        let _gone = reply.send(outcome);
+    }
+
+    /// The stream of this origin, asked for at its publisher if it does not come in yet.
+    fn open_stream(
+        &mut self,
+        origin: RouteOrigin,
+        myself: &ActorRef<EgressMessage>,
+    ) -> Result<StreamId, ListenerGone> {
+        let key = Origin {
+            track: origin.track,
+            rid: origin.rid,
+        };
+        if let Some(stream) = self.routes.find(&key) {
+            return Ok(stream);
+        }
+        let stream = StreamId::next();
+        let bell = myself.clone();
+        let (sender, receiver) = lane(origin.capacity, move || {
+            // A sending actor that has stopped drops its ends of the lanes.
+            let _stopped = bell.cast(EgressMessage::StreamRang { stream });
+        });
+        let subscription = Subscription {
+            track: key.track,
+            rid: key.rid.clone(),
+            stream,
+            lane: sender,
+            subscriber: myself.clone(),
+        };
+        origin
+            .publisher
+            .tell(PublisherRequest::Subscribe(subscription))?;
+        let incoming = Incoming {
+            lane: receiver,
+            publisher: origin.publisher,
+        };
+        self.routes.open(stream, key, incoming);
+        Ok(stream)
+    }
+
+    /// From now on this stream feeds the destination, and what fed it before no longer does.
+    fn feed(&mut self, destination: Destination, stream: Option<StreamId>) {
+        let Destination { member, track } = destination;
+        let Some(half) = self.members.get_mut(&member).map(|it| &mut it.half) else {
+            return;
+        };
+        if half.feed(track) == stream {
+            return;
+        }
+        let before = half.set_feed(track, stream);
+        if let Some(stream) = stream {
+            self.routes.join(stream, destination);
+        }
+        if let Some(before) = before {
+            self.leave(before, destination);
+        }
+    }
+
+    fn leave(&mut self, stream: StreamId, destination: Destination) {
+        if let Some(unwanted) = self.routes.leave(stream, destination) {
+            // A publisher that is gone has ended the stream itself.
+            let _gone = unwanted
+                .publisher
+                .tell(PublisherRequest::Unsubscribe { stream });
+        }
+    }
+
+    fn keep_routes(&mut self, id: MemberId, tracks: &[TrackId]) {
+        let Some(member) = self.members.get(&id) else {
+            return;
+        };
+        for track in member.half.fed_tracks() {
+            if !tracks.contains(&track) {
+                self.feed(Destination { member: id, track }, None);
+            }
+        }
+    }
+
+    /// The publisher has ended a stream.
+    fn close_stream(&mut self, stream: StreamId) {
+        let Some((_incoming, destinations)) = self.routes.close(stream) else {
+            return;
+        };
+        for Destination { member, track } in destinations {
+            if let Some(member) = self.members.get_mut(&member) {
+                member.half.set_feed(track, None);
+            }
+        }
+    }
+
+    fn fail(&mut self, id: MemberId, message: String) {
+        if let Some(member) = self.remove(id) {
+            // A receiving half that ends takes its membership along.
+            let _gone = member.listener.tell(SendingEvent::Failed(message));
+        }
+    }
+
+    fn close(&mut self, id: MemberId) {
+        self.with_half(id, |half, wire, _| half.goodbye(wire.outbox));
+        self.remove(id);
+    }
+
+    fn remove(&mut self, id: MemberId) -> Option<Member> {
+        self.keep_routes(id, &[]);
+        self.members.remove(&id)
+    }
+}
+
+/// The way out of one peer.
+struct Wire<'a> {
+    outbox: &'a mut Outbox,
+    path: Option<&'a TransportPath>,
+    counters: &'a SendingCounters,
+}
+
+impl Wire<'_> {
+    /// Hands all packets to the socket. What it does not take is lost, as on any network, and
+    /// counted: to wait would make everything behind it late.
+    fn flush(&mut self) {
+        for (bytes, segment, packets) in self.outbox.runs() {
+            let Some(path) = self.path else {
+                self.counters.not_connected.add(packets);
+                continue;
+            };
+            if path.try_send(bytes, segment).is_ok() {
+                self.counters.sent.add(packets);
+                self.counters.bytes_sent.add(bytes.len());
+            } else {
+                self.counters.send_failed.add(packets);
+            }
+        }
+        self.outbox.clear();
+    }
+
+    /// Sends before more is written, so that the slab stays in the cache.
+    fn flush_if_large(&mut self) {
+        if self.outbox.is_large() {
+            self.flush();
+        }
+    }
+}
+
+fn text_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic that says nothing".to_owned())
+}
+
+/// The one place where this room reads the clock; follows tokio's paused time in tests.
+fn now() -> Instant {
+    TokioInstant::now().into_std()
+}
+
+/// What one turn sends of one lane: some milliseconds, before others get theirs.
+const PACKETS_PER_TURN: usize = 1024;

@@ -1,0 +1,315 @@
+//! The sending half of one peer: which packets go out under which numbers, protected with its keys.
+
+use std::collections::HashMap;
+use std::mem;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::counters::SendingCounters;
+use super::message::{Outgoing, SendingEvent, StreamId};
+use super::outbox::Outbox;
+use crate::jsep::MediaPlan;
+use crate::rtp::{
+    MAX_BLOCKS, Mid, Numbers, ReceptionReport, Report, Rewrite, RtcpPacket, RtpBatch, RtpPacket,
+    RtpStreamSender, Speaker, compound_reports,
+};
+use crate::srtp::{Protector, SrtpError, SrtpMasterKey, SrtpProfile};
+use crate::track::TrackId;
+
+/// Rewrites and protects all that one peer sends. Nothing leaves before there are keys.
+#[derive(Debug)]
+pub(crate) struct SendingHalf {
+    protector: Option<Protector>,
+    senders: Vec<Sender>,
+    /// Indices into `senders`.
+    by_track: HashMap<TrackId, Vec<usize>>,
+    /// Which stream feeds a track; the others are sent by hand.
+    feeds: HashMap<TrackId, StreamId>,
+    /// The receiving half knows that something is sent, and asks for reports.
+    reporting: bool,
+    counters: Arc<SendingCounters>,
+}
+
+/// What one m-line sends.
+#[derive(Debug)]
+struct Sender {
+    mid: Mid,
+    track: Option<TrackId>,
+    stream: RtpStreamSender,
+    /// Packets sent at the last report and at the one before it.
+    reported: [u32; 2],
+}
+
+impl Sender {
+    fn speaker(&self) -> Speaker {
+        Speaker {
+            ssrc: self.stream.ssrc(),
+            cname: Arc::clone(self.stream.cname()),
+        }
+    }
+
+    /// Whether it has sent during the last two intervals (RFC 3550 §6.4).
+    fn is_active(&self) -> bool {
+        self.stream.packet_count() != self.reported[1]
+    }
+}
+
+/// What the receiving half adds to a report.
+#[derive(Debug)]
+pub(crate) struct ReportRequest {
+    pub(crate) now: Instant,
+    /// The wall time of `now`.
+    pub(crate) ntp: u64,
+    /// What was received.
+    pub(crate) blocks: Vec<ReceptionReport>,
+    /// Who reports on it when nobody sends.
+    pub(crate) speaker: Speaker,
+}
+
+impl SendingHalf {
+    pub(crate) fn new(counters: Arc<SendingCounters>) -> Self {
+        Self {
+            protector: None,
+            senders: Vec::new(),
+            by_track: HashMap::new(),
+            feeds: HashMap::new(),
+            reporting: false,
+            counters,
+        }
+    }
+
+    /// Takes the key of a finished handshake.
+    pub(crate) fn install_key(
+        &mut self,
+        profile: SrtpProfile,
+        local: &SrtpMasterKey,
+    ) -> Result<(), SrtpError> {
+        self.protector = Some(Protector::new(profile, local)?);
+        Ok(())
+    }
+
+    /// Takes over what was negotiated. Streams that stay keep their counts; senders that are gone
+    /// say goodbye.
+    pub(crate) fn apply(&mut self, plan: &MediaPlan, outbox: &mut Outbox) {
+        let mut before = mem::take(&mut self.senders);
+        for section in &plan.sections {
+            let Some(send) = &section.send else { continue };
+            let known = before.iter().position(|it| it.mid == section.mid);
+            let sender = match known.map(|index| before.swap_remove(index)) {
+                Some(mut sender) => {
+                    if sender.stream.ssrc() != send.ssrc {
+                        sender.reported = [0; 2];
+                    }
+                    sender.stream.apply(&section.mid, send);
+                    if mem::replace(&mut sender.track, send.track) != send.track {
+                        sender.stream.change_source();
+                    }
+                    sender
+                }
+                None => Sender {
+                    mid: section.mid.clone(),
+                    track: send.track,
+                    stream: RtpStreamSender::new(&section.mid, send),
+                    reported: [0; 2],
+                },
+            };
+            self.senders.push(sender);
+        }
+        self.index_senders();
+        self.say_goodbye(&before, outbox);
+    }
+
+    fn index_senders(&mut self) {
+        self.by_track.clear();
+        for (index, sender) in self.senders.iter().enumerate() {
+            if let Some(track) = sender.track {
+                self.by_track.entry(track).or_default().push(index);
+            }
+        }
+    }
+
+    /// From now on this stream feeds the track, or the application by hand. Says what fed it before.
+    pub(crate) fn set_feed(
+        &mut self,
+        track: TrackId,
+        stream: Option<StreamId>,
+    ) -> Option<StreamId> {
+        for index in self.by_track.get(&track).into_iter().flatten() {
+            self.senders[*index].stream.change_source();
+        }
+        match stream {
+            Some(stream) => self.feeds.insert(track, stream),
+            None => self.feeds.remove(&track),
+        }
+    }
+
+    /// Which stream feeds a track.
+    pub(crate) fn feed(&self, track: TrackId) -> Option<StreamId> {
+        self.feeds.get(&track).copied()
+    }
+
+    /// The tracks that a stream feeds.
+    pub(crate) fn fed_tracks(&self) -> Vec<TrackId> {
+        self.feeds.keys().copied().collect()
+    }
+
+    /// Sends packets of the application.
+    pub(crate) fn send_by_hand(
+        &mut self,
+        outgoing: &Outgoing,
+        now: Instant,
+        outbox: &mut Outbox,
+        events: &mut Vec<SendingEvent>,
+    ) {
+        if self.feeds.contains_key(&outgoing.track_id) {
+            self.counters.displaced.add(outgoing.batch.len());
+            return;
+        }
+        self.send(
+            outgoing.track_id,
+            &outgoing.batch,
+            now,
+            outbox,
+            events,
+            |_, _, packet, _| Some(Numbers::of(packet)),
+        );
+    }
+
+    /// Sends packets of the stream that feeds this track, numbered on from what it sent before.
+    pub(crate) fn send_routed(
+        &mut self,
+        track: TrackId,
+        batch: &RtpBatch,
+        now: Instant,
+        outbox: &mut Outbox,
+        events: &mut Vec<SendingEvent>,
+    ) {
+        self.counters.routed.add(batch.len());
+        self.send(track, batch, now, outbox, events, RtpStreamSender::place);
+    }
+
+    /// Rewrites and protects packets of a track for every m-line that sends it.
+    fn send(
+        &mut self,
+        track: TrackId,
+        batch: &RtpBatch,
+        now: Instant,
+        outbox: &mut Outbox,
+        events: &mut Vec<SendingEvent>,
+        mut place: impl FnMut(&mut RtpStreamSender, &Rewrite, &RtpPacket, Instant) -> Option<Numbers>,
+    ) {
+        let counters = &*self.counters;
+        let Some(protector) = &mut self.protector else {
+            counters.not_connected.add(batch.len());
+            return;
+        };
+        let Some(senders) = self.by_track.get(&track) else {
+            counters.not_negotiated.add(batch.len());
+            return;
+        };
+        let at = batch.received_at().unwrap_or(now);
+        for index in senders {
+            let sender = &mut self.senders[*index].stream;
+            let Some(rewrite) = sender.rewrite_for(batch.source()) else {
+                counters.not_negotiated.add(batch.len());
+                continue;
+            };
+            for packet in batch {
+                let Some(numbers) = place(sender, &rewrite, packet, at) else {
+                    counters.before_switch.add(1);
+                    continue;
+                };
+                let sealed = outbox.append(|slab, start| {
+                    sender.write_outgoing(&rewrite, packet, numbers, slab);
+                    protector.protect_rtp(slab, start)
+                });
+                match sealed {
+                    Ok(()) => sender.count(&rewrite, packet, numbers, at),
+                    Err(_) => counters.protect_failed.add(1),
+                }
+            }
+        }
+        if !mem::replace(&mut self.reporting, true) {
+            events.push(SendingEvent::ActivityChanged { active: true });
+        }
+    }
+
+    /// Sends a compound packet, and after it what is written already.
+    pub(crate) fn send_rtcp(
+        &mut self,
+        packets: &[RtcpPacket],
+        encoded: &[u8],
+        outbox: &mut Outbox,
+    ) {
+        let Some(protector) = &mut self.protector else {
+            self.counters.not_connected.add(1);
+            return;
+        };
+        let outcome = outbox.append(|slab, start| {
+            for packet in packets {
+                packet.write(slab).map_err(|_| Unsendable)?;
+            }
+            slab.extend_from_slice(encoded);
+            protector.protect_rtcp(slab, start).map_err(|_| Unsendable)
+        });
+        if outcome.is_err() {
+            self.counters.protect_failed.add(1);
+        }
+    }
+
+    /// Reports on what is sent, and carries the reports on what is received.
+    pub(crate) fn send_reports(
+        &mut self,
+        request: ReportRequest,
+        outbox: &mut Outbox,
+        events: &mut Vec<SendingEvent>,
+    ) {
+        let mut blocks = request.blocks;
+        let mut reports = Vec::new();
+        for sender in &mut self.senders {
+            if !sender.is_active() {
+                continue;
+            }
+            sender.reported = [sender.stream.packet_count(), sender.reported[0]];
+            // The first one reports on what we receive, as far as it has room.
+            let rest = blocks.split_off(blocks.len().min(MAX_BLOCKS));
+            let taken = mem::replace(&mut blocks, rest);
+            if let Some(report) = sender.stream.report(request.now, request.ntp, taken) {
+                reports.push((Report::Sender(report), sender.speaker()));
+            }
+        }
+        let active = !reports.is_empty();
+        if self.reporting && !active {
+            events.push(SendingEvent::ActivityChanged { active });
+        }
+        self.reporting = active;
+        let speaker = request.speaker;
+        let rest = speaker.receiver_reports(&blocks).into_iter();
+        reports.extend(rest.map(|report| (report, speaker.clone())));
+        for compound in compound_reports(reports) {
+            self.send_rtcp(&compound, &[], outbox);
+        }
+    }
+
+    /// Says that all leave.
+    pub(crate) fn goodbye(&mut self, outbox: &mut Outbox) {
+        let senders = mem::take(&mut self.senders);
+        self.index_senders();
+        self.say_goodbye(&senders, outbox);
+    }
+
+    fn say_goodbye(&mut self, leaving: &[Sender], outbox: &mut Outbox) {
+        let leaving: Vec<_> = leaving
+            .iter()
+            .filter(|sender| sender.stream.packet_count() > 0)
+            .collect();
+        let Some(first) = leaving.first() else { return };
+        let ssrcs: Vec<_> = leaving.iter().map(|it| it.stream.ssrc()).collect();
+        for compound in first.speaker().goodbye(&ssrcs) {
+            self.send_rtcp(&compound, &[], outbox);
+        }
+    }
+}
+
+/// Not written, for a reason that only the count tells.
+struct Unsendable;

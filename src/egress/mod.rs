@@ -1,0 +1,196 @@
+//! Sending for all peers of one socket: rewriting, protecting, handing to the kernel.
+//!
+//! [`Egress`] is the handle. The actor behind it holds the *sending half* of every peer of one
+//! [`UdpEndpoint`](crate::udp::UdpEndpoint). A packet that goes to fifty peers thus wakes one task, not
+//! fifty: it is sealed and sent fifty times back to back, with code, slab and tables in the cache.
+//!
+//! Started and supervised by the endpoint, without which it has nothing to do. Its members join
+//! and leave:
+//!
+//! | what fails | what is lost | what we do | who hears it |
+//! | --- | --- | --- | --- |
+//! | a member's half panics | that half | throw it away, go on with the others | its [`SendingEvent::Failed`]: that peer closes |
+//! | a member's receiving half ends or is killed | that peer | its guard is dropped: goodbye, routes end | streams of it end at their subscribers |
+//! | a publisher ends | its streams | subscribers keep their numbering for the next source | |
+//! | this actor | all halves | the endpoint fails as well | every peer of it: `EndpointLost` |
+//!
+//! # Queues
+//!
+//! | queue | bound | when full |
+//! | --- | --- | --- |
+//! | lane of a peer (by hand) | `MediaLimits::outbound` of the peer | the oldest goes; [`SendingEvent::Overflowed`] |
+//! | lane of a stream (by route) | `MediaLimits::routed` of the publisher | the oldest goes; [`PublisherRequest::Overflowed`] |
+//! | socket | the kernel's | dropped; `send_failed` |
+//!
+//! A turn takes at most so much of one lane that other messages are heard within milliseconds; RTCP
+//! and commands go by the mailbox and never wait behind a full lane.
+
+mod actor;
+mod counters;
+mod machine;
+mod message;
+mod outbox;
+mod routes;
+
+use std::sync::Arc;
+
+use ractor::{Actor, ActorCell, ActorRef};
+
+use self::actor::EgressActor;
+pub(crate) use self::counters::SendingCounters;
+pub(crate) use self::machine::ReportRequest;
+#[cfg(test)]
+pub(crate) use self::machine::SendingHalf;
+use self::message::{EgressMessage, MemberId, NewMember};
+pub(crate) use self::message::{
+    Outgoing, PublisherRequest, RouteOrigin, SendingCommand, SendingEvent, StreamId, Subscription,
+};
+#[cfg(test)]
+pub(crate) use self::outbox::Outbox;
+use crate::call::{CallError, StartError, ask};
+use crate::lane::{LaneCapacity, LaneReceiver, LaneSender, lane};
+use crate::outlet::{ListenerGone, Outlet};
+use crate::track::TrackId;
+
+/// Handle to a running sending actor. Cheap to clone; dead once the actor has stopped.
+#[derive(Clone, Debug)]
+pub(crate) struct Egress {
+    actor: ActorRef<EgressMessage>,
+}
+
+impl Egress {
+    /// Starts a sending actor under `supervisor`.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`] when the actor could not be started.
+    pub(crate) async fn spawn(supervisor: ActorCell) -> Result<Self, StartError> {
+        let (actor, _) = Actor::spawn_linked(None, EgressActor, (), supervisor).await?;
+        Ok(Self { actor })
+    }
+
+    /// A place for one peer; to be taken with [`Reservation::join`].
+    pub(crate) fn reserve(&self, capacity: LaneCapacity) -> (SendingHandle, Reservation) {
+        let id = MemberId::next();
+        let actor = self.actor.clone();
+        let (lane, outbound) = lane(capacity, move || {
+            // A sending actor that has stopped drops its ends of the lanes.
+            let _stopped = actor.cast(EgressMessage::OutboundRang { id });
+        });
+        let commands = Commands {
+            id,
+            actor: self.actor.clone(),
+        };
+        let reservation = Reservation {
+            commands: commands.clone(),
+            outbound,
+        };
+        (SendingHandle { commands, lane }, reservation)
+    }
+}
+
+/// The way into one peer's sending half, for the peer's handles. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct SendingHandle {
+    commands: Commands,
+    lane: LaneSender<Outgoing>,
+}
+
+impl SendingHandle {
+    /// Puts packets into the peer's lane. Does not wait.
+    pub(crate) fn push(&self, outgoing: Outgoing) {
+        self.lane.push(outgoing);
+    }
+
+    /// Tells the sending half what to do. Does not wait.
+    pub(crate) fn tell(&self, command: SendingCommand) {
+        // Where the half is gone, so is the peer.
+        let _gone = self.commands.tell(command);
+    }
+
+    /// Feeds a track of this peer from another peer's track, or from nowhere. Waits for the
+    /// actor's turn, one second at most.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when this peer's half is gone or stuck; [`ListenerGone`] when the publisher is gone.
+    pub(crate) async fn set_route(
+        &self,
+        track: TrackId,
+        origin: Option<RouteOrigin>,
+    ) -> Result<Result<(), ListenerGone>, CallError> {
+        let Commands { id, actor } = &self.commands;
+        ask(actor, |reply| EgressMessage::Command {
+            id: *id,
+            command: SendingCommand::SetRoute {
+                track,
+                origin,
+                reply,
+            },
+        })
+        .await
+    }
+}
+
+/// Commands to one peer's sending half.
+#[derive(Clone, Debug)]
+struct Commands {
+    id: MemberId,
+    actor: ActorRef<EgressMessage>,
+}
+
+impl Commands {
+    fn tell(&self, command: SendingCommand) -> Result<(), ListenerGone> {
+        let message = EgressMessage::Command {
+            id: self.id,
+            command,
+        };
+        self.actor.cast(message).map_err(|_| ListenerGone)
+    }
+}
+
+/// A place that is not taken yet.
+#[derive(Debug)]
+pub(crate) struct Reservation {
+    commands: Commands,
+    outbound: LaneReceiver<Outgoing>,
+}
+
+impl Reservation {
+    /// Begins to send. `listener` hears of it; the counters may be read at any time.
+    pub(crate) fn join(self, listener: Outlet<SendingEvent>) -> (Membership, Arc<SendingCounters>) {
+        let counters = Arc::new(SendingCounters::default());
+        let member = NewMember {
+            outbound: self.outbound,
+            counters: Arc::clone(&counters),
+            listener,
+        };
+        let Commands { id, actor } = &self.commands;
+        // Where the sending actor is gone, so is the endpoint, and the peer hears of that.
+        let _gone = actor.cast(EgressMessage::Join { id: *id, member });
+        (Membership(self.commands), counters)
+    }
+}
+
+/// A peer's place at a sending actor. Dropping it ends the sending half, with a goodbye.
+#[derive(Debug)]
+pub(crate) struct Membership(Commands);
+
+impl Membership {
+    /// Tells the sending half what to do. Does not wait.
+    ///
+    /// # Errors
+    ///
+    /// [`ListenerGone`] when the sending actor is gone.
+    pub(crate) fn tell(&self, command: SendingCommand) -> Result<(), ListenerGone> {
+        self.0.tell(command)
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        let Commands { id, actor } = &self.0;
+        // Where the sending actor is gone, so is the half.
+        let _gone = actor.cast(EgressMessage::Leave { id: *id });
+    }
+}

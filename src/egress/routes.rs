@@ -1,0 +1,157 @@
+//! Which streams come in here, and whom they go to.
+
+use std::collections::HashMap;
+
+use super::message::{MemberId, StreamId};
+use crate::rtp::Rid;
+use crate::track::TrackId;
+
+/// A remote track of some peer, one encoding of it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Origin {
+    pub(super) track: TrackId,
+    pub(super) rid: Option<Rid>,
+}
+
+/// A local track of one of the peers that send here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Destination {
+    pub(super) member: MemberId,
+    pub(super) track: TrackId,
+}
+
+/// The streams, each with its destinations and with what the shell keeps for it.
+#[derive(Debug)]
+pub(super) struct RouteTable<S> {
+    streams: HashMap<StreamId, Stream<S>>,
+    by_origin: HashMap<Origin, StreamId>,
+}
+
+#[derive(Debug)]
+struct Stream<S> {
+    origin: Origin,
+    destinations: Vec<Destination>,
+    source: S,
+}
+
+impl<S> Default for RouteTable<S> {
+    fn default() -> Self {
+        Self {
+            streams: HashMap::new(),
+            by_origin: HashMap::new(),
+        }
+    }
+}
+
+impl<S> RouteTable<S> {
+    /// The stream of this origin, if it comes in already.
+    pub(super) fn find(&self, origin: &Origin) -> Option<StreamId> {
+        self.by_origin.get(origin).copied()
+    }
+
+    /// A stream begins to come in.
+    pub(super) fn open(&mut self, id: StreamId, origin: Origin, source: S) {
+        self.by_origin.insert(origin.clone(), id);
+        let stream = Stream {
+            origin,
+            destinations: Vec::new(),
+            source,
+        };
+        self.streams.insert(id, stream);
+    }
+
+    /// A stream is over. Gives back what was kept for it, and whom it went to.
+    pub(super) fn close(&mut self, id: StreamId) -> Option<(S, Vec<Destination>)> {
+        let stream = self.streams.remove(&id)?;
+        self.by_origin.remove(&stream.origin);
+        Some((stream.source, stream.destinations))
+    }
+
+    /// A stream goes to one more destination.
+    pub(super) fn join(&mut self, id: StreamId, destination: Destination) {
+        if let Some(stream) = self.streams.get_mut(&id) {
+            stream.destinations.push(destination);
+        }
+    }
+
+    /// A stream no longer goes to a destination; without any it is closed.
+    pub(super) fn leave(&mut self, id: StreamId, destination: Destination) -> Option<S> {
+        let stream = self.streams.get_mut(&id)?;
+        stream.destinations.retain(|known| *known != destination);
+        if !stream.destinations.is_empty() {
+            return None;
+        }
+        self.close(id).map(|(source, _)| source)
+    }
+
+    /// What is kept for a stream, and whom it goes to.
+    pub(super) fn get_mut(&mut self, id: StreamId) -> Option<(&mut S, &[Destination])> {
+        let stream = self.streams.get_mut(&id)?;
+        Some((&mut stream.source, &stream.destinations))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::track::{MediaKind, MediaStreamTrack};
+
+    fn track() -> TrackId {
+        MediaStreamTrack::new(MediaKind::Video, []).id()
+    }
+
+    fn opened(table: &mut RouteTable<&'static str>, source: &'static str) -> (StreamId, Origin) {
+        let origin = Origin {
+            track: track(),
+            rid: None,
+        };
+        let id = StreamId::next();
+        table.open(id, origin.clone(), source);
+        (id, origin)
+    }
+
+    fn destination() -> Destination {
+        Destination {
+            member: MemberId::next(),
+            track: track(),
+        }
+    }
+
+    #[test]
+    fn a_stream_is_open_while_it_goes_somewhere() {
+        let mut table = RouteTable::default();
+        let (stream, origin) = opened(&mut table, "camera");
+        let (first, second) = (destination(), destination());
+        table.join(stream, first);
+        table.join(stream, second);
+        assert_eq!(table.find(&origin), Some(stream));
+        assert_eq!(table.leave(stream, first), None);
+        assert_eq!(table.get_mut(stream), Some((&mut "camera", &[second][..])));
+        assert_eq!(table.leave(stream, second), Some("camera"));
+        assert_eq!(table.find(&origin), None);
+        assert_eq!(table.leave(stream, second), None);
+        assert!(table.streams.is_empty());
+    }
+
+    #[test]
+    fn encodings_of_one_track_are_streams_of_their_own() {
+        let mut table = RouteTable::default();
+        let (_, origin) = opened(&mut table, "all of it");
+        let low = Origin {
+            rid: Some("low".into()),
+            ..origin
+        };
+        assert_eq!(table.find(&low), None);
+    }
+
+    #[test]
+    fn who_published_a_stream_may_end_it() {
+        let mut table = RouteTable::default();
+        let (stream, origin) = opened(&mut table, "camera");
+        let destination = destination();
+        table.join(stream, destination);
+        assert_eq!(table.close(stream), Some(("camera", vec![destination])));
+        assert_eq!(table.find(&origin), None);
+        assert_eq!(table.close(stream), None);
+    }
+}

@@ -1,0 +1,64 @@
+//! Under which of our names RTCP goes out.
+
+use std::collections::HashMap;
+
+use crate::jsep::MediaPlan;
+use crate::rtp::{Speaker, Ssrc};
+use crate::track::TrackId;
+
+/// The sources that we send, as feedback needs to know them.
+#[derive(Debug)]
+pub(super) struct Speakers {
+    senders: Vec<Speaker>,
+    /// Which track stands behind an SSRC of ours.
+    tracks: HashMap<Ssrc, Option<TrackId>>,
+    /// Who asks for keyframes of a remote track: the sender of the same m-line.
+    askers: HashMap<TrackId, usize>,
+    /// Speaks when there is no sender, under a name that lasts one session (RFC 7022 §4.2).
+    receiver: Speaker,
+}
+
+impl Speakers {
+    /// `receiver` speaks while there is no sender.
+    pub(super) fn new(receiver: Speaker) -> Self {
+        Self {
+            senders: Vec::new(),
+            tracks: HashMap::new(),
+            askers: HashMap::new(),
+            receiver,
+        }
+    }
+
+    pub(super) fn apply(&mut self, plan: &MediaPlan) {
+        self.senders.clear();
+        self.tracks.clear();
+        self.askers.clear();
+        for section in &plan.sections {
+            let Some(send) = &section.send else { continue };
+            if let Some(receive) = &section.receive {
+                self.askers.insert(receive.track, self.senders.len());
+            }
+            self.tracks.insert(send.ssrc, send.track);
+            self.senders.push(Speaker {
+                ssrc: send.ssrc,
+                cname: send.cname.clone(),
+            });
+        }
+    }
+
+    /// Who speaks in general.
+    pub(super) fn general(&self) -> &Speaker {
+        self.senders.first().unwrap_or(&self.receiver)
+    }
+
+    /// Who speaks of a remote track.
+    pub(super) fn about(&self, track: TrackId) -> &Speaker {
+        let asker = self.askers.get(&track);
+        asker.map_or_else(|| self.general(), |index| &self.senders[*index])
+    }
+
+    /// The track that we send under this SSRC.
+    pub(super) fn track_of(&self, ssrc: Ssrc) -> Option<TrackId> {
+        *self.tracks.get(&ssrc)?
+    }
+}
