@@ -110,6 +110,8 @@ pub mod codec;
 pub mod configuration;
 pub mod dtls;
 mod egress;
+#[cfg(test)]
+mod fixtures;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 #[cfg(any(doc, doctest))]

@@ -44,6 +44,15 @@ fn rooms_do_not_know_the_rooms_above_them() {
             "src/udp",
             &["crate::ice", "crate::dtls", "crate::rtp_transport"][..],
         ),
+        (
+            "src/egress",
+            &[
+                "crate::ice",
+                "crate::dtls",
+                "crate::rtp_transport::",
+                "crate::peer_connection::",
+            ],
+        ),
         ("src/ice", &["crate::rtp_transport", "crate::jsep"]),
         ("src/dtls", &["crate::rtp_transport", "crate::jsep"]),
         ("src/srtp", &["crate::rtp", "crate::dtls", "crate::jsep"]),

@@ -194,3 +194,6 @@ impl Drop for Membership {
         let _gone = actor.cast(EgressMessage::Leave { id: *id });
     }
 }
+
+#[cfg(test)]
+mod tests;

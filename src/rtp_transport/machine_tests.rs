@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use super::fixtures::*;
 use super::machine::*;
 use super::message::EncodedRtcp;
 use super::stats::MediaStats;
 use crate::codec::RtcpFeedback;
 use crate::egress::{Outbox, Outgoing, SendingCommand, SendingCounters, SendingEvent, SendingHalf};
+use crate::fixtures::*;
 use crate::lane::LaneDrops;
 use crate::peer_connection::Event;
 use crate::rtp::{

@@ -255,8 +255,6 @@ fn doorbell(
 }
 
 #[cfg(test)]
-mod fixtures;
-#[cfg(test)]
 mod machine_tests;
 #[cfg(test)]
 mod tests;

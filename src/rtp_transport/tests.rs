@@ -9,8 +9,8 @@ use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::fixtures::*;
 use super::*;
+use crate::fixtures::*;
 use crate::peer_connection::Event;
 use crate::rtp::{PictureLossIndication, RtpPacket, Ssrc};
 use crate::udp::EndpointSocket;

@@ -1,4 +1,4 @@
-//! What the tests of this room share: a plan, keys of both sides, and a remote peer without actors.
+//! What the tests of the media path share: a plan, keys of both sides, and a remote peer without actors.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -17,24 +17,24 @@ use crate::track::{MediaKind, MediaStreamTrack, TrackId};
 use crate::udp::Datagrams;
 
 /// What we send under.
-pub(super) const OUR_SSRC: Ssrc = Ssrc(0x0a0a_0a0a);
+pub(crate) const OUR_SSRC: Ssrc = Ssrc(0x0a0a_0a0a);
 
 /// What the remote side sends under.
-pub(super) const THEIR_SSRC: Ssrc = Ssrc(0x0b0b_0b0b);
+pub(crate) const THEIR_SSRC: Ssrc = Ssrc(0x0b0b_0b0b);
 
-pub(super) const VIDEO: u8 = 96;
-pub(super) const RTX: u8 = 97;
+pub(crate) const VIDEO: u8 = 96;
+pub(crate) const RTX: u8 = 97;
 
 const PROFILE: SrtpProfile = SrtpProfile::AeadAes128Gcm;
 
 /// One video m-line, both directions.
-pub(super) struct Session {
-    pub(super) plan: MediaPlan,
-    pub(super) local: TrackId,
-    pub(super) remote: TrackId,
+pub(crate) struct Session {
+    pub(crate) plan: MediaPlan,
+    pub(crate) local: TrackId,
+    pub(crate) remote: TrackId,
 }
 
-pub(super) fn session() -> Session {
+pub(crate) fn session() -> Session {
     let local = MediaStreamTrack::new(MediaKind::Video, []).id();
     let remote = MediaStreamTrack::new(MediaKind::Video, []).id();
     let codecs = vec![NegotiatedCodec {
@@ -84,12 +84,12 @@ pub(super) fn session() -> Session {
 }
 
 impl Session {
-    pub(super) fn receive(&mut self) -> &mut ReceivePlan {
+    pub(crate) fn receive(&mut self) -> &mut ReceivePlan {
         self.plan.sections[0].receive.as_mut().unwrap()
     }
 }
 
-pub(super) fn payload_type(number: u8) -> PayloadType {
+pub(crate) fn payload_type(number: u8) -> PayloadType {
     PayloadType::new(number).unwrap()
 }
 
@@ -101,7 +101,7 @@ fn master(seed: u8) -> SrtpMasterKey {
 }
 
 /// The keys of our side.
-pub(super) fn keys() -> SrtpKeys {
+pub(crate) fn keys() -> SrtpKeys {
     SrtpKeys {
         profile: PROFILE,
         local: master(1),
@@ -110,13 +110,13 @@ pub(super) fn keys() -> SrtpKeys {
 }
 
 /// The remote side: its SRTP contexts, nothing more.
-pub(super) struct Remote {
+pub(crate) struct Remote {
     protector: Protector,
     unprotector: Unprotector,
 }
 
 impl Remote {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             protector: Protector::new(PROFILE, &master(2)).unwrap(),
             unprotector: Unprotector::new(PROFILE, &master(1)).unwrap(),
@@ -124,14 +124,14 @@ impl Remote {
     }
 
     /// A protected packet.
-    pub(super) fn rtp(&mut self, packet: &[u8]) -> BytesMut {
+    pub(crate) fn rtp(&mut self, packet: &[u8]) -> BytesMut {
         let mut slab = packet.to_vec();
         self.protector.protect_rtp(&mut slab, 0).unwrap();
         BytesMut::from(&slab[..])
     }
 
     /// A protected compound packet.
-    pub(super) fn rtcp(&mut self, packets: &[RtcpPacket]) -> BytesMut {
+    pub(crate) fn rtcp(&mut self, packets: &[RtcpPacket]) -> BytesMut {
         let mut slab = Vec::new();
         for packet in packets {
             packet.write(&mut slab).unwrap();
@@ -140,13 +140,13 @@ impl Remote {
         BytesMut::from(&slab[..])
     }
 
-    pub(super) fn read_rtp(&mut self, datagram: &[u8]) -> RtpPacket {
+    pub(crate) fn read_rtp(&mut self, datagram: &[u8]) -> RtpPacket {
         let mut datagram = BytesMut::from(datagram);
         self.unprotector.unprotect_rtp(&mut datagram).unwrap();
         RtpPacket::parse(datagram.freeze()).unwrap()
     }
 
-    pub(super) fn read_rtcp(&mut self, datagram: &[u8]) -> Vec<RtcpPacket> {
+    pub(crate) fn read_rtcp(&mut self, datagram: &[u8]) -> Vec<RtcpPacket> {
         let mut datagram = BytesMut::from(datagram);
         self.unprotector.unprotect_rtcp(&mut datagram).unwrap();
         RtcpPacket::parse_compound(&datagram.freeze()).unwrap()
@@ -154,7 +154,7 @@ impl Remote {
 }
 
 /// Bytes of a packet with the given header extension elements in one-byte form.
-pub(super) fn rtp_bytes(
+pub(crate) fn rtp_bytes(
     number: u8,
     sequence: u16,
     ssrc: Ssrc,
@@ -178,12 +178,12 @@ pub(super) fn rtp_bytes(
 }
 
 /// A packet of the remote video that says where it belongs.
-pub(super) fn video(sequence: u16) -> Vec<u8> {
+pub(crate) fn video(sequence: u16) -> Vec<u8> {
     rtp_bytes(VIDEO, sequence, THEIR_SSRC, &[(4, "v")], &[7; 100])
 }
 
 /// A packet made by the application.
-pub(super) fn made(sequence: u16) -> RtpPacket {
+pub(crate) fn made(sequence: u16) -> RtpPacket {
     RtpPacket::new(
         payload_type(VIDEO),
         SequenceNumber(sequence),
@@ -194,7 +194,7 @@ pub(super) fn made(sequence: u16) -> RtpPacket {
     )
 }
 
-pub(super) fn datagrams(received_at: Instant, datagrams: Vec<BytesMut>) -> Datagrams {
+pub(crate) fn datagrams(received_at: Instant, datagrams: Vec<BytesMut>) -> Datagrams {
     Datagrams {
         remote: SocketAddr::from((Ipv4Addr::LOCALHOST, 9)),
         local_ip: None,

@@ -1,0 +1,427 @@
+//! The sending actor with real lanes and a real socket; the receiving halves are played by the tests.
+#![allow(clippy::wildcard_enum_match_arm)]
+
+use std::marker::PhantomData;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket as StdSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::net::UdpSocket;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::message::{PublisherRequest, RouteOrigin, SendingCommand, SendingEvent, Subscription};
+use super::{Egress, Membership, Outgoing, SendingCounters, SendingHandle};
+use crate::fixtures::*;
+use crate::lane::LaneCapacity;
+use crate::outlet::{ListenerGone, Outlet};
+use crate::rtp::{RtcpPacket, RtpBatch, RtpPacket, Ssrc};
+use crate::track::TrackId;
+use crate::udp::{EndpointSocket, TransportPath};
+
+/// Passes on whatever it is told.
+struct Listener<E>(PhantomData<fn(E)>);
+
+impl<E: Send + Sync + 'static> Actor for Listener<E> {
+    type Msg = E;
+    type State = mpsc::UnboundedSender<E>;
+    type Arguments = mpsc::UnboundedSender<E>;
+
+    async fn pre_start(
+        &self,
+        _: ActorRef<E>,
+        events: Self::Arguments,
+    ) -> Result<Self::State, ActorProcessingErr> {
+        Ok(events)
+    }
+
+    async fn handle(
+        &self,
+        _: ActorRef<E>,
+        event: E,
+        events: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        // A test that has ended does not listen.
+        let _ended = events.send(event);
+        Ok(())
+    }
+}
+
+async fn listener<E: Send + Sync + 'static>() -> (ActorRef<E>, mpsc::UnboundedReceiver<E>) {
+    let (events, inbox) = mpsc::unbounded_channel();
+    let (actor, _) = Actor::spawn(None, Listener(PhantomData), events)
+        .await
+        .unwrap();
+    (actor, inbox)
+}
+
+async fn soon<T>(future: impl Future<Output = T>) -> T {
+    timeout(Duration::from_secs(5), future).await.unwrap()
+}
+
+/// A peer that sends: its sending half, and its remote side.
+struct Peer {
+    handle: SendingHandle,
+    membership: Membership,
+    counters: Arc<SendingCounters>,
+    events: mpsc::UnboundedReceiver<SendingEvent>,
+    socket: UdpSocket,
+    remote: Remote,
+    session: Session,
+}
+
+impl Peer {
+    async fn join(egress: &Egress) -> Self {
+        Self::join_with(egress, ROOMY).await
+    }
+
+    async fn join_with(egress: &Egress, capacity: LaneCapacity) -> Self {
+        let (actor, events) = listener().await;
+        let (handle, reservation) = egress.reserve(capacity);
+        let (membership, counters) = reservation.join(Outlet::with(&actor, |event| event));
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let session = session();
+        handle.tell(SendingCommand::SetPath(path_to(
+            socket.local_addr().unwrap(),
+        )));
+        handle.tell(SendingCommand::InstallKeys(keys().profile, keys().local));
+        handle.tell(SendingCommand::Apply(session.plan.clone()));
+        Self {
+            handle,
+            membership,
+            counters,
+            events,
+            socket,
+            remote: Remote::new(),
+            session,
+        }
+    }
+
+    fn send(&self, sequences: impl IntoIterator<Item = u16>) {
+        self.handle.push(Outgoing {
+            track_id: self.session.local,
+            batch: sequences.into_iter().map(made).collect(),
+        });
+    }
+
+    async fn datagram(&self) -> Vec<u8> {
+        let mut bytes = vec![0; 2048];
+        let (length, _) = soon(self.socket.recv_from(&mut bytes)).await.unwrap();
+        bytes.truncate(length);
+        bytes
+    }
+
+    async fn packet(&mut self) -> RtpPacket {
+        let datagram = self.datagram().await;
+        self.remote.read_rtp(&datagram)
+    }
+
+    /// Sequence numbers of the next packets.
+    async fn numbers(&mut self, count: usize) -> Vec<u16> {
+        let mut numbers = Vec::new();
+        for _ in 0..count {
+            numbers.push(self.packet().await.sequence_number().0);
+        }
+        numbers
+    }
+
+    async fn event(&mut self) -> SendingEvent {
+        soon(self.events.recv()).await.unwrap()
+    }
+
+    async fn route(&self, origin: impl Into<Option<RouteOrigin>>) -> Result<(), ListenerGone> {
+        let track = self.session.local;
+        self.handle.set_route(track, origin.into()).await.unwrap()
+    }
+}
+
+/// A peer whose track others take.
+struct Publisher {
+    actor: ActorRef<PublisherRequest>,
+    requests: mpsc::UnboundedReceiver<PublisherRequest>,
+    track: TrackId,
+    ssrc: u32,
+}
+
+impl Publisher {
+    async fn new(ssrc: u32) -> Self {
+        let (actor, requests) = listener().await;
+        Self {
+            actor,
+            requests,
+            track: session().remote,
+            ssrc,
+        }
+    }
+
+    fn origin(&self, capacity: LaneCapacity) -> RouteOrigin {
+        RouteOrigin {
+            track: self.track,
+            rid: None,
+            publisher: Outlet::with(&self.actor, |request| request),
+            capacity,
+        }
+    }
+
+    async fn request(&mut self) -> PublisherRequest {
+        soon(self.requests.recv()).await.unwrap()
+    }
+
+    async fn subscription(&mut self) -> Subscription {
+        match self.request().await {
+            PublisherRequest::Subscribe(subscription) => subscription,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn batch(&self, sequences: impl IntoIterator<Item = u16>) -> RtpBatch {
+        let packet = |sequence: u16| {
+            let packet = made(sequence);
+            RtpPacket::new(
+                packet.payload_type(),
+                packet.sequence_number(),
+                packet.timestamp(),
+                Ssrc(self.ssrc),
+                packet.marker(),
+                packet.payload().to_vec(),
+            )
+        };
+        sequences.into_iter().map(packet).collect()
+    }
+}
+
+fn path_to(remote: SocketAddr) -> TransportPath {
+    let ours = StdSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    TransportPath {
+        socket: EndpointSocket::new(ours).unwrap(),
+        remote,
+        local_ip: None,
+    }
+}
+
+async fn egress() -> Egress {
+    let (supervisor, _) = listener::<()>().await;
+    Egress::spawn(supervisor.get_cell()).await.unwrap()
+}
+
+const ROOMY: LaneCapacity = LaneCapacity {
+    packets: 10_000,
+    bytes: 10_000_000,
+};
+
+const NARROW: LaneCapacity = LaneCapacity {
+    packets: 4,
+    bytes: 10_000,
+};
+
+#[tokio::test]
+async fn a_panic_in_one_half_costs_that_peer_alone() {
+    let egress = egress().await;
+    let mut first = Peer::join(&egress).await;
+    let mut second = Peer::join(&egress).await;
+    let mut publisher = Publisher::new(1).await;
+    first.route(publisher.origin(ROOMY)).await.unwrap();
+    second.route(publisher.origin(ROOMY)).await.unwrap();
+    let stream = publisher.subscription().await;
+
+    first.handle.tell(SendingCommand::Panic);
+    stream.lane.push(publisher.batch([5, 6]));
+
+    assert_eq!(second.numbers(2).await, [5, 6]);
+    match first.event().await {
+        SendingEvent::Failed(message) => assert_eq!(message, "told to"),
+        other => panic!("{other:?}"),
+    }
+    // Nothing of it is left that could be sent or fed.
+    first.send([1]);
+    let gone = first.handle.set_route(first.session.local, None).await;
+    assert!(gone.is_err());
+    assert_eq!(first.counters.sent.get(), 0);
+}
+
+#[tokio::test]
+async fn one_lane_feeds_all_who_take_the_same_track() {
+    let egress = egress().await;
+    let mut publisher = Publisher::new(1).await;
+    let mut viewers = Vec::new();
+    for _ in 0..5 {
+        let viewer = Peer::join(&egress).await;
+        viewer.route(publisher.origin(ROOMY)).await.unwrap();
+        viewers.push(viewer);
+    }
+    let stream = publisher.subscription().await;
+    stream.lane.push(publisher.batch([65_535, 0, 1]));
+    for viewer in &mut viewers {
+        assert_eq!(viewer.numbers(3).await, [65_535, 0, 1]);
+        assert_eq!(viewer.counters.routed.get(), 3);
+    }
+    assert!(publisher.requests.try_recv().is_err(), "asked for once");
+}
+
+#[tokio::test]
+async fn numbers_go_on_when_the_source_changes() {
+    let egress = egress().await;
+    let mut viewer = Peer::join(&egress).await;
+    let (mut one, mut two) = (Publisher::new(1).await, Publisher::new(2).await);
+    viewer.send([9]);
+    viewer.route(one.origin(ROOMY)).await.unwrap();
+    let first = one.subscription().await;
+    first.lane.push(one.batch([500, 501]));
+    assert_eq!(viewer.numbers(3).await, [9, 10, 11]);
+
+    viewer.route(two.origin(ROOMY)).await.unwrap();
+    let second = two.subscription().await;
+    match one.request().await {
+        PublisherRequest::Unsubscribe { stream } => assert_eq!(stream, first.stream),
+        other => panic!("{other:?}"),
+    }
+    // What the old source still sends goes nowhere.
+    first.lane.push(one.batch([502]));
+    second.lane.push(two.batch([7, 6, 8]));
+    assert_eq!(viewer.numbers(2).await, [12, 13]);
+    assert_eq!(viewer.counters.before_switch.get(), 1);
+}
+
+#[tokio::test]
+async fn while_a_route_feeds_a_track_nothing_is_sent_by_hand() {
+    let egress = egress().await;
+    let mut viewer = Peer::join(&egress).await;
+    let mut publisher = Publisher::new(1).await;
+    viewer.route(publisher.origin(ROOMY)).await.unwrap();
+    let stream = publisher.subscription().await;
+    viewer.send([1, 2]);
+    stream.lane.push(publisher.batch([40]));
+    assert_eq!(viewer.numbers(1).await, [40]);
+    viewer.route(None).await.unwrap();
+    viewer.send([41]);
+    assert_eq!(viewer.numbers(1).await, [41]);
+    assert_eq!(viewer.counters.displaced.get(), 2);
+}
+
+#[tokio::test]
+async fn a_publisher_that_goes_leaves_its_subscribers_to_the_next() {
+    let egress = egress().await;
+    let mut viewer = Peer::join(&egress).await;
+    let (mut one, mut two) = (Publisher::new(1).await, Publisher::new(2).await);
+    viewer.route(one.origin(ROOMY)).await.unwrap();
+    let first = one.subscription().await;
+    first.lane.push(one.batch([3]));
+    assert_eq!(viewer.numbers(1).await, [3]);
+    drop(first);
+    // The track is free again for what is sent by hand, and for the next.
+    viewer.send([4]);
+    assert_eq!(viewer.numbers(1).await, [4]);
+    viewer.route(two.origin(ROOMY)).await.unwrap();
+    let second = two.subscription().await;
+    second.lane.push(two.batch([900]));
+    assert_eq!(viewer.numbers(1).await, [5]);
+}
+
+#[tokio::test]
+async fn a_route_from_a_publisher_that_is_gone_is_refused_and_changes_nothing() {
+    let egress = egress().await;
+    let mut viewer = Peer::join(&egress).await;
+    let (mut alive, gone) = (Publisher::new(1).await, Publisher::new(2).await);
+    viewer.route(alive.origin(ROOMY)).await.unwrap();
+    let stream = alive.subscription().await;
+    let origin = gone.origin(ROOMY);
+    gone.actor
+        .stop_and_wait(None, Some(Duration::from_secs(5)))
+        .await
+        .unwrap();
+    assert_eq!(viewer.route(origin).await, Err(ListenerGone));
+    stream.lane.push(alive.batch([1]));
+    assert_eq!(viewer.numbers(1).await, [1]);
+}
+
+#[tokio::test]
+async fn a_peer_that_goes_says_goodbye_and_gives_up_its_routes() {
+    let egress = egress().await;
+    let mut viewer = Peer::join(&egress).await;
+    let mut publisher = Publisher::new(1).await;
+    viewer.route(publisher.origin(ROOMY)).await.unwrap();
+    let stream = publisher.subscription().await;
+    stream.lane.push(publisher.batch([1]));
+    viewer.packet().await;
+    // As when the peer's receiving half is killed.
+    drop(viewer.membership);
+    let (mut bytes, socket) = (vec![0; 2048], viewer.socket);
+    let (length, _) = soon(socket.recv_from(&mut bytes)).await.unwrap();
+    let goodbye = viewer.remote.read_rtcp(&bytes[..length]);
+    assert!(matches!(goodbye.last(), Some(RtcpPacket::Goodbye(_))));
+    match publisher.request().await {
+        PublisherRequest::Unsubscribe { stream: ended } => assert_eq!(ended, stream.stream),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_close_is_confirmed_after_the_goodbye() {
+    let egress = egress().await;
+    let mut peer = Peer::join(&egress).await;
+    peer.send([1]);
+    peer.packet().await;
+    peer.membership.tell(SendingCommand::Close).unwrap();
+    while !matches!(peer.event().await, SendingEvent::Closed) {}
+    let datagram = peer.datagram().await;
+    let goodbye = peer.remote.read_rtcp(&datagram);
+    assert!(matches!(goodbye.last(), Some(RtcpPacket::Goodbye(_))));
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn c116_what_does_not_fit_into_a_lane_is_told_to_whose_it_was() {
+    let egress = egress().await;
+    let mut viewer = Peer::join_with(&egress, NARROW).await;
+    let mut publisher = Publisher::new(1).await;
+    // On one thread the sending actor does not run before this test waits.
+    for sequence in 1..=6 {
+        viewer.send([sequence]);
+    }
+    assert_eq!(viewer.numbers(4).await, [3, 4, 5, 6]);
+    loop {
+        match viewer.event().await {
+            SendingEvent::Overflowed(lost) => {
+                assert_eq!(lost.packets, 2);
+                break;
+            }
+            SendingEvent::ActivityChanged { active } => assert!(active),
+            other => panic!("{other:?}"),
+        }
+    }
+    viewer.route(publisher.origin(NARROW)).await.unwrap();
+    let stream = publisher.subscription().await;
+    for sequence in 1..=5 {
+        stream.lane.push(publisher.batch([sequence]));
+    }
+    match publisher.request().await {
+        PublisherRequest::Overflowed(lost) => assert_eq!(lost.packets, 1),
+        other => panic!("{other:?}"),
+    }
+    viewer.numbers(4).await;
+}
+
+#[tokio::test]
+async fn commands_are_heard_between_the_turns_of_a_full_lane() {
+    let egress = egress().await;
+    let peer = Peer::join(&egress).await;
+    let publisher = Publisher::new(1).await;
+    let (counters, handled) = (Arc::clone(&peer.counters), Arc::new(AtomicU64::new(0)));
+    let at_that_time = Arc::clone(&handled);
+    let origin = RouteOrigin {
+        // Called by the sending actor when it comes to the command.
+        publisher: Outlet::with(&publisher.actor, move |request| {
+            let packets = counters.sent.get() + counters.send_failed.get();
+            at_that_time.store(packets, Ordering::SeqCst);
+            request
+        }),
+        ..publisher.origin(ROOMY)
+    };
+    for start in 0..8 {
+        peer.send((0..1000).map(|step| start * 1000 + step));
+    }
+    peer.route(origin).await.unwrap();
+    // Asked behind eight thousand packets, answered after the first turn of them.
+    assert_eq!(handled.load(Ordering::SeqCst), 1000);
+}
