@@ -14,7 +14,7 @@ use crate::dtls::{DtlsArguments, DtlsTransport};
 use crate::ice::{IceArguments, IceParameters, IceTransport};
 use crate::outlet::Outlet;
 use crate::rtp_transport::{RtpTransport, RtpTransportArguments};
-use crate::udp::UdpEndpoint;
+use crate::udp::{Seat, UdpEndpoint, UdpEndpointError};
 
 /// The actors below.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub(super) struct Parts {
     pub(super) dtls: DtlsTransport,
     pub(super) rtp: RtpTransport,
     /// Own or shared.
-    pub(super) endpoint: UdpEndpoint,
+    pub(super) endpoint: Seat,
     pub(super) endpoint_is_own: bool,
 }
 
@@ -59,14 +59,19 @@ impl Parts {
             IceArguments {
                 parameters: ice,
                 configuration: Arc::clone(&settings.ice),
-                endpoints: vec![endpoint.clone()],
+                endpoints: vec![UdpEndpoint::clone(&endpoint)],
                 dtls: dtls.inbound().into(),
                 media: rtp.inbound(),
                 outlet: Outlet::with(myself, PeerConnectionMessage::Ice),
             },
             myself.get_cell(),
         )
-        .await?;
+        .await
+        .map_err(|error| match endpoint.is_running() {
+            true => SpawnError::from(error),
+            // It ended after it was chosen.
+            false => UdpEndpointError::Stopped.into(),
+        })?;
         Ok(Self {
             ice,
             dtls,

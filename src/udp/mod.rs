@@ -1,6 +1,6 @@
 //! Sockets shared by many peers: batched reads, demultiplexing, batched sends.
 //!
-//! [`UdpEndpoint`] is the handle; the actor behind it owns one UDP socket. It reads in batches, tells
+//! [`UdpEndpoint`] is the handle, [`UdpEndpointPool`] several of them; the actor behind it owns one UDP socket. It reads in batches, tells
 //! STUN, DTLS and (S)RTP apart by their first byte (RFC 7983), and gives each to the peer that it is for,
 //! without parsing more of it than a bounded walk over STUN attributes. Sending needs no
 //! actor: whoever has something for a peer sends it on the shared socket.
@@ -14,6 +14,7 @@ mod configuration;
 mod datagrams;
 mod machine;
 mod message;
+mod pool;
 mod receive;
 mod registration;
 mod socket;
@@ -21,9 +22,11 @@ mod stun;
 #[cfg(test)]
 mod tests;
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
-use ractor::{Actor, ActorCell, ActorRef};
+use ractor::{ACTIVE_STATES, Actor, ActorCell, ActorRef};
 
 use self::actor::{UdpActor, UdpArguments};
 pub use self::configuration::{UdpBufferSizes, UdpEndpointConfiguration, UdpEndpointError};
@@ -32,6 +35,8 @@ pub(crate) use self::machine::UsernameFragmentTaken;
 pub use self::message::UdpEndpointStatistics;
 use self::message::UdpMessage;
 pub(crate) use self::message::{OutgoingStun, StunPurpose};
+pub(crate) use self::pool::Seat;
+pub use self::pool::UdpEndpointPool;
 pub(crate) use self::registration::Registration;
 pub(crate) use self::socket::{EndpointSocket, Families, TransportPath};
 #[cfg(test)]
@@ -50,6 +55,8 @@ use crate::call::{CallError, StartError, ask};
 pub struct UdpEndpoint {
     actor: ActorRef<UdpMessage>,
     socket: EndpointSocket,
+    /// Peers that were spawned with it.
+    peers: Arc<AtomicUsize>,
 }
 
 impl UdpEndpoint {
@@ -63,7 +70,11 @@ impl UdpEndpoint {
         configuration: UdpEndpointConfiguration,
         supervisor: ActorCell,
     ) -> Result<Self, UdpEndpointError> {
-        let bound = configuration.bind()?;
+        Self::start(configuration.bind()?, supervisor).await
+    }
+
+    /// Starts an endpoint for a bound socket.
+    async fn start(bound: UdpSocket, supervisor: ActorCell) -> Result<Self, UdpEndpointError> {
         let address = bound.local_addr();
         let socket = EndpointSocket::new(bound).map_err(|source| UdpEndpointError::Bind {
             address: address.unwrap_or(UNKNOWN),
@@ -75,7 +86,11 @@ impl UdpEndpoint {
         let (actor, _) = Actor::spawn_linked(None, UdpActor, arguments, supervisor)
             .await
             .map_err(StartError::from)?;
-        Ok(Self { actor, socket })
+        Ok(Self {
+            actor,
+            socket,
+            peers: Arc::default(),
+        })
     }
 
     /// The address that the socket is bound to. Unspecified where it takes all of the machine's.
@@ -106,6 +121,11 @@ impl UdpEndpoint {
     /// The actor, to be watched.
     pub(crate) fn cell(&self) -> ActorCell {
         self.actor.get_cell()
+    }
+
+    /// Whether the actor has not ended yet.
+    pub(crate) fn is_running(&self) -> bool {
+        ACTIVE_STATES.contains(&self.actor.get_status())
     }
 
     /// Has datagrams for an ICE session delivered from now on, until the registration is dropped.
