@@ -3,7 +3,9 @@
 
 mod common;
 
+use std::hint;
 use std::num::NonZeroUsize;
+use std::time::{Duration, Instant};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use ractor_webrtc::peer_connection::{Part, SpawnError};
@@ -109,6 +111,34 @@ async fn no_peer_is_spawned_where_all_endpoints_have_died() {
         matches!(refused, SpawnError::Endpoint(UdpEndpointError::Stopped)),
         "{refused:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_whose_endpoint_ends_while_it_starts_is_refused_or_ends_as_well() {
+    // One in forty of these peers never heard of it: it registered at the endpoint before
+    // it watched it, and the endpoint ended in between.
+    for round in 0..200 {
+        let pool = pool(1).await;
+        let mut owner = Ours::spawn(loopback()).await;
+        let doomed = pool.clone();
+        let end = tokio::task::spawn_blocking(move || {
+            // Any moment of the start, which takes about half a millisecond.
+            let began = Instant::now();
+            while began.elapsed() < Duration::from_micros(round * 5) {
+                hint::spin_loop();
+            }
+            doomed.stop();
+        });
+        match loopback().endpoint(pool).spawn_linked(owner.owner()).await {
+            Err(SpawnError::Endpoint(UdpEndpointError::Stopped)) => {}
+            Err(other) => panic!("{other:?}"),
+            Ok(_) => {
+                let told = owner.expect_closed().await;
+                assert!(matches!(told, CloseReason::PartFailed { .. }), "{told:?}");
+            }
+        }
+        end.await.unwrap();
+    }
 }
 
 /// A peer on the pool, and one that is not, connected.

@@ -6,7 +6,7 @@ mod common;
 use std::time::Duration;
 
 use ractor_webrtc::peer_connection::{
-    DtlsTransportState, Event, Part, PeerConnectionState, SignalingState,
+    DtlsTransportState, Event, Part, PeerConnectionState, SignalingState, SpawnError,
 };
 use ractor_webrtc::{
     CallError, CloseReason, IceCandidate, MediaKind, MediaStreamTrack, NegotiationError,
@@ -150,6 +150,19 @@ async fn c107_a_peer_ends_with_an_owner_that_is_not_its_supervisor() {
         .unwrap();
     owner.owner().stop(None);
     expect_gone(&peer).await;
+}
+
+#[tokio::test]
+async fn no_peer_is_spawned_for_an_owner_that_has_ended() {
+    // It ran on for ever: nobody tells the end of an owner that ended before it was watched.
+    let owner = Ours::spawn(loopback()).await;
+    let supervisor = Ours::spawn(loopback()).await;
+    owner.owner().stop_and_wait(None, None).await.unwrap();
+    let refused = loopback()
+        .spawn(owner.owner(), supervisor.owner().get_cell())
+        .await
+        .unwrap_err();
+    assert!(matches!(refused, SpawnError::OwnerGone), "{refused}");
 }
 
 #[tokio::test]

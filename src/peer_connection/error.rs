@@ -19,6 +19,9 @@ pub enum SpawnError {
     /// No socket could be had for the peer's own endpoint, or the shared ones have stopped.
     #[error("no udp endpoint could be had")]
     Endpoint(#[from] UdpEndpointError),
+    /// The owner has ended already.
+    #[error("the owner has stopped")]
+    OwnerGone,
     /// An actor of the peer did not start.
     #[error("an actor of the peer did not start")]
     Actor(#[from] crate::call::StartError),

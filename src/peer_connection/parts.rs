@@ -1,6 +1,5 @@
 //! The actors below a peer connection.
 
-use std::iter;
 use std::sync::Arc;
 
 use ractor::{ActorCell, ActorRef};
@@ -25,6 +24,8 @@ pub(super) struct Parts {
     /// Own or shared.
     pub(super) endpoint: Seat,
     pub(super) endpoint_is_own: bool,
+    /// A shared endpoint is nobody's child here.
+    _watched: Option<Monitor>,
 }
 
 impl Parts {
@@ -36,6 +37,8 @@ impl Parts {
         myself: &ActorRef<PeerConnectionMessage>,
     ) -> Result<Self, SpawnError> {
         let (endpoint, endpoint_is_own) = settings.endpoint.open(myself).await?;
+        // Before its first use: it refuses that, or its end is told.
+        let watched = (!endpoint_is_own).then(|| Monitor::new(myself.get_cell(), endpoint.cell()));
         let rtp = RtpTransport::spawn(
             RtpTransportArguments {
                 peer: id,
@@ -78,21 +81,8 @@ impl Parts {
             rtp,
             endpoint,
             endpoint_is_own,
+            _watched: watched,
         })
-    }
-
-    /// What we depend on without being linked to it: the owner, who need not be the supervisor, and
-    /// a shared endpoint.
-    pub(super) fn monitors(
-        &self,
-        owner: &Outlet<PeerEvent>,
-        myself: &ActorRef<PeerConnectionMessage>,
-    ) -> Vec<Monitor> {
-        let shared = (!self.endpoint_is_own).then(|| self.endpoint.cell());
-        iter::once(owner.listener().clone())
-            .chain(shared)
-            .map(|watched| Monitor::new(myself.get_cell(), watched))
-            .collect()
     }
 
     /// Which part an actor is.
