@@ -143,4 +143,4 @@ pub use self::peer_connection::{
 pub use self::rtp::{Rid, RtcpPacket, RtpBatch, RtpPacket};
 pub use self::srtp::SrtpProfile;
 pub use self::track::{MediaKind, MediaStreamTrack, StreamId, TrackId};
-pub use self::udp::{UdpEndpoint, UdpEndpointConfiguration};
+pub use self::udp::{UdpEndpoint, UdpEndpointConfiguration, UdpEndpointPool};

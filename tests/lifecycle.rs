@@ -6,7 +6,7 @@ mod common;
 use std::time::Duration;
 
 use ractor_webrtc::peer_connection::{
-    DtlsTransportState, Event, Part, PeerConnectionState, SignalingState,
+    DtlsTransportState, Event, Part, PeerConnectionState, SignalingState, SpawnError,
 };
 use ractor_webrtc::{
     CallError, CloseReason, IceCandidate, MediaKind, MediaStreamTrack, NegotiationError,
@@ -124,7 +124,7 @@ async fn c107_a_part_that_dies_closes_the_peer_and_the_owner_is_told_which() {
         parts.sort_by_key(ractor::ActorCell::get_id);
         assert_eq!(parts.len(), PARTS);
         parts[part].kill();
-        let told = expect_closed(&mut one).await;
+        let told = one.expect_closed().await;
         assert!(matches!(told, CloseReason::PartFailed { .. }), "{told:?}");
         assert_eq!(one.peer.connection_state(), PeerConnectionState::Closed);
         expect_gone(&one.peer).await;
@@ -135,7 +135,7 @@ async fn c107_a_part_that_dies_closes_the_peer_and_the_owner_is_told_which() {
 async fn c107_a_peer_that_dies_tells_its_owner_so() {
     let (mut one, _two) = pair().await;
     one.owner().get_children()[0].kill();
-    assert_eq!(expect_closed(&mut one).await, CloseReason::Crashed);
+    assert_eq!(one.expect_closed().await, CloseReason::Crashed);
     assert_eq!(one.peer.connection_state(), PeerConnectionState::Closed);
     expect_gone(&one.peer).await;
 }
@@ -153,11 +153,24 @@ async fn c107_a_peer_ends_with_an_owner_that_is_not_its_supervisor() {
 }
 
 #[tokio::test]
+async fn no_peer_is_spawned_for_an_owner_that_has_ended() {
+    // It ran on for ever: nobody tells the end of an owner that ended before it was watched.
+    let owner = Ours::spawn(loopback()).await;
+    let supervisor = Ours::spawn(loopback()).await;
+    owner.owner().stop_and_wait(None, None).await.unwrap();
+    let refused = loopback()
+        .spawn(owner.owner(), supervisor.owner().get_cell())
+        .await
+        .unwrap_err();
+    assert!(matches!(refused, SpawnError::OwnerGone), "{refused}");
+}
+
+#[tokio::test]
 async fn c107_a_peer_ends_with_the_endpoint_that_it_shares() {
     let (_supervisor, endpoint) = shared_endpoint().await;
     let mut peer = Ours::spawn(loopback().endpoint(endpoint.clone())).await;
     endpoint.stop();
-    let told = expect_closed(&mut peer).await;
+    let told = peer.expect_closed().await;
     let part = Part::UdpEndpoint;
     assert!(
         matches!(&told, CloseReason::PartFailed { part: which, .. } if *which == part),
@@ -205,15 +218,7 @@ async fn close_in_time(peer: &mut Ours) {
     let began = Instant::now();
     peer.peer.close().await;
     assert!(began.elapsed() < Duration::from_secs(1), "a second is late");
-    assert_eq!(expect_closed(peer).await, CloseReason::Requested);
-}
-
-async fn expect_closed(peer: &mut Ours) -> CloseReason {
-    peer.expect("closed", |event| match event {
-        Event::Closed { reason } => Some(reason.clone()),
-        _ => None,
-    })
-    .await
+    assert_eq!(peer.expect_closed().await, CloseReason::Requested);
 }
 
 async fn expect_dtls_closed(peer: &mut Ours) {

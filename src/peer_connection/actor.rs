@@ -2,20 +2,21 @@
 
 use std::sync::Arc;
 
-use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
+use ractor::{ACTIVE_STATES, Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use rand::Rng;
 use tokio::sync::{oneshot, watch};
 
-use super::PeerConnection;
 use super::builder::Settings;
 use super::event::{CloseReason, PeerEvent, PeerId};
 use super::life::Life;
 use super::machine::{ConnectionMachine, PeerConnectionStates};
 use super::message::PeerConnectionMessage;
+use super::monitor::Monitor;
 use super::parts::Parts;
 use super::registry::Listed;
 use super::shell::PeerConnectionShell;
 use super::snapshot::KnownTracks;
+use super::{PeerConnection, SpawnError};
 use crate::ice::IceParameters;
 use crate::jsep::{Jsep, JsepArguments};
 use crate::outlet::Outlet;
@@ -50,6 +51,11 @@ impl Actor for PeerConnectionActor {
             owner,
             handle,
         } = arguments;
+        // The owner need not be the supervisor. Watched first, so that its end is seen here or told.
+        let watched_owner = Monitor::new(myself.get_cell(), owner.listener().clone());
+        if !ACTIVE_STATES.contains(&owner.listener().get_status()) {
+            return Err(SpawnError::OwnerGone.into());
+        }
         let ice = IceParameters::generate();
         let jsep = Jsep::new(JsepArguments {
             configuration: Arc::clone(&settings.media),
@@ -58,7 +64,6 @@ impl Actor for PeerConnectionActor {
             cname: cname(),
         });
         let parts = Parts::spawn(id, &settings, ice, &owner, &myself).await?;
-        let monitors = parts.monitors(&owner, &myself);
         let (states, watched) = watch::channel(PeerConnectionStates::default());
         let tracks = Arc::new(KnownTracks::default());
         let peer = PeerConnection {
@@ -80,7 +85,7 @@ impl Actor for PeerConnectionActor {
             events: Vec::new(),
             life: Life::new(id, owner, states),
             _listed: Listed::new(peer),
-            _monitors: monitors,
+            _watched_owner: watched_owner,
         })
     }
 

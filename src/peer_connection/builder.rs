@@ -18,7 +18,7 @@ use crate::ice::{IceConfiguration, IceServer, IceServerError, IceTransportPolicy
 use crate::outlet::Outlet;
 use crate::rtp_transport::MediaLimits;
 use crate::srtp::SrtpProfile;
-use crate::udp::{UdpEndpoint, UdpEndpointConfiguration, UdpEndpointError};
+use crate::udp::{Seat, UdpEndpoint, UdpEndpointConfiguration, UdpEndpointError, UdpEndpointPool};
 
 /// Settings of a new peer connection (W3C `RTCConfiguration`, and what a server needs beyond it).
 ///
@@ -62,8 +62,8 @@ pub(super) struct Settings {
 /// Whose socket.
 #[derive(Clone, Debug)]
 pub(super) enum EndpointChoice {
-    /// One that many peers share; somebody else supervises it.
-    Shared(UdpEndpoint),
+    /// One of these, which many peers share; somebody else supervises them.
+    Shared(UdpEndpointPool),
     /// One of the peer's own, a child of it; by default on any port of all families.
     Own(Option<UdpEndpointConfiguration>),
 }
@@ -73,14 +73,14 @@ impl EndpointChoice {
     pub(super) async fn open<M>(
         &self,
         peer: &ActorRef<M>,
-    ) -> Result<(UdpEndpoint, bool), UdpEndpointError> {
+    ) -> Result<(Seat, bool), UdpEndpointError> {
         match self {
-            Self::Shared(endpoint) => Ok((endpoint.clone(), false)),
+            Self::Shared(pool) => Ok((pool.seat()?, false)),
             Self::Own(configuration) => {
                 let endpoint =
                     UdpEndpoint::spawn(configuration.clone().unwrap_or_default(), peer.get_cell())
                         .await?;
-                Ok((endpoint, true))
+                Ok((UdpEndpointPool::from(endpoint).seat()?, true))
             }
         }
     }
@@ -128,9 +128,11 @@ impl PeerConnectionBuilder {
         self
     }
 
-    /// Uses a socket that many peers share, in place of one of the peer's own.
-    pub fn endpoint(mut self, endpoint: UdpEndpoint) -> Self {
-        self.endpoint = EndpointChoice::Shared(endpoint);
+    /// Uses a socket that many peers share, in place of one of the peer's own: a
+    /// [`UdpEndpoint`], or that one of a [`UdpEndpointPool`] which has the fewest peers when this one
+    /// is spawned.
+    pub fn endpoint(mut self, endpoint: impl Into<UdpEndpointPool>) -> Self {
+        self.endpoint = EndpointChoice::Shared(endpoint.into());
         self
     }
 

@@ -17,9 +17,12 @@ pub enum SpawnError {
     /// No certificate could be made.
     #[error("certificate could not be made")]
     Certificate(#[from] CertificateError),
-    /// No socket could be had for the peer's own endpoint.
-    #[error("udp endpoint could not be opened")]
+    /// No socket could be had for the peer's own endpoint, or the shared ones have stopped.
+    #[error("no udp endpoint could be had")]
     Endpoint(#[from] UdpEndpointError),
+    /// The owner has ended already.
+    #[error("the owner has stopped")]
+    OwnerGone,
     /// An actor of the peer did not start.
     #[error("an actor of the peer did not start")]
     Actor(#[from] StartError),

@@ -7,7 +7,7 @@
 //!
 //! | child | how it may end | what is lost | what we do | what the owner hears |
 //! | --- | --- | --- | --- | --- |
-//! | `UdpEndpoint` (own) | socket lost, panic | the way to the remote side | close everything | `Closed { EndpointLost }` |
+//! | `UdpEndpoint` (own) | socket lost, panic | the way to the remote side | close everything | `Closed { PartFailed }` |
 //! | `UdpEndpoint` (shared) | the same; watched, not a child | the same | the same | the same |
 //! | `IceTransport` | panic | the ICE session | close everything | `Closed { PartFailed }` |
 //! | `DtlsTransport` | panic | the DTLS session | close everything | `Closed { PartFailed }` |

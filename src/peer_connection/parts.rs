@@ -1,6 +1,5 @@
 //! The actors below a peer connection.
 
-use std::iter;
 use std::sync::Arc;
 
 use ractor::{ActorCell, ActorRef};
@@ -14,7 +13,7 @@ use crate::dtls::{DtlsArguments, DtlsTransport};
 use crate::ice::{IceArguments, IceParameters, IceTransport};
 use crate::outlet::Outlet;
 use crate::rtp_transport::{RtpTransport, RtpTransportArguments};
-use crate::udp::UdpEndpoint;
+use crate::udp::{Seat, UdpEndpoint, UdpEndpointError};
 
 /// The actors below.
 #[derive(Debug)]
@@ -23,8 +22,10 @@ pub(super) struct Parts {
     pub(super) dtls: DtlsTransport,
     pub(super) rtp: RtpTransport,
     /// Own or shared.
-    pub(super) endpoint: UdpEndpoint,
+    pub(super) endpoint: Seat,
     pub(super) endpoint_is_own: bool,
+    /// A shared endpoint is nobody's child here.
+    _watched: Option<Monitor>,
 }
 
 impl Parts {
@@ -36,6 +37,8 @@ impl Parts {
         myself: &ActorRef<PeerConnectionMessage>,
     ) -> Result<Self, SpawnError> {
         let (endpoint, endpoint_is_own) = settings.endpoint.open(myself).await?;
+        // Before its first use: it refuses that, or its end is told.
+        let watched = (!endpoint_is_own).then(|| Monitor::new(myself.get_cell(), endpoint.cell()));
         let rtp = RtpTransport::spawn(
             RtpTransportArguments {
                 peer: id,
@@ -60,35 +63,27 @@ impl Parts {
             IceArguments {
                 parameters: ice,
                 configuration: Arc::clone(&settings.ice),
-                endpoints: vec![endpoint.clone()],
+                endpoints: vec![UdpEndpoint::clone(&endpoint)],
                 dtls: dtls.inbound().into(),
                 media: rtp.inbound(),
                 outlet: Outlet::with(myself, PeerConnectionMessage::Ice),
             },
             myself.get_cell(),
         )
-        .await?;
+        .await
+        .map_err(|error| match endpoint.is_running() {
+            true => SpawnError::from(error),
+            // It ended after it was chosen.
+            false => UdpEndpointError::Stopped.into(),
+        })?;
         Ok(Self {
             ice,
             dtls,
             rtp,
             endpoint,
             endpoint_is_own,
+            _watched: watched,
         })
-    }
-
-    /// What we depend on without being linked to it: the owner, who need not be the supervisor, and
-    /// a shared endpoint.
-    pub(super) fn monitors(
-        &self,
-        owner: &Outlet<PeerEvent>,
-        myself: &ActorRef<PeerConnectionMessage>,
-    ) -> Vec<Monitor> {
-        let shared = (!self.endpoint_is_own).then(|| self.endpoint.cell());
-        iter::once(owner.listener().clone())
-            .chain(shared)
-            .map(|watched| Monitor::new(myself.get_cell(), watched))
-            .collect()
     }
 
     /// Which part an actor is.

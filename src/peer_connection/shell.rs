@@ -34,7 +34,7 @@ pub(super) struct PeerConnectionShell {
     /// Tells the end, however it comes. Dropped after everything above.
     pub(super) life: Life,
     pub(super) _listed: Listed,
-    pub(super) _monitors: Vec<Monitor>,
+    pub(super) _watched_owner: Monitor,
 }
 
 impl PeerConnectionShell {

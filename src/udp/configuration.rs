@@ -1,7 +1,9 @@
 //! What socket an endpoint is to have, and why it could not.
 
 use std::io;
+use std::iter;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 
 use rand::Rng;
@@ -112,6 +114,31 @@ impl UdpEndpointConfiguration {
         Err(exhausted())
     }
 
+    /// Binds sockets for a pool: a fixed port and those after it, or whatever is free.
+    pub(super) fn bind_several(
+        &self,
+        count: NonZeroUsize,
+    ) -> Result<Vec<std::net::UdpSocket>, UdpEndpointError> {
+        let first = *self.ports.start();
+        if first == 0 || first != *self.ports.end() {
+            return iter::repeat_with(|| self.bind())
+                .take(count.get())
+                .collect();
+        }
+        let neighbours = first..=u16::MAX;
+        if neighbours.len() < count.get() {
+            return Err(UdpEndpointError::PortsExhausted {
+                ip: self.ip,
+                first,
+                last: u16::MAX,
+            });
+        }
+        neighbours
+            .take(count.get())
+            .map(|port| self.clone().port_range(port..=port).bind())
+            .collect()
+    }
+
     fn bind_port(&self, port: u16) -> io::Result<std::net::UdpSocket> {
         let address = SocketAddr::new(self.ip, port);
         let socket = Socket::new(
@@ -180,6 +207,9 @@ pub enum UdpEndpointError {
         /// What the system said.
         source: io::Error,
     },
+    /// The endpoint has stopped, or all endpoints of the pool have.
+    #[error("udp endpoint has stopped")]
+    Stopped,
     /// The actor did not start.
     #[error(transparent)]
     Start(#[from] StartError),

@@ -1,7 +1,7 @@
 //! Sockets shared by many peers: batched reads, demultiplexing, batched sends.
 //!
-//! [`UdpEndpoint`] is the handle; the actor behind it owns one UDP socket. It reads in batches, tells
-//! STUN, DTLS and (S)RTP apart by their first byte (RFC 7983), and gives each to the peer that it is for,
+//! [`UdpEndpoint`] is the handle, [`UdpEndpointPool`] several of them; the actor behind it owns one UDP
+//! socket. It reads in batches, tells STUN, DTLS and (S)RTP apart by their first byte (RFC 7983), and gives each to the peer that it is for,
 //! without parsing more of it than a bounded walk over STUN attributes. Media for all peers is sent by
 //! its one child, the [`Egress`](crate::egress) actor; DTLS and STUN go straight to the socket.
 //!
@@ -14,6 +14,7 @@ mod configuration;
 mod datagrams;
 mod machine;
 mod message;
+mod pool;
 mod receive;
 mod registration;
 mod socket;
@@ -21,9 +22,11 @@ mod stun;
 #[cfg(test)]
 mod tests;
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
-use ractor::{Actor, ActorCell, ActorRef};
+use ractor::{ACTIVE_STATES, Actor, ActorCell, ActorRef};
 
 use self::actor::{UdpActor, UdpArguments};
 pub use self::configuration::{UdpBufferSizes, UdpEndpointConfiguration, UdpEndpointError};
@@ -32,6 +35,8 @@ pub(crate) use self::machine::UsernameFragmentTaken;
 pub use self::message::UdpEndpointStatistics;
 use self::message::UdpMessage;
 pub(crate) use self::message::{OutgoingStun, StunPurpose};
+pub(crate) use self::pool::Seat;
+pub use self::pool::UdpEndpointPool;
 pub(crate) use self::registration::Registration;
 pub(crate) use self::socket::{EndpointSocket, Families, TransportPath};
 #[cfg(test)]
@@ -52,6 +57,8 @@ pub struct UdpEndpoint {
     actor: ActorRef<UdpMessage>,
     socket: EndpointSocket,
     egress: Egress,
+    /// Peers that were spawned with it.
+    peers: Arc<AtomicUsize>,
 }
 
 impl UdpEndpoint {
@@ -65,7 +72,11 @@ impl UdpEndpoint {
         configuration: UdpEndpointConfiguration,
         supervisor: ActorCell,
     ) -> Result<Self, UdpEndpointError> {
-        let bound = configuration.bind()?;
+        Self::start(configuration.bind()?, supervisor).await
+    }
+
+    /// Starts an endpoint for a bound socket.
+    async fn start(bound: UdpSocket, supervisor: ActorCell) -> Result<Self, UdpEndpointError> {
         let address = bound.local_addr();
         let socket = EndpointSocket::new(bound).map_err(|source| UdpEndpointError::Bind {
             address: address.unwrap_or(UNKNOWN),
@@ -82,6 +93,7 @@ impl UdpEndpoint {
                 actor,
                 socket,
                 egress,
+                peers: Arc::default(),
             }),
             Err(error) => {
                 actor.stop(None);
@@ -123,6 +135,11 @@ impl UdpEndpoint {
     /// The actor that sends media for all peers of this endpoint.
     pub(crate) fn egress(&self) -> &Egress {
         &self.egress
+    }
+
+    /// Whether the actor has not ended yet.
+    pub(crate) fn is_running(&self) -> bool {
+        ACTIVE_STATES.contains(&self.actor.get_status())
     }
 
     /// Has datagrams for an ICE session delivered from now on, until the registration is dropped.

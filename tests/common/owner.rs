@@ -3,7 +3,7 @@
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use ractor_webrtc::jsep::SessionDescription;
 use ractor_webrtc::peer_connection::{
-    Event, PeerConnection, PeerConnectionBuilder, PeerConnectionState, PeerEvent,
+    CloseReason, Event, PeerConnection, PeerConnectionBuilder, PeerConnectionState, PeerEvent,
 };
 use ractor_webrtc::rtp::{PayloadType, RtcpPacket, RtpPacket, RtpTimestamp, SequenceNumber, Ssrc};
 use ractor_webrtc::track::{MediaKind, MediaStreamTrack};
@@ -170,6 +170,15 @@ impl Ours {
 
     pub(crate) async fn expect_connected(&mut self) {
         self.expect_state(PeerConnectionState::Connected).await;
+    }
+
+    /// Waits for the last event and tells why the peer ended.
+    pub(crate) async fn expect_closed(&mut self) -> CloseReason {
+        self.expect("closed", |event| match event {
+            Event::Closed { reason } => Some(reason.clone()),
+            _ => None,
+        })
+        .await
     }
 
     /// The next packet, of whatever track, with the track's kind.

@@ -1,6 +1,9 @@
 //! Whole endpoints on loopback.
 
+mod pool;
+
 use std::collections::VecDeque;
+
 use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
