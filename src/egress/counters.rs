@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Counts of one peer's sending half; see [`MediaStats`](crate::peer_connection::MediaStats) for
+/// Counts of one peer's sending half; `MediaStats` tells them to the application and says
 /// what each of them means.
 #[derive(Debug, Default)]
 pub(crate) struct SendingCounters {
