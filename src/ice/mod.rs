@@ -5,10 +5,10 @@
 //! what is authentic; DTLS and media go from the endpoint straight to the actors that they are for, and leave
 //! on the path that `IceEvent::SelectedPathChanged` names.
 //!
-//! **Sessions.** Whatever has credentials of its own is a [`session::Session`]: machine, agent, places at the endpoints, gathering.
+//! **Sessions.** Whatever has credentials of its own is a `Session`: machine, agent, places at the endpoints, gathering.
 //! There is one as a rule. An ICE restart (RFC 8445 §9) is a second one beside it, with the role that the new exchange
 //! gives; the first one's pair carries media until the second has selected its own, and then lingers, for what is still under
-//! way. [`generations::Generations`] says which session counts, and sums their states up as W3C has them. (The agent's
+//! way. `Generations` says which session counts, and sums their states up as W3C has them. (The agent's
 //! own restart goes silent in between and cannot change its role.) The sessions are values in one actor, not actors: W3C knows
 //! one transport whose state outlives restarts, so somebody would have to stand above them to tell it; and
 //! nobody can go on without them, so there is nothing that a supervisor of their own would do.
