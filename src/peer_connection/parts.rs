@@ -10,7 +10,7 @@ use super::event::{Part, PeerEvent, PeerId};
 use super::message::PeerConnectionMessage;
 use super::monitor::Monitor;
 use crate::dtls::{DtlsArguments, DtlsTransport};
-use crate::ice::{IceArguments, IceParameters, IceTransport};
+use crate::ice::{IceArguments, IceParameters, IceSinks, IceTransport};
 use crate::outlet::Outlet;
 use crate::rtp_transport::{RtpTransport, RtpTransportArguments};
 use crate::udp::{Seat, UdpEndpoint, UdpEndpointError};
@@ -64,8 +64,10 @@ impl Parts {
                 parameters: ice,
                 configuration: Arc::clone(&settings.ice),
                 endpoints: vec![UdpEndpoint::clone(&endpoint)],
-                dtls: dtls.inbound().into(),
-                media: rtp.inbound(),
+                sinks: IceSinks {
+                    dtls: dtls.inbound().into(),
+                    media: rtp.inbound(),
+                },
                 outlet: Outlet::with(myself, PeerConnectionMessage::Ice),
             },
             myself.get_cell(),
