@@ -5,13 +5,15 @@ use std::sync::Arc;
 use super::description::SdpType;
 use super::effect::JsepEffect;
 use super::machine::{Applied, Created, Descriptions, Jsep, Transport};
-use super::sdp::{Section, Setup};
+use super::matching::preferred;
+use super::sdp::{Section, SectionCodec, Setup};
 use super::transceiver::{Transceiver, TransceiverId};
+use crate::codec::RtpCodec;
 use crate::dtls::DtlsRole;
 use crate::ice::IceRole;
 use crate::peer_connection::SignalingState;
 use crate::rtp::Mid;
-use crate::track::{MediaStreamTrack, TrackId};
+use crate::track::{MediaKind, MediaStreamTrack, TrackId};
 
 /// What the owner hears of remote tracks, collected while a description is applied.
 #[derive(Debug, Default)]
@@ -35,9 +37,19 @@ impl News {
         self.added.push(transceiver.receiver.track.clone());
     }
 
-    pub(super) fn no_common_codec(&mut self, mid: Mid, transceiver: &Transceiver) {
-        let kind = transceiver.kind;
-        self.no_codec.push(JsepEffect::NoCommonCodec { mid, kind });
+    pub(super) fn no_common_codec(
+        &mut self,
+        mid: Mid,
+        kind: MediaKind,
+        local: Vec<RtpCodec>,
+        remote: &[SectionCodec],
+    ) {
+        self.no_codec.push(JsepEffect::NoCommonCodec {
+            mid,
+            kind,
+            local,
+            remote: remote.iter().map(|theirs| theirs.codec.clone()).collect(),
+        });
     }
 
     /// In W3C's order: mutes, ends, then new tracks.
@@ -93,12 +105,17 @@ impl Jsep {
     /// One m-line of an answer of ours takes effect.
     fn settle_local(&mut self, local: &Section, remote: &Section, news: &mut News) {
         let Some(mid) = &local.mid else { return };
+        let configuration = Arc::clone(&self.configuration);
         let Some(transceiver) = self.transceiver_of_mut(mid) else {
             return;
         };
         if local.rejected || remote.rejected {
             if !remote.rejected && !transceiver.stopping && !transceiver.stopped {
-                news.no_common_codec(mid.clone(), transceiver);
+                let kind = transceiver.kind;
+                let ours = preferred(&configuration, kind, &transceiver.preferences);
+                let ours = ours.into_iter().flatten();
+                let ours = ours.map(|entry| entry.codec.clone()).collect();
+                news.no_common_codec(mid.clone(), kind, ours, &remote.codecs);
             }
             transceiver.stop(news);
             return;

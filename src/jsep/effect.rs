@@ -1,6 +1,7 @@
 //! What negotiation asks of the actor around it.
 
 use super::plan::MediaPlan;
+use crate::codec::RtpCodec;
 use crate::dtls::{DtlsRole, Fingerprint};
 use crate::ice::{IceParameters, IceRole};
 use crate::peer_connection::SignalingState;
@@ -20,8 +21,14 @@ pub(crate) enum JsepEffect {
     TrackMuted(TrackId),
     /// To the owner: this remote track is over.
     TrackEnded(TrackId),
-    /// To the owner (a warning): an m-line is rejected since no codec is known to both sides.
-    NoCommonCodec { mid: Mid, kind: MediaKind },
+    /// To the owner: an m-line carries nothing since no codec is known to both sides. What each
+    /// knows, preferred first.
+    NoCommonCodec {
+        mid: Mid,
+        kind: MediaKind,
+        local: Vec<RtpCodec>,
+        remote: Vec<RtpCodec>,
+    },
     /// To ICE: collect candidates. Comes once.
     StartGathering,
     /// To the media path: from now on, this.

@@ -219,7 +219,8 @@ impl Jsep {
             theirs.any(|theirs| ours.codec.matches(&theirs.codec))
         };
         if !local.codecs.iter().any(common) {
-            news.no_common_codec(mid.clone(), transceiver);
+            let ours = local.codecs.iter().map(|ours| ours.codec.clone()).collect();
+            news.no_common_codec(mid.clone(), transceiver.kind, ours, &remote.codecs);
         }
         let direction = local.direction.intersect(remote.direction.reversed());
         transceiver.settle(direction);

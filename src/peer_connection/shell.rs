@@ -185,9 +185,17 @@ impl PeerConnectionShell {
             JsepEffect::Track(track) => self.events.push(Event::Track(track)),
             JsepEffect::TrackMuted(track) => self.events.push(Event::TrackMuted(track)),
             JsepEffect::TrackEnded(track) => self.events.push(Event::TrackEnded(track)),
-            JsepEffect::NoCommonCodec { mid, kind } => {
-                tracing::warn!(peer = %self.life.id, %mid, %kind, "no codec in common, m-line rejected");
-            }
+            JsepEffect::NoCommonCodec {
+                mid,
+                kind,
+                local,
+                remote,
+            } => self.events.push(Event::NoCommonCodec {
+                mid,
+                kind,
+                local,
+                remote,
+            }),
             JsepEffect::StartGathering => self.parts.ice.gather(),
             JsepEffect::StartTransports {
                 ice_role,
