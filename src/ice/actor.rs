@@ -153,6 +153,8 @@ impl Actor for IceActor {
             IceMessage::Start { role, remote } => {
                 shell.machine.handle_start(role, remote, &mut shell.effects);
             }
+            IceMessage::Restart { .. } | IceMessage::AbandonRestart => {}
+            IceMessage::SetConfiguration(configuration) => shell.configuration = configuration,
             IceMessage::AddRemoteCandidate(candidate) => {
                 let effects = &mut shell.effects;
                 shell.machine.handle_remote_candidate(candidate, effects);
@@ -402,7 +404,11 @@ impl IceShell {
         for effect in effects {
             match effect {
                 GatheringEffect::Tell(candidate) => {
-                    self.tell(IceEvent::CandidateGathered(candidate.to_string()), myself);
+                    let event = IceEvent::CandidateGathered {
+                        candidate: candidate.to_string(),
+                        username_fragment: self.local.username_fragment.clone(),
+                    };
+                    self.tell(event, myself);
                 }
                 GatheringEffect::Ask(request) => {
                     let stun = OutgoingStun {

@@ -1,8 +1,10 @@
 //! What an ICE transport is told, and what it tells.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use super::candidate::{IceParameters, IceRole};
+use super::configuration::IceConfiguration;
 use super::remote_candidate::CandidateError;
 use crate::peer_connection::{IceConnectionState, IceGatheringState};
 use crate::timer::Generation;
@@ -19,6 +21,12 @@ pub(crate) enum IceMessage {
         role: IceRole,
         remote: IceParameters,
     },
+    /// Another session begins beside the running one.
+    Restart { local: IceParameters },
+    /// The session that was begun and not started is not wanted any more.
+    AbandonRestart,
+    /// What the next gathering is to go by.
+    SetConfiguration(Arc<IceConfiguration>),
     /// The other side has another candidate.
     AddRemoteCandidate(String),
     /// The other side has no more candidates.
@@ -76,8 +84,13 @@ pub(crate) enum IceEvent {
     StateChanged(IceConnectionState),
     /// The state of gathering changed.
     GatheringStateChanged(IceGatheringState),
-    /// A local candidate, `candidate:…`.
-    CandidateGathered(String),
+    /// A local candidate.
+    CandidateGathered {
+        /// `candidate:…`
+        candidate: String,
+        /// Ours, of the session that it belongs to.
+        username_fragment: String,
+    },
     /// Media and DTLS go this way from now on.
     SelectedPathChanged(TransportPath),
     /// A remote candidate is not one.

@@ -39,6 +39,8 @@ mod stun;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use ractor::{Actor, ActorCell, ActorRef};
 
 use self::actor::IceActor;
@@ -88,6 +90,25 @@ impl IceTransport {
     /// know no more of it than that its role is `Controlling`.
     pub(crate) fn start(&self, role: IceRole, remote: IceParameters, _remote_lite: bool) {
         self.cast(IceMessage::Start { role, remote });
+    }
+
+    /// Begins another session with these credentials beside the running one, and collects its candidates: an ICE
+    /// restart (RFC 8445 §9). [`Self::start`] is for it from now on; a session that was begun so and never started
+    /// makes way. Does not wait.
+    pub(crate) fn restart(&self, local: IceParameters) {
+        self.cast(IceMessage::Restart { local });
+    }
+
+    /// Forgets a session that was begun by [`Self::restart`] and not started; the one before goes on as if nothing had
+    /// been. Does not wait.
+    pub(crate) fn abandon_restart(&self) {
+        self.cast(IceMessage::AbandonRestart);
+    }
+
+    /// What the next gathering is to go by; sessions that have begun theirs keep what they have
+    /// (W3C §4.4.1.6). Does not wait.
+    pub(crate) fn set_configuration(&self, configuration: Arc<IceConfiguration>) {
+        self.cast(IceMessage::SetConfiguration(configuration));
     }
 
     /// Takes `candidate:…` of the other side; kept until [`Self::start`]. Does not wait; what is

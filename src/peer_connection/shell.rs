@@ -224,7 +224,7 @@ impl PeerConnectionShell {
             IceEvent::GatheringStateChanged(state) => {
                 self.hear_gathering(state);
             }
-            IceEvent::CandidateGathered(candidate) => {
+            IceEvent::CandidateGathered { candidate, .. } => {
                 let candidate = self.jsep.add_local_candidate(candidate);
                 self.events.push(Event::IceCandidate(Some(candidate)));
             }

@@ -140,7 +140,7 @@ impl Side {
         let mut candidates = Vec::new();
         loop {
             match self.event().await {
-                IceEvent::CandidateGathered(candidate) => candidates.push(candidate),
+                IceEvent::CandidateGathered { candidate, .. } => candidates.push(candidate),
                 IceEvent::GatheringStateChanged(IceGatheringState::Complete) => return candidates,
                 IceEvent::GatheringStateChanged(_) => {}
                 other => panic!("{other:?} while gathering"),
