@@ -1,34 +1,19 @@
-//! Shell: carries STUN between endpoints and agent, and the machine's effects out.
+//! Shell: keeps the sessions, hands each its messages, and tells what they say as one.
 
-use std::collections::VecDeque;
-use std::mem;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
-use rand::Rng;
-use tokio::time::Instant as TokioInstant;
 
-use super::adapter::{AgentArguments, AgentGuard};
-use super::agent_conn::AgentPacket;
 use super::candidate::IceParameters;
-use super::configuration::{IceConfiguration, IceTransportPolicy};
-use super::effect::Effect;
-use super::gathering::{Gathering, GatheringEffect};
-use super::local_candidate::BoundSocket;
-use super::lookups::{Lookups, interfaces};
-use super::machine::IceMachine;
-use super::message::{AgentNumber, IceEvent, IceMessage, IceTimer};
-use super::path::Route;
-use super::stun::StunBuilder;
-use crate::lane::{LaneCapacity, LaneReceiver, Weigh, lane};
+use super::configuration::IceConfiguration;
+use super::generations::{Generations, Selection};
+use super::message::{IceEvent, IceMessage, SessionNumber, SessionRef};
+use super::remote_candidate::RemoteCandidate;
+use super::session::Session;
 use crate::outlet::Outlet;
-use crate::peer_connection::IceGatheringState;
 use crate::timer::TimerTable;
-use crate::udp::{
-    DatagramSink, Datagrams, Families, MediaInbound, OutgoingStun, PeerSinks, Registration,
-    StunClass, StunPurpose, TransactionId, TransportPath, UdpEndpoint,
-};
+use crate::udp::{DatagramSink, MediaInbound, UdpEndpoint};
 
 /// The actor; all that changes lives in [`IceShell`].
 #[derive(Debug)]
@@ -37,55 +22,42 @@ pub(super) struct IceActor;
 /// What a start needs.
 #[derive(Debug)]
 pub(crate) struct IceArguments {
-    /// Our credentials in this session.
+    /// Our credentials in the first session.
     pub(crate) parameters: IceParameters,
     pub(crate) configuration: Arc<IceConfiguration>,
     /// The sockets to be reached at.
     pub(crate) endpoints: Vec<UdpEndpoint>,
-    /// Where DTLS goes, from verified addresses.
-    pub(crate) dtls: DatagramSink,
-    /// Where RTP and RTCP go, from verified addresses.
-    pub(crate) media: MediaInbound,
+    pub(crate) sinks: IceSinks,
     pub(crate) outlet: Outlet<IceEvent>,
+}
+
+/// Where goes what is not STUN, from verified addresses of all sessions.
+#[derive(Clone, Debug)]
+pub(crate) struct IceSinks {
+    pub(crate) dtls: DatagramSink,
+    /// RTP and RTCP.
+    pub(crate) media: MediaInbound,
 }
 
 /// State of the running actor.
 #[derive(Debug)]
 pub(super) struct IceShell {
-    machine: IceMachine,
-    local: IceParameters,
+    generations: Generations,
+    /// Those that `generations` names, four at most.
+    sessions: Vec<Session>,
+    sessions_begun: u32,
     configuration: Arc<IceConfiguration>,
-    /// Our places at the endpoints; they go with the actor.
-    registrations: Vec<Registration>,
-    from_network: LaneReceiver<FromEndpoint>,
-    agent: Option<AgentGuard>,
-    agents_started: u32,
-    gathering: Option<Gathering>,
-    lookups: Lookups,
-    timers: TimerTable<IceTimer>,
+    endpoints: Vec<UdpEndpoint>,
+    sinks: IceSinks,
+    timers: TimerTable<FormerIsOver>,
     outlet: Outlet<IceEvent>,
     /// Reused between messages, empty in between.
-    effects: Vec<Effect>,
-    arrived: VecDeque<FromEndpoint>,
-    packets: VecDeque<AgentPacket>,
+    events: Vec<IceEvent>,
 }
 
-/// What came in, and at which endpoint.
-#[derive(Debug)]
-struct FromEndpoint {
-    number: usize,
-    datagrams: Datagrams,
-}
-
-impl Weigh for FromEndpoint {
-    fn packets(&self) -> usize {
-        self.datagrams.packets()
-    }
-
-    fn bytes(&self) -> usize {
-        self.datagrams.bytes()
-    }
-}
+/// The one timer of the transport itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct FormerIsOver;
 
 impl Actor for IceActor {
     type Msg = IceMessage;
@@ -97,49 +69,19 @@ impl Actor for IceActor {
         myself: ActorRef<Self::Msg>,
         arguments: Self::Arguments,
     ) -> Result<Self::State, ActorProcessingErr> {
-        let transport = myself.clone();
-        let (to_us, from_network) = lane(STUN_CAPACITY, move || {
-            // Datagrams for a transport that has stopped are for nobody.
-            let _stopped = transport.cast(IceMessage::StunArrived);
-        });
-        let mut registrations = Vec::new();
-        // Nothing may pass but through a relay, and there is none: then there are no sockets.
-        let endpoints = match arguments.configuration.transport_policy {
-            IceTransportPolicy::All => arguments.endpoints,
-            IceTransportPolicy::Relay => Vec::new(),
-        };
-        for (number, endpoint) in endpoints.iter().enumerate() {
-            let to_us = to_us.clone();
-            let sinks = PeerSinks {
-                stun: DatagramSink::new(move |datagrams| {
-                    to_us.push(FromEndpoint { number, datagrams });
-                }),
-                dtls: arguments.dtls.clone(),
-                media: arguments.media.clone(),
-            };
-            let ufrag = &arguments.parameters.username_fragment;
-            registrations.push(endpoint.register(ufrag, sinks).await?);
-        }
-        let sockets = registrations
-            .iter()
-            .map(|registration| families(registration.socket().families()))
-            .collect();
-        Ok(IceShell {
-            machine: IceMachine::new(arguments.parameters.clone(), sockets),
-            local: arguments.parameters,
+        let mut shell = IceShell {
+            generations: Generations::new(SessionNumber(0)),
+            sessions: Vec::new(),
+            sessions_begun: 0,
             configuration: arguments.configuration,
-            registrations,
-            from_network,
-            agent: None,
-            agents_started: 0,
-            gathering: None,
-            lookups: Lookups::default(),
+            endpoints: arguments.endpoints,
+            sinks: arguments.sinks,
             timers: TimerTable::new(),
             outlet: arguments.outlet,
-            effects: Vec::new(),
-            arrived: VecDeque::new(),
-            packets: VecDeque::new(),
-        })
+            events: Vec::new(),
+        };
+        shell.begin_session(arguments.parameters, &myself).await?;
+        Ok(shell)
     }
 
     async fn handle(
@@ -149,53 +91,47 @@ impl Actor for IceActor {
         shell: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            IceMessage::Gather => shell.gather(&myself),
-            IceMessage::Start { role, remote } => {
-                shell.machine.handle_start(role, remote, &mut shell.effects);
+            IceMessage::Gather => {
+                let newest = shell.generations.newest();
+                shell.gather(newest);
+                shell.tell_events(newest, &myself);
             }
-            IceMessage::Restart { .. } | IceMessage::AbandonRestart => {}
+            IceMessage::Start { role, remote } => {
+                let gone = shell.generations.start();
+                shell.end_session(gone);
+                let agreed = shell.generations.agreed();
+                if let Some(session) = shell.session(agreed) {
+                    session.start(role, remote).await?;
+                }
+                shell.tell_events(agreed, &myself);
+            }
+            IceMessage::Restart { local } => shell.restart(local, &myself).await?,
+            IceMessage::AbandonRestart => shell.abandon_restart(&myself),
             IceMessage::SetConfiguration(configuration) => shell.configuration = configuration,
             IceMessage::AddRemoteCandidate(candidate) => {
-                let effects = &mut shell.effects;
-                shell.machine.handle_remote_candidate(candidate, effects);
+                let number = shell.session_of(&candidate);
+                if let Some(session) = shell.session(number) {
+                    session.add_remote_candidate(candidate).await?;
+                }
+                shell.tell_events(number, &myself);
             }
             // Checks go on: a check of the peer may still bring an address (RFC 8838 §9).
             IceMessage::EndOfRemoteCandidates => {}
-            IceMessage::Stop => shell.stop(&myself),
-            IceMessage::StunArrived => shell.read_network(&myself),
-            IceMessage::AgentSent => shell.read_agent(),
-            IceMessage::AgentStateChanged { agent, state } => {
-                if shell.is_current(agent) {
-                    shell.machine.handle_agent_state(state, &mut shell.effects);
+            IceMessage::Stop => shell.stop(&myself).await?,
+            IceMessage::Session { session, fact } => {
+                if let Some(session) = shell.session(session) {
+                    session.receive(fact).await?;
                 }
+                shell.tell_events(session, &myself);
             }
-            IceMessage::AgentFailed { agent, reason } => {
-                if shell.is_current(agent) {
-                    return Err(reason.into());
-                }
-            }
-            IceMessage::ServerLookedUp { addresses } => {
-                shell.advance_gathering(&myself, |gathering, effects| {
-                    let fresh = || TransactionId(rand::rng().random());
-                    gathering.handle_server(&addresses, fresh, now(), effects);
-                });
-            }
-            IceMessage::TimerFired { timer, generation } => {
-                if shell.timers.accept(timer, generation) {
-                    match timer {
-                        IceTimer::Gathering => {
-                            shell.advance_gathering(&myself, |gathering, effects| {
-                                gathering.handle_timer(now(), effects);
-                            });
-                        }
-                        IceTimer::NoCandidates => {
-                            shell.machine.handle_no_candidates(&mut shell.effects);
-                        }
-                    }
+            IceMessage::FormerIsOver { generation } => {
+                if shell.timers.accept(FormerIsOver, generation) {
+                    let former = shell.generations.forget_former();
+                    shell.end_session(former);
                 }
             }
         }
-        shell.perform_effects(&myself).await
+        Ok(())
     }
 
     /// A transport has no children; whatever is linked to it all the same does not end it.
@@ -210,135 +146,143 @@ impl Actor for IceActor {
 }
 
 impl IceShell {
-    async fn perform_effects(
+    /// A session with its own places at the endpoints. Waits for them, not for the network.
+    async fn begin_session(
         &mut self,
+        local: IceParameters,
+        myself: &ActorRef<IceMessage>,
+    ) -> Result<SessionNumber, ActorProcessingErr> {
+        let session = SessionNumber(self.sessions_begun);
+        self.sessions_begun += 1;
+        let address = SessionRef {
+            transport: myself.clone(),
+            session,
+        };
+        let configuration = Arc::clone(&self.configuration);
+        self.sessions
+            .push(Session::new(address, local, configuration, &self.endpoints, &self.sinks).await?);
+        Ok(session)
+    }
+
+    async fn restart(
+        &mut self,
+        local: IceParameters,
         myself: &ActorRef<IceMessage>,
     ) -> Result<(), ActorProcessingErr> {
-        let mut effects = mem::take(&mut self.effects);
-        for effect in effects.drain(..) {
-            match effect {
-                Effect::StartAgent {
-                    role,
-                    remote,
-                    candidates,
-                } => {
-                    self.agents_started += 1;
-                    let arguments = AgentArguments {
-                        number: AgentNumber(self.agents_started),
-                        role,
-                        local: &self.local,
-                        remote,
-                        candidates: &candidates,
-                        configuration: &self.configuration,
-                        transport: myself.clone(),
-                    };
-                    // The one before goes first: it must not answer any more.
-                    self.agent = None;
-                    // Boxed: it happens once, and would make every actor larger by its size.
-                    self.agent = Some(Box::pin(AgentGuard::start(arguments)).await?);
-                }
-                Effect::AddToAgent(candidate) => {
-                    if let Some(agent) = &self.agent {
-                        agent.add(&candidate);
-                    }
-                }
-                Effect::GiveToAgent {
-                    bytes,
-                    from,
-                    then_hurry,
-                } => {
-                    if let Some(agent) = &self.agent {
-                        agent.give(bytes, from, then_hurry);
-                    }
-                }
-                Effect::SendStun { socket, stun } => self.send(socket, stun),
-                Effect::SelectPath(route) => self.select_path(route, myself),
-                Effect::KeepAgentAlive => {
-                    if let Some(agent) = &self.agent {
-                        agent.keep_alive();
-                    }
-                }
-                Effect::AnnounceState(state) => self.tell(IceEvent::StateChanged(state), myself),
-                Effect::AnnounceRole(role) => self.tell(IceEvent::RoleChanged(role), myself),
-                Effect::RefuseCandidate { candidate, reason } => {
-                    self.tell(
-                        IceEvent::RemoteCandidateRefused { candidate, reason },
-                        myself,
-                    );
-                }
-                Effect::AwaitCandidates => {
-                    let after =
-                        self.configuration.disconnected_timeout + self.configuration.failed_timeout;
-                    self.arm(IceTimer::NoCandidates, after, myself);
-                }
-            }
-        }
-        self.effects = effects;
+        let number = self.begin_session(local, myself).await?;
+        let gone = self.generations.propose(number);
+        self.end_session(gone);
+        self.gather(number);
+        self.tell_events(number, myself);
         Ok(())
     }
 
-    fn stop(&mut self, myself: &ActorRef<IceMessage>) {
-        tracing::debug!(statistics = ?self.machine.statistics(), "ICE session ends");
-        self.machine.handle_stop(&mut self.effects);
+    fn abandon_restart(&mut self, myself: &ActorRef<IceMessage>) {
+        let Some(gone) = self.generations.abandon() else {
+            return;
+        };
+        self.end_session(Some(gone));
+        let state = self.generations.gathering();
+        self.tell(IceEvent::GatheringStateChanged(state), myself);
+    }
+
+    fn gather(&mut self, number: SessionNumber) {
+        let configuration = Arc::clone(&self.configuration);
+        if let Some(session) = self.session(number) {
+            session.gather(&configuration);
+        }
+    }
+
+    async fn stop(&mut self, myself: &ActorRef<IceMessage>) -> Result<(), ActorProcessingErr> {
+        // What is left is one session, which says that it is closed.
+        let current = self.generations.close();
+        self.sessions.retain(|session| session.number() == current);
+        if let Some(session) = self.session(current) {
+            session.stop().await?;
+        }
+        self.tell_events(current, myself);
         myself.stop(None);
+        Ok(())
     }
 
-    fn is_current(&self, agent: AgentNumber) -> bool {
-        self.agent.is_some() && agent == AgentNumber(self.agents_started)
+    /// The session that a remote candidate is for: the one whose name it bears, else the one that was agreed on last.
+    fn session_of(&self, candidate: &str) -> SessionNumber {
+        let bears = RemoteCandidate::parse(candidate)
+            .ok()
+            .and_then(|candidate| candidate.username_fragment);
+        bears
+            .and_then(|fragment| self.sessions.iter().find(|it| it.is_with(&fragment)))
+            .map_or_else(|| self.generations.agreed(), Session::number)
     }
 
-    fn read_network(&mut self, myself: &ActorRef<IceMessage>) {
-        let mut arrived = mem::take(&mut self.arrived);
-        self.from_network.drain_into(&mut arrived);
-        for FromEndpoint { number, datagrams } in arrived.drain(..) {
-            let route = Route {
-                socket: number,
-                remote: datagrams.remote,
-                local_ip: datagrams.local_ip,
-            };
-            for datagram in &datagrams.datagrams {
-                let mut is_for_gathering = false;
-                self.advance_gathering(myself, |gathering, effects| {
-                    is_for_gathering = gathering.handle_datagram(route, datagram, now(), effects);
-                });
-                if !is_for_gathering {
-                    self.machine
-                        .handle_stun(route, datagram, now(), &mut self.effects);
+    fn session(&mut self, number: SessionNumber) -> Option<&mut Session> {
+        self.sessions
+            .iter_mut()
+            .find(|session| session.number() == number)
+    }
+
+    fn end_session(&mut self, number: Option<SessionNumber>) {
+        self.sessions
+            .retain(|session| Some(session.number()) != number);
+    }
+
+    /// Tells of one session what counts of the whole.
+    fn tell_events(&mut self, number: SessionNumber, myself: &ActorRef<IceMessage>) {
+        let mut events = std::mem::take(&mut self.events);
+        if let Some(session) = self.session(number) {
+            session.take_events(&mut events);
+        }
+        for event in events.drain(..) {
+            self.tell_of(number, event, myself);
+        }
+        self.events = events;
+    }
+
+    fn tell_of(&mut self, number: SessionNumber, event: IceEvent, myself: &ActorRef<IceMessage>) {
+        match event {
+            IceEvent::StateChanged(state) => {
+                if let Some(state) = self.generations.state_changed(number, state) {
+                    self.tell(IceEvent::StateChanged(state), myself);
                 }
             }
-        }
-        self.arrived = arrived;
-        self.machine.statistics_mut().stun_dropped += self.from_network.take_drops().packets;
-    }
-
-    fn read_agent(&mut self) {
-        let Some(agent) = &mut self.agent else {
-            return;
-        };
-        agent.take_packets(&mut self.packets);
-        self.machine.statistics_mut().stun_dropped += agent.take_drops();
-        for packet in self.packets.drain(..) {
-            self.machine
-                .handle_agent_packet(packet.bytes, packet.to, now(), &mut self.effects);
-        }
-    }
-
-    fn send(&self, socket: usize, stun: OutgoingStun) {
-        if let Some(registration) = self.registrations.get(socket) {
-            registration.send_stun(stun);
+            IceEvent::GatheringStateChanged(state) => {
+                if self.generations.gathering_changed(number, state) {
+                    self.tell(event, myself);
+                }
+            }
+            IceEvent::CandidateGathered { .. } => {
+                // The other side has no use for more of an older session.
+                if number == self.generations.newest() {
+                    self.tell(event, myself);
+                }
+            }
+            IceEvent::SelectedPathChanged(_) => self.path_selected(number, event, myself),
+            IceEvent::RemoteCandidateRefused { .. } | IceEvent::RoleChanged(_) => {
+                self.tell(event, myself);
+            }
         }
     }
 
-    fn select_path(&self, route: Route, myself: &ActorRef<IceMessage>) {
-        let Some(registration) = self.registrations.get(route.socket) else {
-            return;
-        };
-        let path = TransportPath {
-            socket: registration.socket().clone(),
-            remote: route.remote,
-            local_ip: route.local_ip,
-        };
-        self.tell(IceEvent::SelectedPathChanged(path), myself);
+    fn path_selected(
+        &mut self,
+        number: SessionNumber,
+        event: IceEvent,
+        myself: &ActorRef<IceMessage>,
+    ) {
+        match self.generations.selected(number) {
+            Selection::Follow => self.tell(event, myself),
+            Selection::TakeOver { gone } => {
+                self.end_session(gone);
+                self.timers.arm(FormerIsOver, LINGER, myself, |generation| {
+                    IceMessage::FormerIsOver { generation }
+                });
+                self.tell(event, myself);
+                if let Some(state) = self.generations.news() {
+                    self.tell(IceEvent::StateChanged(state), myself);
+                }
+            }
+            Selection::Ignore => {}
+        }
     }
 
     /// Without a listener there is nobody to work for.
@@ -347,112 +291,8 @@ impl IceShell {
             myself.stop(Some("nobody listens".to_owned()));
         }
     }
-
-    fn arm(&mut self, timer: IceTimer, after: std::time::Duration, myself: &ActorRef<IceMessage>) {
-        self.timers.arm(timer, after, myself, move |generation| {
-            IceMessage::TimerFired { timer, generation }
-        });
-    }
 }
 
-/// Gathering.
-impl IceShell {
-    fn gather(&mut self, myself: &ActorRef<IceMessage>) {
-        if self.gathering.is_some() {
-            return;
-        }
-        self.tell(
-            IceEvent::GatheringStateChanged(IceGatheringState::Gathering),
-            myself,
-        );
-        let sockets: Vec<BoundSocket> = self
-            .registrations
-            .iter()
-            .map(|registration| BoundSocket {
-                local_addr: registration.socket().local_addr(),
-                families: registration.socket().families(),
-            })
-            .collect();
-        if !sockets.is_empty() {
-            self.lookups = Lookups::begin(&self.configuration.servers, myself);
-        }
-        let mut effects = Vec::new();
-        self.gathering = Some(Gathering::begin(
-            sockets,
-            interfaces(),
-            &self.configuration,
-            self.lookups.count(),
-            now(),
-            &mut effects,
-        ));
-        self.perform_gathering(effects, myself);
-    }
-
-    fn advance_gathering(
-        &mut self,
-        myself: &ActorRef<IceMessage>,
-        step: impl FnOnce(&mut Gathering, &mut Vec<GatheringEffect>),
-    ) {
-        if let Some(gathering) = &mut self.gathering {
-            let mut effects = Vec::new();
-            step(gathering, &mut effects);
-            self.perform_gathering(effects, myself);
-        }
-    }
-
-    fn perform_gathering(&mut self, effects: Vec<GatheringEffect>, myself: &ActorRef<IceMessage>) {
-        for effect in effects {
-            match effect {
-                GatheringEffect::Tell(candidate) => {
-                    let event = IceEvent::CandidateGathered {
-                        candidate: candidate.to_string(),
-                        username_fragment: self.local.username_fragment.clone(),
-                    };
-                    self.tell(event, myself);
-                }
-                GatheringEffect::Ask(request) => {
-                    let stun = OutgoingStun {
-                        destination: request.server,
-                        local_ip: None,
-                        purpose: StunPurpose::ServerRequest(request.transaction),
-                        bytes: StunBuilder::new(StunClass::Request, request.transaction)
-                            .finish(None),
-                    };
-                    self.send(request.socket, stun);
-                }
-                GatheringEffect::ArmTimer(at) => {
-                    let after = at.saturating_duration_since(now());
-                    self.arm(IceTimer::Gathering, after, myself);
-                }
-                GatheringEffect::Complete => {
-                    self.timers.disarm(IceTimer::Gathering);
-                    self.lookups = Lookups::default();
-                    self.tell(
-                        IceEvent::GatheringStateChanged(IceGatheringState::Complete),
-                        myself,
-                    );
-                }
-            }
-        }
-    }
-}
-
-/// Whether IPv4, and IPv6, can be reached.
-fn families(families: Families) -> (bool, bool) {
-    match families {
-        Families::V4 => (true, false),
-        Families::V6 => (false, true),
-        Families::Both => (true, true),
-    }
-}
-
-/// The one place where this room reads the clock; follows tokio's paused time in tests.
-fn now() -> Instant {
-    TokioInstant::now().into_std()
-}
-
-/// STUN on its way to one transport. Policy of lanes: the oldest go.
-const STUN_CAPACITY: LaneCapacity = LaneCapacity {
-    packets: 128,
-    bytes: 64 * 1024,
-};
+/// How long the former session stays: the other side may switch to the new pair later than we do, and until then
+/// checks and sends on the old one. RFC 8445 §8.3 waits three seconds before candidates are freed.
+const LINGER: Duration = Duration::from_secs(3);

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ractor::ActorRef;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -31,7 +30,7 @@ use super::agent_conn::{AgentConn, AgentMux, AgentPacket};
 use super::candidate::{IceParameters, IceRole};
 use super::configuration::IceConfiguration;
 use super::effect::AgentCandidate;
-use super::message::{AgentNumber, AgentState, IceMessage};
+use super::message::{AgentNumber, AgentState, SessionFact, SessionRef};
 use super::remote_candidate::CandidateKind;
 use crate::lane::LaneReceiver;
 
@@ -93,21 +92,18 @@ pub(super) struct AgentArguments<'a> {
     pub(super) remote: IceParameters,
     pub(super) candidates: &'a [AgentCandidate],
     pub(super) configuration: &'a IceConfiguration,
-    pub(super) transport: ActorRef<IceMessage>,
+    pub(super) session: SessionRef,
 }
 
 impl AgentGuard {
     /// Starts an agent and has it check `candidates`. Waits for the agent's locks only.
     pub(super) async fn start(arguments: AgentArguments<'_>) -> Result<Self, AgentError> {
-        let transport = arguments.transport.clone();
-        let (conn, from_agent) = AgentConn::new(move || {
-            // A transport that has stopped drops the agent as well.
-            let _stopped = transport.cast(IceMessage::AgentSent);
-        });
+        let session = arguments.session.clone();
+        let (conn, from_agent) = AgentConn::new(move || session.tell(SessionFact::AgentSent));
         let open = OpenAgent::new(agent_config(&arguments, &conn)).await?;
         let agent = Arc::clone(&open.agent);
         conn.serve(&agent);
-        report_states(&agent, arguments.number, arguments.transport.clone());
+        report_states(&agent, arguments.number, arguments.session.clone());
         agent.on_candidate(Box::new(|_| Box::pin(std::future::ready(()))));
         agent.gather_candidates()?;
         let (cancel, cancelled) = mpsc::channel(1);
@@ -121,7 +117,7 @@ impl AgentGuard {
                 arguments.number,
                 arguments.role,
                 arguments.remote,
-                arguments.transport,
+                arguments.session,
             )),
             _cancel: cancel,
         };
@@ -183,7 +179,7 @@ async fn connect(
     number: AgentNumber,
     role: IceRole,
     remote: IceParameters,
-    transport: ActorRef<IceMessage>,
+    session: SessionRef,
 ) {
     let IceParameters {
         username_fragment,
@@ -201,15 +197,14 @@ async fn connect(
             .map(drop),
     };
     if let Err(error) = result {
-        // A transport that has stopped does not wait for this.
-        let _stopped = transport.cast(IceMessage::AgentFailed {
+        session.tell(SessionFact::AgentFailed {
             agent: number,
             reason: error.to_string(),
         });
     }
 }
 
-fn report_states(agent: &Agent, number: AgentNumber, transport: ActorRef<IceMessage>) {
+fn report_states(agent: &Agent, number: AgentNumber, session: SessionRef) {
     agent.on_connection_state_change(Box::new(move |state| {
         let state = match state {
             ConnectionState::Checking => Some(AgentState::Checking),
@@ -219,8 +214,7 @@ fn report_states(agent: &Agent, number: AgentNumber, transport: ActorRef<IceMess
             ConnectionState::Unspecified | ConnectionState::New | ConnectionState::Closed => None,
         };
         if let Some(state) = state {
-            // A transport that has stopped has dropped the agent as well.
-            let _stopped = transport.cast(IceMessage::AgentStateChanged {
+            session.tell(SessionFact::AgentStateChanged {
                 agent: number,
                 state,
             });

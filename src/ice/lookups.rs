@@ -1,10 +1,9 @@
 //! What the system is asked: its own addresses, and those of servers.
 
-use ractor::ActorRef;
 use tokio::task::JoinHandle;
 
 use super::local_candidate::InterfaceAddress;
-use super::message::IceMessage;
+use super::message::{SessionFact, SessionRef};
 use super::server::{IceServer, IceServerScheme, IceServerUrl};
 
 /// Look-ups of servers' names, each in a task that tells its result; aborted when dropped.
@@ -13,7 +12,7 @@ pub(super) struct Lookups(Vec<JoinHandle<()>>);
 
 impl Lookups {
     /// Looks up the `stun:` servers.
-    pub(super) fn begin(servers: &[IceServer], transport: &ActorRef<IceMessage>) -> Self {
+    pub(super) fn begin(servers: &[IceServer], session: &SessionRef) -> Self {
         let urls = servers.iter().flat_map(IceServer::urls);
         let (stun, others): (Vec<_>, Vec<_>) =
             urls.partition(|url| url.scheme() == IceServerScheme::Stun);
@@ -23,7 +22,7 @@ impl Lookups {
         let tasks = stun
             .into_iter()
             .take(MAX_SERVERS)
-            .map(|url| tokio::spawn(look_up(url.clone(), transport.clone())));
+            .map(|url| tokio::spawn(look_up(url.clone(), session.clone())));
         Self(tasks.collect())
     }
 
@@ -41,7 +40,7 @@ impl Drop for Lookups {
     }
 }
 
-async fn look_up(url: IceServerUrl, transport: ActorRef<IceMessage>) {
+async fn look_up(url: IceServerUrl, session: SessionRef) {
     let addresses = match tokio::net::lookup_host((url.host(), url.port())).await {
         Ok(addresses) => addresses.take(MAX_ADDRESSES).collect(),
         Err(error) => {
@@ -49,8 +48,7 @@ async fn look_up(url: IceServerUrl, transport: ActorRef<IceMessage>) {
             Vec::new()
         }
     };
-    // A transport that has stopped asks nobody.
-    let _stopped = transport.cast(IceMessage::ServerLookedUp { addresses });
+    session.tell(SessionFact::ServerLookedUp { addresses });
 }
 
 /// The addresses of this machine. One short system call.

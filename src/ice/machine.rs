@@ -96,6 +96,12 @@ impl IceMachine {
         &mut self.statistics
     }
 
+    /// What the other side calls itself, once that is known.
+    pub(super) fn remote_username_fragment(&self) -> Option<&str> {
+        let session = self.session.as_ref()?;
+        Some(&session.remote.username_fragment)
+    }
+
     /// Checks may begin. Told twice, it is the first time that counts.
     pub(super) fn handle_start(
         &mut self,

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use ractor::ActorRef;
+
 use super::candidate::{IceParameters, IceRole};
 use super::configuration::IceConfiguration;
 use super::remote_candidate::CandidateError;
@@ -35,6 +37,22 @@ pub(crate) enum IceMessage {
     Stop,
 
     // Facts, from the actor's own helpers.
+    /// Something of one session.
+    Session {
+        session: SessionNumber,
+        fact: SessionFact,
+    },
+    /// The former session has lingered long enough.
+    FormerIsOver { generation: Generation },
+}
+
+/// Tells the sessions of one transport apart, in the order in which they began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SessionNumber(pub(super) u32);
+
+/// What a session's helpers tell it.
+#[derive(Debug)]
+pub(crate) enum SessionFact {
     /// An endpoint has put STUN messages into the lane.
     StunArrived,
     /// The agent has put packets into the lane.
@@ -48,14 +66,14 @@ pub(crate) enum IceMessage {
     AgentFailed { agent: AgentNumber, reason: String },
     /// A server's name was looked up; no address where that failed.
     ServerLookedUp { addresses: Vec<SocketAddr> },
-    /// A timer armed by this actor went off.
+    /// A timer of the session went off.
     TimerFired {
         timer: IceTimer,
         generation: Generation,
     },
 }
 
-/// Tells the agents of one transport apart; a change of role makes a new one.
+/// Tells the agents of one session apart; a change of role makes a new one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct AgentNumber(pub(super) u32);
 
@@ -68,13 +86,35 @@ pub(crate) enum AgentState {
     Failed,
 }
 
-/// Timers of an ICE transport.
+/// Timers of an ICE session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum IceTimer {
     /// A request to a server is due.
     Gathering,
     /// No remote candidate has come for too long.
     NoCandidates,
+}
+
+impl SessionFact {
+    /// The message that carries it.
+    pub(super) fn of(self, session: SessionNumber) -> IceMessage {
+        let fact = self;
+        IceMessage::Session { session, fact }
+    }
+}
+
+/// The transport's mailbox as one session's helpers see it.
+#[derive(Clone, Debug)]
+pub(super) struct SessionRef {
+    pub(super) transport: ActorRef<IceMessage>,
+    pub(super) session: SessionNumber,
+}
+
+impl SessionRef {
+    /// Does not wait. A transport that has stopped, or has dropped the session, does without it.
+    pub(super) fn tell(&self, fact: SessionFact) {
+        let _stopped = self.transport.cast(fact.of(self.session));
+    }
 }
 
 /// What an ICE transport tells.
@@ -102,7 +142,7 @@ pub(crate) enum IceEvent {
     RoleChanged(IceRole),
 }
 
-/// What an ICE transport has counted.
+/// What an ICE session has counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct IceStatistics {
     /// STUN messages that were not well formed, not authentic or not expected.

@@ -5,9 +5,16 @@
 //! what is authentic; DTLS and media go from the endpoint straight to the actors that they are for, and leave
 //! on the path that `IceEvent::SelectedPathChanged` names.
 //!
-//! Started and supervised by a peer connection, one for each set of credentials: an ICE restart is a second
-//! transport beside the first. It ends with its supervisor, by `IceTransport::stop`, or when nobody
-//! listens to its events any more. It has no children. With it go, by guards: the agent and its tasks, the
+//! **Sessions.** Whatever has credentials of its own is a [`session::Session`]: machine, agent, places at the endpoints, gathering.
+//! There is one as a rule. An ICE restart (RFC 8445 §9) is a second one beside it, with the role that the new exchange
+//! gives; the first one's pair carries media until the second has selected its own, and then lingers, for what is still under
+//! way. [`generations::Generations`] says which session counts, and sums their states up as W3C has them. (The agent's
+//! own restart goes silent in between and cannot change its role.) The sessions are values in one actor, not actors: W3C knows
+//! one transport whose state outlives restarts, so somebody would have to stand above them to tell it; and
+//! nobody can go on without them, so there is nothing that a supervisor of their own would do.
+//!
+//! Started and supervised by a peer connection. It ends with its supervisor, by `IceTransport::stop`, or when nobody
+//! listens to its events any more. It has no children. With it, and with each session, go by guards: the agent and its tasks, the
 //! places at the endpoints, look-ups and timers; so killing it is as good as stopping it.
 //!
 //! What is not done: TCP candidates, relays (with [`IceTransportPolicy::Relay`] there are no candidates), look-up of
@@ -24,6 +31,7 @@ mod effect;
 #[cfg(test)]
 mod fixtures;
 mod gathering;
+mod generations;
 mod local_candidate;
 mod lookups;
 mod machine;
@@ -35,6 +43,7 @@ mod remotes;
 mod ring;
 mod roles;
 mod server;
+mod session;
 mod stun;
 #[cfg(test)]
 mod tests;
@@ -44,7 +53,7 @@ use std::sync::Arc;
 use ractor::{Actor, ActorCell, ActorRef};
 
 use self::actor::IceActor;
-pub(crate) use self::actor::IceArguments;
+pub(crate) use self::actor::{IceArguments, IceSinks};
 pub(crate) use self::candidate::IceParameters;
 pub use self::candidate::{IceCandidate, IceRole};
 pub(crate) use self::configuration::IceConfiguration;

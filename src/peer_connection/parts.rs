@@ -11,7 +11,7 @@ use super::event::{Part, PeerEvent, PeerId};
 use super::message::PeerConnectionMessage;
 use super::monitor::Monitor;
 use crate::dtls::{DtlsArguments, DtlsTransport};
-use crate::ice::{IceArguments, IceParameters, IceTransport};
+use crate::ice::{IceArguments, IceParameters, IceSinks, IceTransport};
 use crate::outlet::Outlet;
 use crate::rtp_transport::{RtpTransport, RtpTransportArguments};
 use crate::udp::UdpEndpoint;
@@ -61,8 +61,10 @@ impl Parts {
                 parameters: ice,
                 configuration: Arc::clone(&settings.ice),
                 endpoints: vec![endpoint.clone()],
-                dtls: dtls.inbound().into(),
-                media: rtp.inbound(),
+                sinks: IceSinks {
+                    dtls: dtls.inbound().into(),
+                    media: rtp.inbound(),
+                },
                 outlet: Outlet::with(myself, PeerConnectionMessage::Ice),
             },
             myself.get_cell(),

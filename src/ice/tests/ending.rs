@@ -111,15 +111,7 @@ async fn an_endpoint_that_stops_is_an_error_for_those_who_come_later() {
         parameters: IceParameters::generate(),
         configuration: Arc::default(),
         endpoints: vec![endpoint],
-        dtls: DatagramSink::new(drop),
-        media: lane(
-            LaneCapacity {
-                packets: 1,
-                bytes: 1,
-            },
-            || {},
-        )
-        .0,
+        sinks: no_sinks(),
         outlet: Outlet::new(&owner),
     };
     assert!(

@@ -6,6 +6,7 @@ mod ending;
 mod following;
 mod gathering;
 mod independent;
+mod restarting;
 mod sharing;
 
 use std::collections::VecDeque;
@@ -102,10 +103,12 @@ impl Side {
             parameters: parameters.clone(),
             configuration: Arc::new(configuration),
             endpoints,
-            dtls: DatagramSink::new(move |datagrams| {
-                let _gone = dtls_in.send(datagrams);
-            }),
-            media: media_in,
+            sinks: IceSinks {
+                dtls: DatagramSink::new(move |datagrams| {
+                    let _gone = dtls_in.send(datagrams);
+                }),
+                media: media_in,
+            },
             outlet: Outlet::new(&owner),
         };
         let transport = IceTransport::spawn(arguments, owner.get_cell())
@@ -185,6 +188,18 @@ async fn endpoint(address: &str) -> UdpEndpoint {
     UdpEndpoint::spawn(configuration, supervisor.get_cell())
         .await
         .unwrap()
+}
+
+/// For a transport that nothing is expected of.
+fn no_sinks() -> IceSinks {
+    let capacity = LaneCapacity {
+        packets: 1,
+        bytes: 1,
+    };
+    IceSinks {
+        dtls: DatagramSink::new(drop),
+        media: lane(capacity, || {}).0,
+    }
 }
 
 /// Gives each the other's candidates and lets both go.

@@ -84,7 +84,7 @@ async fn media_and_dtls_from_an_address_that_ice_has_not_verified_are_dropped() 
 }
 
 #[tokio::test]
-async fn an_ice_restart_is_a_second_transport_beside_the_first() {
+async fn a_second_transport_between_two_sockets_leaves_the_first_what_it_had() {
     let (left, right) = (endpoint("127.0.0.1:0").await, endpoint("127.0.0.1:0").await);
     let (mut one, mut other) = (side_at(&left).await, side_at(&right).await);
     introduce(&mut one, &mut other).await;
@@ -114,15 +114,7 @@ async fn a_name_that_is_taken_at_an_endpoint_is_an_error() {
         parameters: one.parameters.clone(),
         configuration: Arc::default(),
         endpoints: vec![shared.clone()],
-        dtls: DatagramSink::new(drop),
-        media: lane(
-            LaneCapacity {
-                packets: 1,
-                bytes: 1,
-            },
-            || {},
-        )
-        .0,
+        sinks: no_sinks(),
         outlet: Outlet::new(&one.owner),
     };
     let refused = IceTransport::spawn(arguments, one.owner.get_cell()).await;
