@@ -33,7 +33,13 @@ pub(crate) enum JsepEffect {
     StartGathering,
     /// To the media path: from now on, this.
     ApplyMedia(MediaPlan),
-    /// To ICE and DTLS: both descriptions are known. Comes once.
+    /// To ICE: begin another session with these credentials beside the one that runs, and collect
+    /// its candidates.
+    RestartIce { local: IceParameters },
+    /// To ICE: the session begun last will not come to be.
+    AbandonIceRestart,
+    /// To ICE and DTLS: both descriptions are known. Comes once, and again at the end of each
+    /// exchange that restarts ICE; DTLS goes on then, unless it is over.
     StartTransports {
         ice_role: IceRole,
         remote_ice: IceParameters,
@@ -42,7 +48,8 @@ pub(crate) enum JsepEffect {
         /// Any one of them must be the remote certificate's; never empty.
         fingerprints: Vec<Fingerprint>,
     },
-    /// To ICE; only after `StartTransports`. `candidate:…` without `a=`.
+    /// To ICE, for the session started last; only after `StartTransports`. `candidate:…` without
+    /// `a=`.
     AddRemoteCandidate(String),
     /// To ICE; only after `StartTransports`.
     EndOfRemoteCandidates,

@@ -184,6 +184,18 @@ pub enum NegotiationError {
         /// Which.
         line: MediaLine,
     },
+    /// Our offer restarts ICE, and the answer goes on with the old credentials (RFC 8839 §4.2).
+    #[error("{line} answers an ICE restart without new ICE credentials")]
+    IceRestartIgnored {
+        /// The m-line whose transport all share.
+        line: MediaLine,
+    },
+    /// The answer has new ICE credentials, and our offer did not restart ICE (RFC 8839 §4.2).
+    #[error("{line} restarts ICE in an answer, which was not offered")]
+    UnexpectedIceRestart {
+        /// The m-line whose transport all share.
+        line: MediaLine,
+    },
     /// Correct, but beyond what is implemented.
     #[error("{feature} is not supported")]
     NotSupported {

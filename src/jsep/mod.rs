@@ -3,6 +3,7 @@
 mod answer;
 mod apply;
 mod candidates;
+mod credentials;
 mod description;
 mod direction;
 mod effect;

@@ -8,6 +8,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::PeerConnection;
 use super::builder::Settings;
+use super::configuration::InForce;
 use super::event::{CloseReason, PeerEvent, PeerId};
 use super::life::Life;
 use super::machine::{ConnectionMachine, PeerConnectionStates};
@@ -73,6 +74,10 @@ impl Actor for PeerConnectionActor {
         Ok(PeerConnectionShell {
             jsep,
             connection: ConnectionMachine::default(),
+            configuration: InForce {
+                ice: Arc::clone(&settings.ice),
+                certificate: settings.certificate.clone(),
+            },
             parts,
             tracks,
             closing: None,

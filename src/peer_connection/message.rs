@@ -2,6 +2,7 @@
 
 use ractor::RpcReplyPort;
 
+use super::configuration::{Configuration, SetConfigurationError};
 use super::snapshot::Descriptions;
 use crate::codec::RtpCodec;
 use crate::dtls::DtlsEvent;
@@ -38,6 +39,15 @@ pub(crate) enum PeerConnectionMessage {
     AddIceCandidate {
         candidate: Option<IceCandidate>,
         reply: RpcReplyPort<Result<(), CandidateError>>,
+    },
+    /// `restartIce()`.
+    RestartIce { reply: RpcReplyPort<()> },
+    /// `getConfiguration()`.
+    Configuration { reply: RpcReplyPort<Configuration> },
+    /// `setConfiguration()`.
+    SetConfiguration {
+        configuration: Configuration,
+        reply: RpcReplyPort<Result<(), SetConfigurationError>>,
     },
     /// One of the operations on transceivers.
     Transceiver(TransceiverRequest),

@@ -5,6 +5,7 @@ mod conformance;
 mod media_lines;
 mod recorded;
 mod remote_errors;
+mod restart;
 mod rollback;
 
 use std::sync::Arc;
