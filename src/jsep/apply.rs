@@ -156,6 +156,7 @@ impl Jsep {
         self.change_state(next, effects);
         news.tell(effects);
         self.start_gathering(effects);
+        self.renew_parameters();
         effects.push(JsepEffect::ApplyMedia(self.media_plan()));
         self.start_transports(we_offered, is_final, effects);
         self.tell_candidates(effects);

@@ -249,6 +249,59 @@ pub enum CandidateError {
     },
 }
 
+/// Why parameters of a sender were not given or not taken: the caller's doing. Nothing has changed
+/// then.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ParametersError {
+    /// The peer connection has ended, or is stuck.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// The connection is closed (W3C `InvalidStateError`).
+    #[error("the connection is closed")]
+    Closed,
+    /// No sender of this connection (W3C `InvalidAccessError`).
+    #[error("{id} is not a sender of this connection")]
+    UnknownSender {
+        /// What was given.
+        id: SenderId,
+    },
+    /// The transceiver has been stopped (W3C `InvalidStateError`).
+    #[error("{id} has been stopped")]
+    Stopped {
+        /// Which.
+        id: TransceiverId,
+    },
+    /// The parameters have not been read since they were set, or negotiated, last (W3C
+    /// `InvalidStateError`).
+    #[error("the parameters have not been read since they changed last")]
+    NotRead,
+    /// What only a negotiation can change is not as it was read (W3C `InvalidModificationError`).
+    #[error("{parameter} is not as it was read, and cannot be changed")]
+    InvalidModification {
+        /// What.
+        parameter: &'static str,
+    },
+    /// The parameter is for an encoder, and there is none here (W3C `OperationError`).
+    #[error("{parameter} is not supported, since nothing is encoded here")]
+    NotSupported {
+        /// What.
+        parameter: &'static str,
+    },
+    /// The sender has not negotiated this codec (W3C `InvalidModificationError`).
+    #[error("codec {name} is not negotiated for this sender")]
+    CodecNotNegotiated {
+        /// Its name.
+        name: String,
+    },
+    /// The transceiver is not to send at all.
+    #[error("a transceiver of direction {direction} sends no codec")]
+    DoesNotSend {
+        /// Its direction.
+        direction: RtpTransceiverDirection,
+    },
+}
+
 /// Why an operation on transceivers, senders or tracks was refused: the caller's doing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

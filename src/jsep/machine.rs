@@ -12,7 +12,7 @@ use super::description::{SdpType, SessionDescription};
 use super::effect::JsepEffect;
 use super::error::NegotiationError;
 use super::offer;
-use super::plan::{MediaPlan, plan_section};
+use super::plan::{MediaPlan, MediaSection, plan_section};
 use super::rollback::StablePoint;
 use super::sdp::Description;
 use super::transceiver::{Transceiver, TransceiverId};
@@ -271,11 +271,23 @@ impl Jsep {
         let sections = pairs.filter_map(|(ours, theirs)| {
             let transceiver = self.transceiver_of(ours.mid.as_ref()?)?;
             let mixed = local.allows_mixed(ours) && remote.allows_mixed(theirs);
-            plan_section(transceiver, ours, theirs, mixed, &self.cname)
+            let mut section = plan_section(transceiver, ours, theirs, mixed, &self.cname)?;
+            section.restrict(&transceiver.sender);
+            Some(section)
         });
         MediaPlan {
             sections: sections.collect(),
         }
+    }
+
+    /// What was negotiated for a transceiver, if anything was.
+    pub(super) fn negotiated_section(&self, transceiver: &Transceiver) -> Option<MediaSection> {
+        let (local, remote) = self.agreed.as_ref()?;
+        let (local, remote) = (&local.description, &remote.description);
+        let index = local.position(transceiver.mid.as_ref()?)?;
+        let (ours, theirs) = (&local.sections[index], remote.sections.get(index)?);
+        let mixed = local.allows_mixed(ours) && remote.allows_mixed(theirs);
+        plan_section(transceiver, ours, theirs, mixed, &self.cname)
     }
 
     /// No effects: W3C fires no event. All transceivers are stopped.

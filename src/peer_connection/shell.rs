@@ -138,6 +138,23 @@ impl PeerConnectionShell {
                     jsep.set_codec_preferences(transceiver, codecs)
                 });
             }
+            Request::Parameters { sender, reply } => {
+                self.operate(reply, myself, |jsep, _| jsep.parameters(sender));
+            }
+            Request::SetParameters {
+                sender,
+                parameters,
+                reply,
+            } => self.operate(reply, myself, |jsep, effects| {
+                jsep.set_parameters(sender, &parameters, effects)
+            }),
+            Request::SetSenderCodec {
+                sender,
+                codec,
+                reply,
+            } => self.operate(reply, myself, |jsep, effects| {
+                jsep.set_sender_codec(sender, codec, effects)
+            }),
             Request::StopTransceiver { transceiver, reply } => {
                 self.change(reply, myself, |jsep, effects| {
                     jsep.stop_transceiver(transceiver, effects)

@@ -3,6 +3,7 @@
 mod candidates;
 mod conformance;
 mod media_lines;
+mod parameters;
 mod recorded;
 mod remote_errors;
 mod restart;
