@@ -58,6 +58,7 @@ enum Phase {
     },
     Connected {
         attempt: Attempt,
+        orders: Orders,
     },
     /// `leaving` is the connection that we have hung up, while it says goodbye.
     Closed {
@@ -71,6 +72,14 @@ enum Phase {
 struct Orders {
     role: DtlsRole,
     fingerprints: Vec<Fingerprint>,
+}
+
+impl Orders {
+    /// Whether who has these fingerprints is the peer that was meant.
+    fn are_for(&self, fingerprints: &[Fingerprint]) -> bool {
+        let known = |one| self.fingerprints.contains(one);
+        fingerprints.iter().all(known)
+    }
 }
 
 impl DtlsMachine {
@@ -94,7 +103,8 @@ impl DtlsMachine {
     }
 
     /// A new association may follow a closed or a failed one, for instance when an ICE restart
-    /// leads to another peer; a running one is left alone (RFC 8842 §4).
+    /// leads to another peer; it replaces a running one whose peer had another certificate, and any other
+    /// running one is left alone (RFC 8842 §4).
     pub(crate) fn handle_start(
         &mut self,
         role: DtlsRole,
@@ -102,18 +112,23 @@ impl DtlsMachine {
         now: Instant,
         effects: &mut Vec<Effect>,
     ) {
-        match self.phase {
-            Phase::New { .. } | Phase::Failed | Phase::Closed { leaving: None } => {
-                let orders = Orders { role, fingerprints };
-                self.phase = Phase::New {
-                    orders: Some(orders),
-                };
-                self.connect_if_ready(now, effects);
+        match &self.phase {
+            Phase::New { .. } | Phase::Failed | Phase::Closed { leaving: None } => {}
+            Phase::Connecting { orders, .. } | Phase::Connected { orders, .. } => {
+                if orders.are_for(&fingerprints) {
+                    return;
+                }
+                effects.push(Effect::Disarm(DtlsTimer::Handshake));
+                effects.push(Effect::HangUp);
             }
             // The actor is about to end.
-            Phase::Closed { leaving: Some(_) } => {}
-            Phase::Connecting { .. } | Phase::Connected { .. } => {}
+            Phase::Closed { leaving: Some(_) } => return,
         }
+        let orders = Orders { role, fingerprints };
+        self.phase = Phase::New {
+            orders: Some(orders),
+        };
+        self.connect_if_ready(now, effects);
     }
 
     pub(crate) fn handle_path(&mut self, now: Instant, effects: &mut Vec<Effect>) {
@@ -133,7 +148,8 @@ impl DtlsMachine {
         // The crate was told to check as well; nothing is handed out on its word alone.
         match Fingerprint::check(&orders.fingerprints, &outcome.peer_certificate) {
             FingerprintCheck::Matches => {
-                self.phase = Phase::Connected { attempt };
+                let orders = orders.clone();
+                self.phase = Phase::Connected { attempt, orders };
                 effects.push(Effect::Disarm(DtlsTimer::Handshake));
                 effects.push(Effect::Announce(DtlsEvent::KeysReady(outcome.keys)));
                 self.announce_state(effects);
@@ -159,7 +175,7 @@ impl DtlsMachine {
     /// The connection is over, by the remote side's wish or after ours.
     pub(crate) fn handle_connection_ended(&mut self, ended: Attempt, effects: &mut Vec<Effect>) {
         match self.phase {
-            Phase::Connected { attempt } if attempt == ended => {
+            Phase::Connected { attempt, .. } if attempt == ended => {
                 self.phase = Phase::Closed { leaving: None };
                 effects.push(Effect::HangUp);
                 effects.push(Effect::Announce(DtlsEvent::ClosedByPeer));
@@ -193,7 +209,7 @@ impl DtlsMachine {
     /// Closing twice is closing once.
     pub(crate) fn handle_close(&mut self, effects: &mut Vec<Effect>) {
         match self.phase {
-            Phase::Connected { attempt } => {
+            Phase::Connected { attempt, .. } => {
                 self.phase = Phase::Closed {
                     leaving: Some(attempt),
                 };
@@ -422,6 +438,35 @@ mod tests {
             ));
             effects.clear();
             machine.handle_handshake_failed(FIRST, DtlsError::Internal, &mut effects);
+            machine.handle_handshake_completed(FIRST, outcome(), &mut effects);
+            machine.handle_connection_ended(FIRST, &mut effects);
+            assert!(effects.is_empty(), "news of the first attempt are stale");
+        }
+    }
+
+    #[test]
+    fn c028_a_running_association_makes_way_for_a_peer_with_another_certificate_only() {
+        let now = Instant::now();
+        let other = vec![Fingerprint::sha256(b"another certificate")];
+        for (mut machine, mut effects) in [connected(), connecting(right())] {
+            let before = machine.state();
+            machine.handle_start(DtlsRole::Client, right(), now, &mut effects);
+            assert!(effects.is_empty());
+            assert_eq!(machine.state(), before);
+            machine.handle_start(DtlsRole::Client, other.clone(), now, &mut effects);
+            let begun = [
+                Effect::Disarm(DtlsTimer::Handshake),
+                Effect::HangUp,
+                Effect::Connect {
+                    attempt: Attempt(1),
+                    role: DtlsRole::Client,
+                    fingerprints: other.clone(),
+                },
+                Effect::Arm(DtlsTimer::Handshake, now + TIMEOUT),
+                state(DtlsTransportState::Connecting),
+            ];
+            assert_eq!(effects, begun);
+            effects.clear();
             machine.handle_handshake_completed(FIRST, outcome(), &mut effects);
             machine.handle_connection_ended(FIRST, &mut effects);
             assert!(effects.is_empty(), "news of the first attempt are stale");

@@ -99,8 +99,8 @@ impl DtlsTransport {
     }
 
     /// Shakes hands as `role` as soon as there is a path, and trusts only a certificate with one
-    /// of these fingerprints. Does nothing while a handshake or a connection is there; begins anew
-    /// after a failure or after the remote side closed. Does not wait.
+    /// of these fingerprints. Does nothing while a handshake or a connection with such a one is there; begins
+    /// anew where it was with another one, after a failure and after the remote side closed. Does not wait.
     pub(crate) fn start(&self, role: DtlsRole, remote_fingerprints: Vec<Fingerprint>) {
         self.tell(DtlsMessage::Start {
             role,

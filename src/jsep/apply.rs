@@ -5,13 +5,16 @@ use std::sync::Arc;
 use super::description::SdpType;
 use super::effect::JsepEffect;
 use super::machine::{Applied, Created, Descriptions, Jsep, Transport};
-use super::sdp::{Section, Setup};
+use super::matching::preferred;
+use super::sdp::{Section, SectionCodec, Setup};
 use super::transceiver::{Transceiver, TransceiverId};
+use super::validate::RemoteTransport;
+use crate::codec::RtpCodec;
 use crate::dtls::DtlsRole;
 use crate::ice::IceRole;
 use crate::peer_connection::SignalingState;
 use crate::rtp::Mid;
-use crate::track::{MediaStreamTrack, TrackId};
+use crate::track::{MediaKind, MediaStreamTrack, TrackId};
 
 /// What the owner hears of remote tracks, collected while a description is applied.
 #[derive(Debug, Default)]
@@ -35,9 +38,19 @@ impl News {
         self.added.push(transceiver.receiver.track.clone());
     }
 
-    pub(super) fn no_common_codec(&mut self, mid: Mid, transceiver: &Transceiver) {
-        let kind = transceiver.kind;
-        self.no_codec.push(JsepEffect::NoCommonCodec { mid, kind });
+    pub(super) fn no_common_codec(
+        &mut self,
+        mid: Mid,
+        kind: MediaKind,
+        local: Vec<RtpCodec>,
+        remote: &[SectionCodec],
+    ) {
+        self.no_codec.push(JsepEffect::NoCommonCodec {
+            mid,
+            kind,
+            local,
+            remote: remote.iter().map(|theirs| theirs.codec.clone()).collect(),
+        });
     }
 
     /// In W3C's order: mutes, ends, then new tracks.
@@ -63,6 +76,7 @@ impl Jsep {
                 self.associate(owner, section.mid.as_ref());
             }
         }
+        let restart = self.begin_restart(&created);
         let local = self.adopt_created(created);
         self.pending = Descriptions {
             local: Some(local),
@@ -70,6 +84,7 @@ impl Jsep {
         };
         self.change_state(next, effects);
         self.start_gathering(effects);
+        effects.extend(restart);
     }
 
     pub(super) fn apply_local_answer(
@@ -78,10 +93,11 @@ impl Jsep {
         next: SignalingState,
         effects: &mut Vec<JsepEffect>,
     ) {
-        let local = self.adopt_created(created);
         let Some(remote) = self.pending.remote.clone() else {
             return;
         };
+        effects.extend(self.begin_restart(&created));
+        let local = self.adopt_created(created);
         let mut news = News::default();
         let sections = local.description.sections.iter();
         for (local, remote) in sections.zip(&remote.description.sections) {
@@ -93,12 +109,17 @@ impl Jsep {
     /// One m-line of an answer of ours takes effect.
     fn settle_local(&mut self, local: &Section, remote: &Section, news: &mut News) {
         let Some(mid) = &local.mid else { return };
+        let configuration = Arc::clone(&self.configuration);
         let Some(transceiver) = self.transceiver_of_mut(mid) else {
             return;
         };
         if local.rejected || remote.rejected {
             if !remote.rejected && !transceiver.stopping && !transceiver.stopped {
-                news.no_common_codec(mid.clone(), transceiver);
+                let kind = transceiver.kind;
+                let ours = preferred(&configuration, kind, &transceiver.preferences);
+                let ours = ours.into_iter().flatten();
+                let ours = ours.map(|entry| entry.codec.clone()).collect();
+                news.no_common_codec(mid.clone(), kind, ours, &remote.codecs);
             }
             transceiver.stop(news);
             return;
@@ -135,11 +156,10 @@ impl Jsep {
         self.change_state(next, effects);
         news.tell(effects);
         self.start_gathering(effects);
+        self.renew_parameters();
         effects.push(JsepEffect::ApplyMedia(self.media_plan()));
-        self.start_transports(we_offered, effects);
-        if self.transport.is_some() {
-            self.tell_candidates(effects);
-        }
+        self.start_transports(we_offered, is_final, effects);
+        self.tell_candidates(effects);
         if is_final {
             self.negotiation_needed = false;
             self.update_negotiation_needed(effects);
@@ -174,22 +194,38 @@ impl Jsep {
         }
     }
 
-    /// Once, with the first exchange that leaves an m-line in use.
-    fn start_transports(&mut self, we_offered: bool, effects: &mut Vec<JsepEffect>) {
+    /// With credentials of its own a description begins another ICE session, gathered for at once.
+    fn begin_restart(&mut self, created: &Created) -> Option<JsepEffect> {
+        created.description.tagged()?;
+        let begins = self.credentials.begin(&created.ice);
+        begins.then(|| JsepEffect::RestartIce {
+            local: created.ice.clone(),
+        })
+    }
+
+    /// With the first exchange that leaves an m-line in use, and with the final answer of each that
+    /// restarts ICE: until then the path that runs serves.
+    fn start_transports(
+        &mut self,
+        we_offered: bool,
+        is_final: bool,
+        effects: &mut Vec<JsepEffect>,
+    ) {
+        let Some((ours, transport)) = self.agreed_transport() else {
+            // All m-lines are rejected: there is nothing to restart any more.
+            if is_final && self.credentials.abandon() {
+                effects.push(JsepEffect::AbandonIceRestart);
+            }
+            return;
+        };
         if self.transport.is_some() {
-            return;
+            if !is_final || !self.credentials.conclude() {
+                return;
+            }
+            self.local_candidates.forget_unknown(&self.credentials);
+            self.remote_candidates.begin_session();
         }
-        let Some((local, remote)) = self.agreed.clone() else {
-            return;
-        };
-        let Some(transport) = remote.transport.clone() else {
-            return;
-        };
-        let Some(ours) = local.description.tagged() else {
-            return;
-        };
-        let setup = local.description.sections[ours].transport.setup;
-        let dtls_role = dtls_role(setup, transport.setup);
+        let dtls_role = dtls_role(ours, transport.setup);
         effects.push(JsepEffect::StartTransports {
             ice_role: ice_role(we_offered, transport.ice_lite),
             remote_ice: transport.ice.clone(),
@@ -201,6 +237,13 @@ impl Jsep {
             remote: transport,
             dtls_role,
         });
+    }
+
+    /// What both sides say of the transport, if both have an m-line in use.
+    fn agreed_transport(&self) -> Option<(Option<Setup>, RemoteTransport)> {
+        let (local, remote) = self.agreed.as_ref()?;
+        let section = &local.description.sections[local.description.tagged()?];
+        Some((section.transport.setup, remote.transport.clone()?))
     }
 
     /// A stopped transceiver goes when its m-line is rejected for both sides to see

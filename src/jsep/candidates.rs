@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::credentials::LocalCredentials;
 use super::effect::JsepEffect;
 use super::error::CandidateError;
 use super::machine::Jsep;
@@ -9,9 +10,16 @@ use super::sdp::Description;
 use crate::ice::IceCandidate;
 use crate::peer_connection::SignalingState;
 
-/// What ICE has gathered.
+/// What ICE has gathered, for each ICE session of ours.
 #[derive(Debug, Default)]
 pub(super) struct LocalCandidates {
+    sessions: Vec<Gathered>,
+}
+
+/// What ICE has gathered for one session.
+#[derive(Debug)]
+pub(super) struct Gathered {
+    username_fragment: String,
     /// `candidate:…`.
     pub(super) list: Vec<String>,
     pub(super) complete: bool,
@@ -56,7 +64,7 @@ impl Jsep {
         }
         let waiting = Waiting::read(candidate)?;
         self.check_belongs(&waiting)?;
-        if self.transport.is_none() {
+        if !self.is_of_running_session(&waiting) {
             return self.remote_candidates.keep(waiting);
         }
         self.tell_candidate(&waiting, effects)
@@ -70,17 +78,40 @@ impl Jsep {
             return Ok(());
         };
         candidate.line.check(&latest.description)?;
-        if !described.any(|applied| candidate.belongs_to(&applied.description)) {
+        // The answer to a restart of ours brings a fragment that nobody knows yet.
+        let may_come = self.credentials.has_begun();
+        if !may_come && !described.any(|applied| candidate.belongs_to(&applied.description)) {
             let username_fragment = candidate.username_fragment.clone().unwrap_or_default();
             return Err(CandidateError::UnknownUsernameFragment { username_fragment });
         }
         Ok(())
     }
 
-    /// Takes a candidate that ICE has gathered (`candidate:…`) and says what to carry to the
-    /// remote side.
-    pub(crate) fn add_local_candidate(&mut self, candidate: String) -> IceCandidate {
-        self.local_candidates.list.push(candidate.clone());
+    /// Without a fragment it belongs to the latest remote description (W3C §4.4.2).
+    fn is_of_running_session(&self, candidate: &Waiting) -> bool {
+        let Some(running) = &self.transport else {
+            return false;
+        };
+        if let Some(fragment) = &candidate.username_fragment {
+            return *fragment == running.remote.ice.username_fragment;
+        }
+        let latest = [&self.pending.remote, &self.current.remote];
+        let latest = latest.into_iter().flatten().next();
+        !self.restarts(latest.and_then(|applied| applied.transport.as_ref()))
+    }
+
+    /// Takes a candidate that ICE has gathered (`candidate:…`) for the session of this username
+    /// fragment, and says what to carry to the remote side. `None`: that session is over.
+    pub(crate) fn add_local_candidate(
+        &mut self,
+        candidate: String,
+        username_fragment: String,
+    ) -> Option<IceCandidate> {
+        if !self.credentials.knows(&username_fragment) {
+            return None;
+        }
+        let gathered = self.local_candidates.of_mut(&username_fragment);
+        gathered.list.push(candidate.clone());
         let latest = [&self.pending.local, &self.current.local];
         let latest = latest.into_iter().flatten().next();
         // Where all m-lines are rejected the first one stands for the transport that was to be.
@@ -88,17 +119,20 @@ impl Jsep {
         let index = index.unwrap_or(0);
         let section = latest.and_then(|applied| applied.description.sections.get(index));
         let mid = section.and_then(|section| section.mid.as_ref());
-        IceCandidate {
+        Some(IceCandidate {
             candidate,
             sdp_mid: mid.map(ToString::to_string),
             sdp_m_line_index: u16::try_from(index).ok(),
-            username_fragment: Some(self.arguments.ice.username_fragment.clone()),
-        }
+            username_fragment: Some(username_fragment),
+        })
     }
 
-    /// From now on the local descriptions say `a=end-of-candidates`.
-    pub(crate) fn local_gathering_complete(&mut self) {
-        self.local_candidates.complete = true;
+    /// From now on local descriptions of the latest session say `a=end-of-candidates`. Whether that
+    /// is news.
+    pub(crate) fn local_gathering_complete(&mut self) -> bool {
+        let latest = &self.credentials.latest().username_fragment;
+        let gathered = self.local_candidates.of_mut(latest);
+        !std::mem::replace(&mut gathered.complete, true)
     }
 
     /// Hands over what the latest remote description has, and what waited for it.
@@ -106,6 +140,10 @@ impl Jsep {
         let Some((_, remote)) = self.agreed.clone() else {
             return;
         };
+        // Those of a provisional answer to a restart wait for the final one.
+        if self.transport.is_none() || self.restarts(remote.transport.as_ref()) {
+            return;
+        }
         let Some(index) = self.tagged_line() else {
             return;
         };
@@ -160,7 +198,40 @@ impl Jsep {
     }
 }
 
+impl LocalCandidates {
+    pub(super) fn of(&self, username_fragment: &str) -> Option<&Gathered> {
+        let mut sessions = self.sessions.iter();
+        sessions.find(|session| session.username_fragment == username_fragment)
+    }
+
+    fn of_mut(&mut self, username_fragment: &str) -> &mut Gathered {
+        let mut sessions = self.sessions.iter();
+        let known = sessions.position(|session| session.username_fragment == username_fragment);
+        let index = known.unwrap_or_else(|| {
+            self.sessions.push(Gathered {
+                username_fragment: username_fragment.to_owned(),
+                list: Vec::new(),
+                complete: false,
+            });
+            self.sessions.len() - 1
+        });
+        &mut self.sessions[index]
+    }
+
+    /// Sessions that are over leave nothing.
+    pub(super) fn forget_unknown(&mut self, credentials: &LocalCredentials) {
+        let known = |session: &Gathered| credentials.knows(&session.username_fragment);
+        self.sessions.retain(known);
+    }
+}
+
 impl RemoteCandidates {
+    /// Those to come are of another ICE session.
+    pub(super) fn begin_session(&mut self) {
+        self.told.clear();
+        self.end_told = false;
+    }
+
     fn keep(&mut self, candidate: Waiting) -> Result<(), CandidateError> {
         if self.waiting.len() >= MAX_CANDIDATES {
             let limit = MAX_CANDIDATES;

@@ -184,6 +184,18 @@ pub enum NegotiationError {
         /// Which.
         line: MediaLine,
     },
+    /// Our offer restarts ICE, and the answer goes on with the old credentials (RFC 8839 §4.2).
+    #[error("{line} answers an ICE restart without new ICE credentials")]
+    IceRestartIgnored {
+        /// The m-line whose transport all share.
+        line: MediaLine,
+    },
+    /// The answer has new ICE credentials, and our offer did not restart ICE (RFC 8839 §4.2).
+    #[error("{line} restarts ICE in an answer, which was not offered")]
+    UnexpectedIceRestart {
+        /// The m-line whose transport all share.
+        line: MediaLine,
+    },
     /// Correct, but beyond what is implemented.
     #[error("{feature} is not supported")]
     NotSupported {
@@ -234,6 +246,59 @@ pub enum CandidateError {
     TooMany {
         /// The limit.
         limit: usize,
+    },
+}
+
+/// Why parameters of a sender were not given or not taken: the caller's doing. Nothing has changed
+/// then.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ParametersError {
+    /// The peer connection has ended, or is stuck.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// The connection is closed (W3C `InvalidStateError`).
+    #[error("the connection is closed")]
+    Closed,
+    /// No sender of this connection (W3C `InvalidAccessError`).
+    #[error("{id} is not a sender of this connection")]
+    UnknownSender {
+        /// What was given.
+        id: SenderId,
+    },
+    /// The transceiver has been stopped (W3C `InvalidStateError`).
+    #[error("{id} has been stopped")]
+    Stopped {
+        /// Which.
+        id: TransceiverId,
+    },
+    /// The parameters have not been read since they were set, or negotiated, last (W3C
+    /// `InvalidStateError`).
+    #[error("the parameters have not been read since they changed last")]
+    NotRead,
+    /// What only a negotiation can change is not as it was read (W3C `InvalidModificationError`).
+    #[error("{parameter} is not as it was read, and cannot be changed")]
+    InvalidModification {
+        /// What.
+        parameter: &'static str,
+    },
+    /// The parameter is for an encoder, and there is none here (W3C `OperationError`).
+    #[error("{parameter} is not supported, since nothing is encoded here")]
+    NotSupported {
+        /// What.
+        parameter: &'static str,
+    },
+    /// The sender has not negotiated this codec (W3C `InvalidModificationError`).
+    #[error("codec {name} is not negotiated for this sender")]
+    CodecNotNegotiated {
+        /// Its name.
+        name: String,
+    },
+    /// The transceiver is not to send at all.
+    #[error("a transceiver of direction {direction} sends no codec")]
+    DoesNotSend {
+        /// Its direction.
+        direction: RtpTransceiverDirection,
     },
 }
 

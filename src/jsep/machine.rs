@@ -7,11 +7,12 @@ use rand::Rng;
 
 use super::answer;
 use super::candidates::{LocalCandidates, RemoteCandidates};
+use super::credentials::LocalCredentials;
 use super::description::{SdpType, SessionDescription};
 use super::effect::JsepEffect;
 use super::error::NegotiationError;
 use super::offer;
-use super::plan::{MediaPlan, plan_section};
+use super::plan::{MediaPlan, MediaSection, plan_section};
 use super::rollback::StablePoint;
 use super::sdp::Description;
 use super::transceiver::{Transceiver, TransceiverId};
@@ -26,7 +27,7 @@ use crate::rtp::{Mid, Ssrc};
 #[derive(Debug)]
 pub(crate) struct JsepArguments {
     pub(crate) configuration: Arc<MediaConfiguration>,
-    /// Our credentials.
+    /// Our credentials, until an ICE restart.
     pub(crate) ice: IceParameters,
     /// Of our certificate.
     pub(crate) fingerprints: Vec<Fingerprint>,
@@ -36,7 +37,10 @@ pub(crate) struct JsepArguments {
 
 /// Signalling state, transceivers and descriptions of one peer connection.
 pub(crate) struct Jsep {
-    pub(super) arguments: JsepArguments,
+    /// Of our certificate.
+    pub(super) fingerprints: Vec<Fingerprint>,
+    pub(super) cname: Arc<str>,
+    pub(super) credentials: LocalCredentials,
     /// With the numbers that the remote side taught us.
     pub(super) configuration: Arc<MediaConfiguration>,
     pub(super) state: SignalingState,
@@ -85,6 +89,8 @@ pub(super) struct Created {
     pub(super) kind: SdpType,
     pub(super) text: String,
     pub(super) description: Description,
+    /// Its ICE credentials.
+    pub(super) ice: IceParameters,
     /// Whose each m-line is.
     pub(super) owners: Vec<Option<TransceiverId>>,
     /// The first mid that is still free.
@@ -98,11 +104,21 @@ pub(super) struct Transport {
     pub(super) dtls_role: DtlsRole,
 }
 
+impl Transport {
+    /// Whether the association that runs is with who has these fingerprints.
+    pub(super) fn is_of(&self, found: &RemoteTransport) -> bool {
+        let known = &self.remote.fingerprints;
+        found.fingerprints.iter().all(|one| known.contains(one))
+    }
+}
+
 impl Jsep {
     pub(crate) fn new(arguments: JsepArguments) -> Self {
         Self {
-            configuration: Arc::clone(&arguments.configuration),
-            arguments,
+            configuration: arguments.configuration,
+            fingerprints: arguments.fingerprints,
+            cname: arguments.cname,
+            credentials: LocalCredentials::new(arguments.ice),
             state: SignalingState::Stable,
             transceivers: Vec::new(),
             current: Descriptions::default(),
@@ -137,7 +153,8 @@ impl Jsep {
             | SignalingState::HaveRemotePranswer
             | SignalingState::Closed => return Err(self.invalid_state("create_offer")),
         }
-        let created = offer::build(self);
+        let ice = self.credentials.for_offer();
+        let created = offer::build(self, ice);
         let offer = SessionDescription::offer(created.text.clone());
         self.created = Some(created);
         Ok(offer)
@@ -158,7 +175,9 @@ impl Jsep {
         let Some(remote) = remote else {
             return Err(self.invalid_state("create_answer"));
         };
-        let created = answer::build(self, &remote.description);
+        let restarts = self.restarts(remote.transport.as_ref());
+        let ice = self.credentials.for_answer(restarts);
+        let created = answer::build(self, &remote, ice);
         let answer = SessionDescription::answer(created.text.clone());
         self.created = Some(created);
         Ok(answer)
@@ -211,6 +230,21 @@ impl Jsep {
         }
     }
 
+    /// Has the next offer begin another ICE session, and tells the owner that one is due (W3C
+    /// `restartIce()`). Before anything was gathered there is nothing to restart.
+    pub(crate) fn restart_ice(&mut self, effects: &mut Vec<JsepEffect>) {
+        self.replace_credentials();
+        self.update_negotiation_needed(effects);
+    }
+
+    /// The same without a word to the owner: what was gathered is out of date, but may serve on
+    /// (RFC 9429 §4.1.18, *needs-ice-restart*).
+    pub(crate) fn replace_credentials(&mut self) {
+        if self.gathering_started && self.state != SignalingState::Closed {
+            self.credentials.replace_all();
+        }
+    }
+
     pub(crate) fn current_local_description(&self) -> Option<SessionDescription> {
         self.current.local.as_ref().map(|a| self.with_candidates(a))
     }
@@ -237,11 +271,23 @@ impl Jsep {
         let sections = pairs.filter_map(|(ours, theirs)| {
             let transceiver = self.transceiver_of(ours.mid.as_ref()?)?;
             let mixed = local.allows_mixed(ours) && remote.allows_mixed(theirs);
-            plan_section(transceiver, ours, theirs, mixed, &self.arguments.cname)
+            let mut section = plan_section(transceiver, ours, theirs, mixed, &self.cname)?;
+            section.restrict(&transceiver.sender);
+            Some(section)
         });
         MediaPlan {
             sections: sections.collect(),
         }
+    }
+
+    /// What was negotiated for a transceiver, if anything was.
+    pub(super) fn negotiated_section(&self, transceiver: &Transceiver) -> Option<MediaSection> {
+        let (local, remote) = self.agreed.as_ref()?;
+        let (local, remote) = (&local.description, &remote.description);
+        let index = local.position(transceiver.mid.as_ref()?)?;
+        let (ours, theirs) = (&local.sections[index], remote.sections.get(index)?);
+        let mixed = local.allows_mixed(ours) && remote.allows_mixed(theirs);
+        plan_section(transceiver, ours, theirs, mixed, &self.cname)
     }
 
     /// No effects: W3C fires no event. All transceivers are stopped.
@@ -265,6 +311,14 @@ impl Jsep {
             local
         };
         Some(&answer.description)
+    }
+
+    /// Whether the remote side begins another ICE session than the one that runs.
+    pub(super) fn restarts(&self, found: Option<&RemoteTransport>) -> bool {
+        match (&self.transport, found) {
+            (Some(running), Some(found)) => running.remote.ice != found.ice,
+            (None, _) | (_, None) => false,
+        }
     }
 
     pub(super) fn transceiver_of(&self, mid: &Mid) -> Option<&Transceiver> {
@@ -376,8 +430,11 @@ impl Jsep {
         let mut description = applied.description.clone();
         if let Some(index) = description.tagged() {
             let transport = &mut description.sections[index].transport;
-            transport.candidates = self.local_candidates.list.clone();
-            transport.end_of_candidates = self.local_candidates.complete;
+            let fragment = transport.ice_ufrag.as_deref().unwrap_or_default();
+            if let Some(gathered) = self.local_candidates.of(fragment) {
+                transport.candidates.clone_from(&gathered.list);
+                transport.end_of_candidates = gathered.complete;
+            }
         }
         SessionDescription {
             kind: applied.kind,

@@ -3,6 +3,7 @@
 mod answer;
 mod apply;
 mod candidates;
+mod credentials;
 mod description;
 mod direction;
 mod effect;
@@ -11,6 +12,7 @@ mod machine;
 mod matching;
 mod negotiation_needed;
 mod offer;
+mod parameters;
 mod plan;
 mod remote;
 mod rollback;
@@ -24,8 +26,13 @@ mod validate;
 pub use self::description::{SdpType, SessionDescription};
 pub use self::direction::RtpTransceiverDirection;
 pub(crate) use self::effect::JsepEffect;
-pub use self::error::{CandidateError, MediaLine, NegotiationError, TransceiverError};
+pub use self::error::{
+    CandidateError, MediaLine, NegotiationError, ParametersError, TransceiverError,
+};
 pub(crate) use self::machine::{Jsep, JsepArguments};
+pub use self::parameters::{
+    RtcpParameters, RtpCodecParameters, RtpEncodingParameters, RtpSendParameters, TransactionId,
+};
 #[cfg(any(test, fuzzing))]
 pub(crate) use self::plan::MediaSection;
 pub(crate) use self::plan::{MediaPlan, NegotiatedCodec, ReceivePlan, SendPlan};

@@ -23,8 +23,17 @@ impl Jsep {
     }
 
     fn is_negotiation_needed(&self) -> bool {
+        if self.credentials.restart_is_due() && self.is_in_use() {
+            return true;
+        }
         let mut transceivers = self.transceivers.iter();
         transceivers.any(|transceiver| self.needs_negotiation(transceiver))
+    }
+
+    /// Whether there is an m-line that an offer could restart ICE with.
+    fn is_in_use(&self) -> bool {
+        let local = self.current.local.as_ref();
+        local.is_some_and(|applied| applied.description.tagged().is_some())
     }
 
     fn needs_negotiation(&self, transceiver: &Transceiver) -> bool {

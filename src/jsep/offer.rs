@@ -9,6 +9,7 @@ use super::sdp::{
 };
 use super::transceiver::{Transceiver, TransceiverId};
 use crate::configuration::MediaConfiguration;
+use crate::ice::IceParameters;
 use crate::rtp::Mid;
 
 /// The offer of all transceivers as they are now: m-lines that exist keep their place, rejected
@@ -17,7 +18,7 @@ use crate::rtp::Mid;
 /// A rejected m-line in front of all that are in use stays empty. Chromium takes the first m-line
 /// in use, whatever the order of the BUNDLE group, for the one whose transport all share; a
 /// newcomer there has none yet, and its answer fails or comes with new ICE credentials.
-pub(super) fn build(jsep: &Jsep) -> Created {
+pub(super) fn build(jsep: &Jsep, ice: IceParameters) -> Created {
     let mut mids = FreeMids::new(jsep);
     let mut newcomers = jsep
         .transceivers
@@ -34,26 +35,27 @@ pub(super) fn build(jsep: &Jsep) -> Created {
             Some(owner) if owner.stopping || owner.stopped => (rejected(before), id),
             Some(owner) => {
                 let mid = before.mid.clone();
-                (offer_section(jsep, owner, mid, Some(before)), id)
+                (offer_section(jsep, owner, &ice, mid, Some(before)), id)
             }
             None if index < first_in_use => (rejected(before), None),
             None => match newcomers.next() {
-                Some(t) => (offer_section(jsep, t, Some(mids.next()), None), Some(t.id)),
+                Some(t) => (
+                    offer_section(jsep, t, &ice, Some(mids.next()), None),
+                    Some(t.id),
+                ),
                 None => (rejected(before), None),
             },
         });
     }
     for newcomer in newcomers {
-        let section = offer_section(jsep, newcomer, Some(mids.next()), None);
+        let section = offer_section(jsep, newcomer, &ice, Some(mids.next()), None);
         lines.push((section, Some(newcomer.id)));
     }
-    finish(
-        jsep,
-        SdpType::Offer,
-        lines,
-        bundled_before(jsep),
-        mids.number,
-    )
+    let next_mid = mids.number;
+    Created {
+        next_mid,
+        ..finish(jsep, SdpType::Offer, lines, ice, bundled_before(jsep))
+    }
 }
 
 /// Puts m-lines together into a description of ours. `order` is what the BUNDLE group had: it is
@@ -63,8 +65,8 @@ pub(super) fn finish(
     jsep: &Jsep,
     kind: SdpType,
     lines: Vec<(Section, Option<TransceiverId>)>,
+    ice: IceParameters,
     order: &[Mid],
-    next_mid: u32,
 ) -> Created {
     let (sections, owners): (Vec<Section>, _) = lines.into_iter().unzip();
     let in_use = sections.iter().filter(|section| !section.rejected);
@@ -86,8 +88,9 @@ pub(super) fn finish(
         kind,
         text: description.to_string(),
         description,
+        ice,
         owners,
-        next_mid,
+        next_mid: jsep.next_mid,
     }
 }
 
@@ -112,6 +115,7 @@ fn owner<'a>(jsep: &'a Jsep, section: &Section) -> Option<&'a Transceiver> {
 fn offer_section(
     jsep: &Jsep,
     transceiver: &Transceiver,
+    ice: &IceParameters,
     mid: Option<Mid>,
     before: Option<&Section>,
 ) -> Section {
@@ -126,7 +130,7 @@ fn offer_section(
         bundle_only: false,
         mid,
         direction: transceiver.direction,
-        transport: local_transport(jsep, Setup::ActPass),
+        transport: local_transport(jsep, ice, Setup::ActPass),
         rtcp_mux: true,
         rtcp_rsize: true,
         extmap_allow_mixed: false,
@@ -138,7 +142,7 @@ fn offer_section(
         rids: Vec::new(),
         simulcast: None,
     };
-    describe_sender(&mut section, transceiver, &jsep.arguments.cname);
+    describe_sender(&mut section, transceiver, &jsep.cname);
     section
 }
 
@@ -216,11 +220,15 @@ pub(super) fn formats(codecs: &[SectionCodec]) -> Vec<String> {
 }
 
 /// Credentials and fingerprints, the same in every m-line: they share one transport.
-pub(super) fn local_transport(jsep: &Jsep, setup: Setup) -> TransportAttributes {
+pub(super) fn local_transport(
+    jsep: &Jsep,
+    ice: &IceParameters,
+    setup: Setup,
+) -> TransportAttributes {
     TransportAttributes {
-        ice_ufrag: Some(jsep.arguments.ice.username_fragment.clone()),
-        ice_pwd: Some(jsep.arguments.ice.password.clone()),
-        fingerprints: jsep.arguments.fingerprints.clone(),
+        ice_ufrag: Some(ice.username_fragment.clone()),
+        ice_pwd: Some(ice.password.clone()),
+        fingerprints: jsep.fingerprints.clone(),
         setup: Some(setup),
         candidates: Vec::new(),
         end_of_candidates: false,

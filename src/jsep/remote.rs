@@ -33,11 +33,11 @@ impl Jsep {
         let description = Description::parse(&text)?;
         self.check_offer_continues(&description)?;
         let transport = validate::check(&description, SdpType::Offer)?;
-        self.check_transport(transport.as_ref())?;
+        self.check_transport(&description, SdpType::Offer, transport.as_ref())?;
 
         let mut news = News::default();
         if glare {
-            self.undo(&mut news);
+            self.undo(&mut news, effects);
         }
         self.remember_stable();
         self.created = None;
@@ -71,7 +71,7 @@ impl Jsep {
         validate::check_answers(&description, &local.description)?;
         name_rejected(&mut description, &local.description);
         let transport = validate::check(&description, kind)?;
-        self.check_transport(transport.as_ref())?;
+        self.check_transport(&description, kind, transport.as_ref())?;
 
         self.created = None;
         let mut news = News::default();
@@ -102,19 +102,36 @@ impl Jsep {
         validate::check_continues(offer, &before)
     }
 
-    /// The running transport stays: an ICE restart and a new certificate have an issue of their
-    /// own.
-    fn check_transport(&self, found: Option<&RemoteTransport>) -> Result<(), NegotiationError> {
+    /// Against the transport that runs. An offer may restart ICE, with whoever has the certificate
+    /// it names; an answer must do as our offer did.
+    fn check_transport(
+        &self,
+        description: &Description,
+        kind: SdpType,
+        found: Option<&RemoteTransport>,
+    ) -> Result<(), NegotiationError> {
         let (Some(running), Some(found)) = (&self.transport, found) else {
             return Ok(());
         };
-        let unsupported = |feature| Err(NegotiationError::NotSupported { feature });
-        if running.remote.ice != found.ice {
-            return unsupported("an ICE restart by the remote side");
+        let restarts = self.restarts(Some(found));
+        let line = || description.line(description.tagged().unwrap_or_default());
+        match (kind, self.credentials.has_begun()) {
+            (SdpType::Offer | SdpType::Rollback, _) => {}
+            (SdpType::Answer | SdpType::Pranswer, true) if !restarts => {
+                return Err(NegotiationError::IceRestartIgnored { line: line() });
+            }
+            (SdpType::Answer | SdpType::Pranswer, false) if restarts => {
+                return Err(NegotiationError::UnexpectedIceRestart { line: line() });
+            }
+            (SdpType::Answer | SdpType::Pranswer, true | false) => {}
         }
-        let same = (found.fingerprints.iter()).all(|f| running.remote.fingerprints.contains(f));
-        if !same {
-            return unsupported("a change of the remote certificate");
+        let unsupported = |feature| Err(NegotiationError::NotSupported { feature });
+        match (running.is_of(found), restarts) {
+            (false, true) => return Ok(()),
+            (false, false) => {
+                return unsupported("another remote certificate without an ICE restart");
+            }
+            (true, _) => {}
         }
         let fits = match found.setup {
             Setup::ActPass => true,
@@ -219,7 +236,8 @@ impl Jsep {
             theirs.any(|theirs| ours.codec.matches(&theirs.codec))
         };
         if !local.codecs.iter().any(common) {
-            news.no_common_codec(mid.clone(), transceiver);
+            let ours = local.codecs.iter().map(|ours| ours.codec.clone()).collect();
+            news.no_common_codec(mid.clone(), transceiver.kind, ours, &remote.codecs);
         }
         let direction = local.direction.intersect(remote.direction.reversed());
         transceiver.settle(direction);

@@ -43,7 +43,7 @@ impl Jsep {
         }
         let mut news = News::default();
         let media_before = self.media_plan();
-        self.undo(&mut news);
+        self.undo(&mut news, effects);
         self.change_state(SignalingState::Stable, effects);
         news.tell(effects);
         let media = self.media_plan();
@@ -56,10 +56,14 @@ impl Jsep {
     }
 
     /// Goes back to the last stable point. What the application did since stays done.
-    pub(super) fn undo(&mut self, news: &mut News) {
+    pub(super) fn undo(&mut self, news: &mut News, effects: &mut Vec<JsepEffect>) {
         let Some(stable) = self.stable.take() else {
             return;
         };
+        if self.credentials.abandon() {
+            self.local_candidates.forget_unknown(&self.credentials);
+            effects.push(JsepEffect::AbandonIceRestart);
+        }
         self.configuration = stable.configuration;
         self.agreed = stable.agreed;
         self.pending = Descriptions::default();

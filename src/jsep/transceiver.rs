@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::direction::RtpTransceiverDirection;
+use super::parameters::RtpSendParameters;
 use crate::codec::RtpCodec;
 use crate::rtp::{Mid, Ssrc};
 use crate::track::{MediaKind, MediaStreamTrack, StreamId};
@@ -240,6 +241,12 @@ pub(super) struct Sender {
     pub(super) msid_track: String,
     pub(super) ssrc: Ssrc,
     pub(super) rtx_ssrc: Ssrc,
+    /// Whether what it is given is sent on.
+    pub(super) active: bool,
+    /// The only codec that is sent; `None`: all that were negotiated.
+    pub(super) codec: Option<RtpCodec>,
+    /// What the application may come back with (W3C `[[LastReturnedParameters]]`).
+    pub(super) parameters_read: Option<RtpSendParameters>,
     /// A negotiation has let it send: `add_track` uses such a one no more (W3C §5.1).
     pub(super) has_sent: bool,
 }
@@ -272,6 +279,9 @@ impl Transceiver {
                 msid_track: placeholder.label().to_owned(),
                 ssrc: ssrcs.0,
                 rtx_ssrc: ssrcs.1,
+                active: true,
+                codec: None,
+                parameters_read: None,
                 has_sent: false,
             },
             receiver: Receiver {

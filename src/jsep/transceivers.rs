@@ -192,7 +192,7 @@ impl Jsep {
     }
 
     /// Tells the media path, if it runs at all.
-    fn apply_media(&self, effects: &mut Vec<JsepEffect>) {
+    pub(super) fn apply_media(&self, effects: &mut Vec<JsepEffect>) {
         if self.agreed.is_some() {
             effects.push(JsepEffect::ApplyMedia(self.media_plan()));
         }

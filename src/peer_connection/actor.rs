@@ -7,6 +7,7 @@ use rand::Rng;
 use tokio::sync::{oneshot, watch};
 
 use super::builder::Settings;
+use super::configuration::InForce;
 use super::event::{CloseReason, PeerEvent, PeerId};
 use super::life::Life;
 use super::machine::{ConnectionMachine, PeerConnectionStates};
@@ -78,6 +79,10 @@ impl Actor for PeerConnectionActor {
         Ok(PeerConnectionShell {
             jsep,
             connection: ConnectionMachine::default(),
+            configuration: InForce {
+                ice: Arc::clone(&settings.ice),
+                certificate: settings.certificate.clone(),
+            },
             parts,
             tracks,
             closing: None,

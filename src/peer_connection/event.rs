@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::state::{
     DtlsTransportState, IceConnectionState, IceGatheringState, PeerConnectionState, SignalingState,
 };
+use crate::codec::RtpCodec;
 use crate::ice::IceCandidate;
-use crate::rtp::{Rid, RtcpPacket, RtpBatch};
-use crate::track::{MediaStreamTrack, TrackId};
+use crate::rtp::{Mid, Rid, RtcpPacket, RtpBatch};
+use crate::track::{MediaKind, MediaStreamTrack, TrackId};
 
 /// Names one peer connection within this process. Never used again for another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -73,6 +74,18 @@ pub enum Event {
     TrackMuted(TrackId),
     /// This track is over (W3C `ended`).
     TrackEnded(TrackId),
+    /// Nothing can flow on an m-line: no codec is known to both sides. An offered m-line of that
+    /// kind is rejected by our answer, and its track ends.
+    NoCommonCodec {
+        /// The m-line.
+        mid: Mid,
+        /// Sound or pictures.
+        kind: MediaKind,
+        /// The codecs that we would take, preferred first.
+        local: Vec<RtpCodec>,
+        /// The codecs that the remote side named, in its order.
+        remote: Vec<RtpCodec>,
+    },
     /// Media arrived.
     Rtp {
         /// The remote track.

@@ -2,13 +2,15 @@
 
 use ractor::RpcReplyPort;
 
+use super::configuration::{Configuration, SetConfigurationError};
 use super::snapshot::Descriptions;
 use crate::codec::RtpCodec;
 use crate::dtls::DtlsEvent;
 use crate::ice::{IceCandidate, IceEvent};
 use crate::jsep::{
-    CandidateError, NegotiationError, RtpSender, RtpTransceiver, RtpTransceiverDirection,
-    RtpTransceiverInit, SenderId, SessionDescription, TrackOrKind, TransceiverError, TransceiverId,
+    CandidateError, NegotiationError, ParametersError, RtpSendParameters, RtpSender,
+    RtpTransceiver, RtpTransceiverDirection, RtpTransceiverInit, SenderId, SessionDescription,
+    TrackOrKind, TransceiverError, TransceiverId,
 };
 use crate::track::MediaStreamTrack;
 
@@ -38,6 +40,15 @@ pub(crate) enum PeerConnectionMessage {
     AddIceCandidate {
         candidate: Option<IceCandidate>,
         reply: RpcReplyPort<Result<(), CandidateError>>,
+    },
+    /// `restartIce()`.
+    RestartIce { reply: RpcReplyPort<()> },
+    /// `getConfiguration()`.
+    Configuration { reply: RpcReplyPort<Configuration> },
+    /// `setConfiguration()`.
+    SetConfiguration {
+        configuration: Configuration,
+        reply: RpcReplyPort<Result<(), SetConfigurationError>>,
     },
     /// One of the operations on transceivers.
     Transceiver(TransceiverRequest),
@@ -91,6 +102,23 @@ pub(crate) enum TransceiverRequest {
         transceiver: TransceiverId,
         codecs: Vec<RtpCodec>,
         reply: RpcReplyPort<Result<(), TransceiverError>>,
+    },
+    /// `sender.getParameters()`.
+    Parameters {
+        sender: SenderId,
+        reply: RpcReplyPort<Result<RtpSendParameters, ParametersError>>,
+    },
+    /// `sender.setParameters()`.
+    SetParameters {
+        sender: SenderId,
+        parameters: RtpSendParameters,
+        reply: RpcReplyPort<Result<(), ParametersError>>,
+    },
+    /// Which codec a sender sends.
+    SetSenderCodec {
+        sender: SenderId,
+        codec: RtpCodec,
+        reply: RpcReplyPort<Result<(), ParametersError>>,
     },
     /// `transceiver.stop()`.
     StopTransceiver {

@@ -23,6 +23,7 @@
 mod actor;
 mod builder;
 mod close;
+mod configuration;
 mod error;
 mod event;
 mod life;
@@ -32,6 +33,7 @@ mod monitor;
 mod parts;
 mod registry;
 mod route;
+mod session;
 mod shell;
 mod snapshot;
 mod state;
@@ -43,6 +45,7 @@ use ractor::{ActorRef, RpcReplyPort};
 use tokio::sync::watch;
 
 pub use self::builder::PeerConnectionBuilder;
+pub use self::configuration::{Configuration, SetConfigurationError};
 pub use self::error::{RouteError, SendError, SpawnError};
 pub use self::event::{CloseReason, Event, Part, PeerEvent, PeerId};
 pub use self::machine::PeerConnectionStates;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ractor::{ActorRef, RpcReplyPort};
 
 use super::close::Closing;
+use super::configuration::{Configuration, InForce, SetConfigurationError};
 use super::event::{CloseReason, Event};
 use super::life::Life;
 use super::machine::ConnectionMachine;
@@ -24,6 +25,7 @@ use crate::jsep::{Jsep, JsepEffect};
 pub(super) struct PeerConnectionShell {
     pub(super) jsep: Jsep,
     pub(super) connection: ConnectionMachine,
+    pub(super) configuration: InForce,
     pub(super) parts: Parts,
     pub(super) tracks: Arc<KnownTracks>,
     /// Set once the end has begun; from then on only its own business is done.
@@ -67,6 +69,16 @@ impl PeerConnectionShell {
                     jsep.add_ice_candidate(candidate.unwrap_or_default(), effects)
                 });
             }
+            Message::RestartIce { reply } => {
+                self.jsep.restart_ice(&mut self.effects);
+                self.perform_effects(myself);
+                answer(reply, ());
+            }
+            Message::Configuration { reply } => answer(reply, self.configuration.snapshot()),
+            Message::SetConfiguration {
+                configuration,
+                reply,
+            } => answer(reply, self.set_configuration(configuration)),
             Message::Transceiver(request) => self.receive_transceiver(request, myself),
             Message::Descriptions { reply } => answer(reply, self.descriptions()),
             Message::Close => self.begin_close(CloseReason::Requested, myself),
@@ -126,6 +138,23 @@ impl PeerConnectionShell {
                     jsep.set_codec_preferences(transceiver, codecs)
                 });
             }
+            Request::Parameters { sender, reply } => {
+                self.operate(reply, myself, |jsep, _| jsep.parameters(sender));
+            }
+            Request::SetParameters {
+                sender,
+                parameters,
+                reply,
+            } => self.operate(reply, myself, |jsep, effects| {
+                jsep.set_parameters(sender, &parameters, effects)
+            }),
+            Request::SetSenderCodec {
+                sender,
+                codec,
+                reply,
+            } => self.operate(reply, myself, |jsep, effects| {
+                jsep.set_sender_codec(sender, codec, effects)
+            }),
             Request::StopTransceiver { transceiver, reply } => {
                 self.change(reply, myself, |jsep, effects| {
                     jsep.stop_transceiver(transceiver, effects)
@@ -133,6 +162,18 @@ impl PeerConnectionShell {
             }
             Request::Transceivers { reply } => answer(reply, self.jsep.transceivers()),
         }
+    }
+
+    fn set_configuration(&mut self, wanted: Configuration) -> Result<(), SetConfigurationError> {
+        if self.closing.is_some() {
+            return Err(SetConfigurationError::Closed);
+        }
+        if self.configuration.change(wanted)? {
+            let ice = Arc::clone(&self.configuration.ice);
+            self.parts.ice.set_configuration(ice);
+            self.jsep.replace_credentials();
+        }
+        Ok(())
     }
 
     /// One operation, one full drain of its effects, then the answer: who asked finds the world as
@@ -185,10 +226,20 @@ impl PeerConnectionShell {
             JsepEffect::Track(track) => self.events.push(Event::Track(track)),
             JsepEffect::TrackMuted(track) => self.events.push(Event::TrackMuted(track)),
             JsepEffect::TrackEnded(track) => self.events.push(Event::TrackEnded(track)),
-            JsepEffect::NoCommonCodec { mid, kind } => {
-                tracing::warn!(peer = %self.life.id, %mid, %kind, "no codec in common, m-line rejected");
-            }
+            JsepEffect::NoCommonCodec {
+                mid,
+                kind,
+                local,
+                remote,
+            } => self.events.push(Event::NoCommonCodec {
+                mid,
+                kind,
+                local,
+                remote,
+            }),
             JsepEffect::StartGathering => self.parts.ice.gather(),
+            JsepEffect::RestartIce { local } => self.parts.ice.restart(local),
+            JsepEffect::AbandonIceRestart => self.parts.ice.abandon_restart(),
             JsepEffect::StartTransports {
                 ice_role,
                 remote_ice,
@@ -216,9 +267,13 @@ impl PeerConnectionShell {
             IceEvent::GatheringStateChanged(state) => {
                 self.hear_gathering(state);
             }
-            IceEvent::CandidateGathered { candidate, .. } => {
-                let candidate = self.jsep.add_local_candidate(candidate);
-                self.events.push(Event::IceCandidate(Some(candidate)));
+            IceEvent::CandidateGathered {
+                candidate,
+                username_fragment,
+            } => {
+                let candidate = self.jsep.add_local_candidate(candidate, username_fragment);
+                let candidate = candidate.map(|candidate| Event::IceCandidate(Some(candidate)));
+                self.events.extend(candidate);
             }
             IceEvent::SelectedPathChanged(path) => {
                 self.parts.rtp.set_path(path.clone());
@@ -236,8 +291,7 @@ impl PeerConnectionShell {
 
     fn hear_gathering(&mut self, state: IceGatheringState) {
         self.connection.gathering_changed(state, &mut self.events);
-        if state == IceGatheringState::Complete {
-            self.jsep.local_gathering_complete();
+        if state == IceGatheringState::Complete && self.jsep.local_gathering_complete() {
             self.events.push(Event::IceCandidate(None));
         }
     }

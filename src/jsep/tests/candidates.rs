@@ -34,8 +34,10 @@ fn c010_local_candidates_stand_in_the_first_m_line_only() {
     end.add_track(Audio);
     end.add_track(Video);
     end.offer();
-    let event = end.jsep.add_local_candidate(FIRST.to_owned());
-    assert_eq!(event, {
+    let event = end
+        .jsep
+        .add_local_candidate(FIRST.to_owned(), "firstfrag".to_owned());
+    assert_eq!(event.unwrap(), {
         let mut event = candidate(FIRST, "0", Some("firstfrag"));
         event.sdp_m_line_index = Some(0);
         event

@@ -452,13 +452,20 @@ fn c035_without_a_common_codec_no_transceiver_is_left() {
     assert_eq!(media_lines(&answer), [(0, "video".to_owned())]);
     a.set_remote(answer).unwrap();
     assert_eq!(a.news(), [NegotiationNeeded, TrackEnded(local)]);
+    let of = |codec| {
+        let configuration = only(codec);
+        let codecs = configuration.codecs(Video);
+        codecs.map(|entry| entry.codec.clone()).collect()
+    };
     assert_eq!(
         b.news(),
         [
             Track(track.clone()),
             NoCommonCodec {
                 mid: Mid::from("0"),
-                kind: Video
+                kind: Video,
+                local: of(RtpCodec::h264(1)),
+                remote: of(RtpCodec::vp8()),
             },
             TrackMuted(track.id()),
             TrackEnded(track.id()),
@@ -466,6 +473,40 @@ fn c035_without_a_common_codec_no_transceiver_is_left() {
     );
     assert!(a.jsep.transceivers().is_empty());
     assert!(b.jsep.transceivers().is_empty());
+}
+
+#[test]
+fn an_answer_without_a_common_codec_says_what_each_side_has() {
+    let (mut a, mut b) = pair();
+    let transceiver = a.add_transceiver(Video, SendRecv);
+    let wanted = vec![RtpCodec::vp8(), RtpCodec::av1()];
+    a.jsep
+        .set_codec_preferences(transceiver.id(), wanted)
+        .unwrap();
+    let offer = a.offer();
+    b.set_remote(offer).unwrap();
+    let mut answer = b.answer();
+    // One that answers with what was not offered: a codec, under the numbers of VP8 and AV1.
+    answer.sdp = answer.sdp.replace("VP8/90000", "H265/90000");
+    answer.sdp = answer.sdp.replace("AV1/90000", "H266/90000");
+    a.events();
+    a.set_remote(answer).unwrap();
+    let news = a.news();
+    let [NoCommonCodec { local, remote, .. }, ..] = news.as_slice() else {
+        panic!("{news:?}");
+    };
+    let names = |codecs: &[RtpCodec]| {
+        let names = codecs.iter().map(|codec| codec.name.clone());
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(names(local), ["VP8", "AV1"]);
+    assert_eq!(names(remote), ["H265", "H266"]);
+    assert!(
+        a.jsep.media_plan().sections[0]
+            .send
+            .as_ref()
+            .is_none_or(|send| send.codecs.is_empty())
+    );
 }
 
 #[test]

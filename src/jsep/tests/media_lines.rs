@@ -132,7 +132,10 @@ fn an_answer_keeps_the_order_of_the_offered_bundle_group() {
     let event = b.answer();
     assert!(event.sdp.contains("a=group:BUNDLE 1 0\r\n"));
     let candidate = "candidate:1 1 udp 1 192.0.2.2 1 typ host";
-    let candidate = b.jsep.add_local_candidate(candidate.to_owned());
+    let candidate = b
+        .jsep
+        .add_local_candidate(candidate.to_owned(), "secondfrag".to_owned());
+    let candidate = candidate.unwrap();
     assert_eq!(candidate.sdp_mid.as_deref(), Some("1"));
     assert_eq!(candidate.sdp_m_line_index, Some(1));
     // Later offers of ours keep it too.
@@ -313,6 +316,9 @@ fn the_first_exchange_starts_everything_once_and_in_order() {
             TrackMuted(_) | TrackEnded(_) => "end of a track",
             NoCommonCodec { .. } => "no codec",
             AddRemoteCandidate(_) | EndOfRemoteCandidates => "candidate",
+            super::JsepEffect::RestartIce { .. } | super::JsepEffect::AbandonIceRestart => {
+                "restart"
+            }
         };
         effects.into_iter().map(name).collect()
     };

@@ -3,8 +3,10 @@
 mod candidates;
 mod conformance;
 mod media_lines;
+mod parameters;
 mod recorded;
 mod remote_errors;
+mod restart;
 mod rollback;
 
 use std::sync::Arc;

@@ -268,17 +268,11 @@ fn a_later_offer_keeps_the_m_lines_of_the_earlier_one() {
         error,
         NegotiationError::WrongNumberOfMediaLines { .. }
     ));
-    let mut renamed = offer.clone();
+    let mut renamed = offer;
     renamed.sections[0].mid = Some(Mid::from("x"));
     renamed.bundles[0][0] = Mid::from("x");
     let error = b.offer_from(&renamed.to_string()).unwrap_err();
     assert!(matches!(error, NegotiationError::MediaLineChanged { .. }));
-    let mut restarted = offer;
-    for section in &mut restarted.sections {
-        section.transport.ice_ufrag = Some("another".to_owned());
-    }
-    let error = b.offer_from(&restarted.to_string()).unwrap_err();
-    assert!(matches!(error, NegotiationError::NotSupported { .. }));
     assert!(b.effects().is_empty());
     assert_eq!(b.jsep.transceivers().len(), 2);
 }
