@@ -136,6 +136,46 @@ async fn a_route_may_be_older_than_both_connections() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_a_route_is_refused() {
+    let publisher = Publisher::connect("camera", 7, loopback()).await;
+    let viewer = Viewer::connect(loopback()).await;
+    let (audio, video) = (
+        viewer.track(MediaKind::Audio),
+        viewer.track(MediaKind::Video),
+    );
+    let stranger = MediaStreamTrack::new(MediaKind::Video, []).id();
+    let set =
+        async |track, source: &RouteSource| viewer.peer().set_route(track, source.clone()).await;
+
+    let camera = publisher.source(MediaKind::Video);
+    let unknown = Err(RouteError::UnknownTrack(stranger));
+    assert_eq!(set(stranger, &camera).await, unknown);
+    let elsewhere = RouteSource::new(publisher.peer(), stranger);
+    let unknown = Err(RouteError::UnknownSource(stranger));
+    assert_eq!(set(video, &elsewhere).await, unknown);
+    let mismatch = RouteError::KindMismatch {
+        from: MediaKind::Video,
+        to: MediaKind::Audio,
+    };
+    assert_eq!(set(audio, &camera).await, Err(mismatch));
+    // What the peer sends is not what arrives from it.
+    let own = publisher.session.ours.video.id();
+    let backwards = RouteSource::new(publisher.peer(), own);
+    let unknown = Err(RouteError::UnknownSource(own));
+    assert_eq!(set(video, &backwards).await, unknown);
+
+    publisher.peer().close().await;
+    assert_eq!(set(video, &camera).await, Err(RouteError::SourceClosed));
+
+    let live = Publisher::connect("other camera", 7, loopback()).await;
+    viewer.peer().close().await;
+    let stopped = Err(RouteError::Call(CallError::Stopped));
+    let camera = live.source(MediaKind::Video);
+    assert_eq!(set(video, &camera).await, stopped);
+    assert_eq!(viewer.peer().set_route(video, None).await, stopped);
+}
+
+#[tokio::test]
 async fn what_is_sent_by_hand_on_a_routed_track_is_counted_and_not_sent() {
     let mut publisher = Publisher::connect("camera", 7, loopback()).await;
     let mut viewer = Viewer::connect(loopback()).await;
