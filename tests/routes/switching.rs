@@ -107,6 +107,42 @@ impl End {
     }
 }
 
+/// Went wrong: numbering began anew with every pause of the m-line, and SRTP, which remembers what was
+/// sent, refused all of a source whose own numbers were lower.
+#[tokio::test]
+async fn a_pause_of_the_m_line_does_not_break_the_numbering() {
+    let mut cameras = [
+        Publisher::connect("first", 30_000, loopback()).await,
+        Publisher::connect("second", 20_000, loopback()).await,
+    ];
+    let mut viewer = Viewer::connect(loopback()).await;
+    let kind = MediaKind::Video;
+    let mut got = Vec::new();
+    for camera in &mut cameras {
+        viewer.watch(kind, camera).await;
+        let sent = camera.publish(kind, 3).await;
+        got.extend(viewer.gets(&sent).await);
+    }
+    let inactive = RtpTransceiverDirection::Inactive;
+    for direction in [inactive, RtpTransceiverDirection::SendRecv] {
+        let transceivers = viewer.peer().transceivers().await.unwrap();
+        let video = transceivers.iter().find(|it| it.kind() == kind).unwrap();
+        let set = viewer.peer().set_direction(video.id(), direction);
+        set.await.unwrap();
+        renegotiate(&mut viewer.session).await;
+        let sent = cameras[1].publish(kind, 3).await;
+        if direction == inactive {
+            let what = "three packets without an m-line";
+            viewer
+                .eventually(what, |stats| stats.not_negotiated == 3)
+                .await;
+        } else {
+            got.extend(viewer.gets(&sent).await);
+        }
+    }
+    go_on(&got);
+}
+
 /// Both descriptions anew, over the connection that there is.
 async fn renegotiate(session: &mut Session) {
     let (ours, theirs) = (&session.ours, &session.theirs);
