@@ -224,6 +224,8 @@ impl SendingHalf {
             let sender = &mut self.senders[*index].stream;
             let Some(rewrite) = sender.rewrite_for(batch.source()) else {
                 counters.not_negotiated.add(batch.len());
+                // What is left out is no gap in the numbers: nobody is to ask for it.
+                sender.change_source();
                 continue;
             };
             for packet in batch {

@@ -226,6 +226,37 @@ async fn a_route_begins_and_ends_between_packets_sent_by_hand() {
 }
 
 #[tokio::test]
+async fn a_codec_that_a_viewer_does_not_know_is_counted_there_and_others_get_it() {
+    let mut publisher = Publisher::connect("camera", 7, loopback()).await;
+    let knowing = Viewer::connect(loopback()).await;
+    let options = Str0mOptions {
+        codecs: vec![Codec::Opus, Codec::Vp8],
+        ..Str0mOptions::default()
+    };
+    let ignorant = Viewer {
+        session: connect(loopback(), options).await,
+    };
+    let kind = MediaKind::Video;
+    let mut viewers = [knowing, ignorant];
+    for viewer in &viewers {
+        viewer.watch(kind, &publisher).await;
+    }
+    let mut got = [const { Vec::new() }; 2];
+    for codec in [Codec::Vp8, Codec::H264, Codec::Vp8] {
+        let sent = publisher.publish_as(kind, codec, 3).await;
+        got[0].extend(viewers[0].gets(&sent).await);
+        if codec == Codec::Vp8 {
+            got[1].extend(viewers[1].gets(&sent).await);
+        }
+    }
+    assert_eq!(viewers[1].stats().await.not_negotiated, 3);
+    // What it cannot have is no loss.
+    for got in &got {
+        go_on(got);
+    }
+}
+
+#[tokio::test]
 async fn a_viewer_s_keyframe_request_is_told_with_the_routed_track_and_can_be_passed_on() {
     let mut publisher = Publisher::connect("camera", 7, loopback()).await;
     let mut viewer = Viewer::connect(loopback()).await;
