@@ -50,6 +50,32 @@ async fn a_viewer_that_goes_costs_publisher_and_other_viewers_no_packet() {
     assert_eq!(camera.stats().await.route_overflow, 0);
 }
 
+/// Went wrong: a viewer that was killed together with its socket never told the publisher, whose
+/// owner got no media any more, and which kept the end of a lane for each of them, for ever.
+#[tokio::test]
+async fn the_owner_gets_media_again_however_the_last_viewer_ends() {
+    let mut camera = Publisher::connect("camera", 7, loopback()).await;
+    for kill in [false, true] {
+        let mut viewer = Viewer::connect(loopback()).await;
+        viewer.watch(KIND, &camera).await;
+        let sent = camera.publish(KIND, 3).await;
+        viewer.gets(&sent).await;
+        if kill {
+            viewer.session.ours.owner().get_children()[0].kill();
+        } else {
+            viewer.peer().close().await;
+        }
+        camera.is_heard_again_by_its_owner(KIND).await;
+    }
+    let (supervisor, endpoint) = shared_endpoint().await;
+    let mut viewer = Viewer::connect(loopback().endpoint(endpoint)).await;
+    viewer.watch(KIND, &camera).await;
+    let sent = camera.publish(KIND, 3).await;
+    viewer.gets(&sent).await;
+    supervisor.stop(None);
+    camera.is_heard_again_by_its_owner(KIND).await;
+}
+
 #[tokio::test]
 async fn a_client_that_is_gone_costs_the_others_no_packet() {
     let (_supervisor, endpoint) = shared_endpoint().await;
