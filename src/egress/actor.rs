@@ -50,11 +50,22 @@ struct Member {
     listener: Outlet<SendingEvent>,
 }
 
-/// A stream that comes in here.
+/// A stream that comes in here. Its publisher hears when it is dropped, however this actor ends.
 #[derive(Debug)]
 struct Incoming {
+    stream: StreamId,
     lane: LaneReceiver<RtpBatch>,
     publisher: Outlet<PublisherRequest>,
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        let stream = self.stream;
+        // A publisher that is gone has ended the stream itself.
+        let _gone = self
+            .publisher
+            .tell(PublisherRequest::Unsubscribe { stream });
+    }
 }
 
 impl Actor for EgressActor {
@@ -288,6 +299,7 @@ impl EgressShell {
             .publisher
             .tell(PublisherRequest::Subscribe(subscription))?;
         let incoming = Incoming {
+            stream,
             lane: receiver,
             publisher: origin.publisher,
         };
@@ -309,16 +321,7 @@ impl EgressShell {
             self.routes.join(stream, destination);
         }
         if let Some(before) = before {
-            self.leave(before, destination);
-        }
-    }
-
-    fn leave(&mut self, stream: StreamId, destination: Destination) {
-        if let Some(unwanted) = self.routes.leave(stream, destination) {
-            // A publisher that is gone has ended the stream itself.
-            let _gone = unwanted
-                .publisher
-                .tell(PublisherRequest::Unsubscribe { stream });
+            drop(self.routes.leave(before, destination));
         }
     }
 

@@ -21,6 +21,9 @@ use crate::track::TrackId;
 pub(crate) struct SendingHalf {
     protector: Option<Protector>,
     senders: Vec<Sender>,
+    /// Of m-lines that may not send now. SRTP remembers what was sent with their SSRCs, so their
+    /// numbers go on when they may again.
+    paused: Vec<Sender>,
     /// Indices into `senders`.
     by_track: HashMap<TrackId, Vec<usize>>,
     /// Which stream feeds a track; the others are sent by hand.
@@ -71,6 +74,7 @@ impl SendingHalf {
         Self {
             protector: None,
             senders: Vec::new(),
+            paused: Vec::new(),
             by_track: HashMap::new(),
             feeds: HashMap::new(),
             reporting: false,
@@ -88,14 +92,14 @@ impl SendingHalf {
         Ok(())
     }
 
-    /// Takes over what was negotiated. Streams that stay keep their counts; senders that are gone
-    /// say goodbye.
+    /// Takes over what was negotiated. Streams that stay, or come back, keep their counts and
+    /// numbers; senders that are gone, perhaps for a while, say goodbye.
     pub(crate) fn apply(&mut self, plan: &MediaPlan, outbox: &mut Outbox) {
         let mut before = mem::take(&mut self.senders);
         for section in &plan.sections {
             let Some(send) = &section.send else { continue };
-            let known = before.iter().position(|it| it.mid == section.mid);
-            let sender = match known.map(|index| before.swap_remove(index)) {
+            let known = take(&mut before, &section.mid);
+            let sender = match known.or_else(|| take(&mut self.paused, &section.mid)) {
                 Some(mut sender) => {
                     if sender.stream.ssrc() != send.ssrc {
                         sender.reported = [0; 2];
@@ -117,6 +121,14 @@ impl SendingHalf {
         }
         self.index_senders();
         self.say_goodbye(&before, outbox);
+        for sender in &mut before {
+            // What comes meanwhile is not lost on the way.
+            sender.stream.change_source();
+        }
+        self.paused.append(&mut before);
+        let sections = &plan.sections;
+        self.paused
+            .retain(|sender| sections.iter().any(|it| it.mid == sender.mid));
     }
 
     fn index_senders(&mut self) {
@@ -212,6 +224,8 @@ impl SendingHalf {
             let sender = &mut self.senders[*index].stream;
             let Some(rewrite) = sender.rewrite_for(batch.source()) else {
                 counters.not_negotiated.add(batch.len());
+                // What is left out is no gap in the numbers: nobody is to ask for it.
+                sender.change_source();
                 continue;
             };
             for packet in batch {
@@ -309,6 +323,11 @@ impl SendingHalf {
             self.send_rtcp(&compound, &[], outbox);
         }
     }
+}
+
+fn take(senders: &mut Vec<Sender>, mid: &Mid) -> Option<Sender> {
+    let index = senders.iter().position(|sender| sender.mid == *mid)?;
+    Some(senders.swap_remove(index))
 }
 
 /// Not written, for a reason that only the count tells.

@@ -454,6 +454,8 @@ impl PeerConnection {
         track: TrackId,
         source: impl Into<Option<RouteSource>>,
     ) -> Result<(), RouteError> {
+        // Its tracks are forgotten by then, and unknown ones are another mistake.
+        self.alive().map_err(|_closed| CallError::Stopped)?;
         let origin = match source.into() {
             None => None,
             Some(source) => {
