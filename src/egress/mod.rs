@@ -69,6 +69,12 @@ impl Egress {
         Ok(Self { actor })
     }
 
+    /// The actor, to be killed by tests.
+    #[cfg(test)]
+    pub(crate) fn cell(&self) -> ActorCell {
+        self.actor.get_cell()
+    }
+
     /// A place for one peer; to be taken with [`Reservation::join`].
     pub(crate) fn reserve(&self, capacity: LaneCapacity) -> (SendingHandle, Reservation) {
         let id = MemberId::next();

@@ -356,6 +356,17 @@ async fn without_an_owner_the_transport_ends() {
 }
 
 #[tokio::test]
+async fn a_panic_in_the_sending_half_fails_the_transport() {
+    let scene = Scene::new(MediaLimits::default()).await;
+    scene.transport.sending.tell(SendingCommand::Panic);
+    let cell = scene.transport.cell();
+    timeout(PATIENCE, cell.wait(None)).await.unwrap().unwrap();
+    // As ractor does for every supervisor that does not say otherwise.
+    let supervisor = scene.supervisor.wait(None);
+    timeout(PATIENCE, supervisor).await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn what_cannot_be_written_is_told_to_the_caller() {
     let scene = Scene::new(MediaLimits::default()).await;
     let goodbye = RtcpPacket::Goodbye(crate::rtp::Goodbye {

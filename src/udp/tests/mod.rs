@@ -3,7 +3,6 @@
 mod pool;
 
 use std::collections::VecDeque;
-
 use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
@@ -89,9 +88,7 @@ impl Peer {
     }
 
     async fn media(&mut self) -> VecDeque<Datagrams> {
-        timeout(Duration::from_secs(10), self.media_rung.recv())
-            .await
-            .unwrap();
+        timeout(PATIENCE, self.media_rung.recv()).await.unwrap();
         let mut out = VecDeque::new();
         self.media.drain_into(&mut out);
         out
@@ -250,7 +247,7 @@ async fn a_dropped_registration_takes_its_name_and_addresses_along() {
     socket.send(&[0x80; 20]).await.unwrap();
     let other = Peer::new(&endpoint, "peer").await;
     let _socket = verified(&endpoint, &other, "127.0.0.1:0").await;
-    timeout(Duration::from_secs(10), async {
+    timeout(PATIENCE, async {
         while endpoint.statistics().await.unwrap().unverified == 0 {}
     })
     .await
@@ -265,13 +262,21 @@ async fn a_stopped_endpoint_frees_its_port_when_its_last_user_goes() {
     endpoint.cell().stop_and_wait(None, None).await.unwrap();
     assert!(endpoint.statistics().await.is_err());
     drop((endpoint, peer));
-    timeout(Duration::from_secs(10), async {
+    timeout(PATIENCE, async {
         while UdpSocket::bind(address).await.is_err() {
             tokio::task::yield_now().await;
         }
     })
     .await
     .unwrap();
+}
+
+#[tokio::test]
+async fn without_the_actor_that_sends_an_endpoint_fails() {
+    let endpoint = endpoint("127.0.0.1:0").await;
+    endpoint.egress().cell().kill();
+    let ended = endpoint.cell();
+    timeout(PATIENCE, ended.wait(None)).await.unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -292,3 +297,6 @@ async fn messages_on_their_way_to_the_endpoint_are_bounded() {
     }
     assert_eq!(endpoint.statistics().await.unwrap().send_errors, 64);
 }
+
+/// How long a test waits for what must come at once.
+const PATIENCE: Duration = Duration::from_secs(10);
