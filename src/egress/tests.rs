@@ -198,6 +198,7 @@ fn path_to(remote: SocketAddr) -> TransportPath {
         socket: EndpointSocket::new(ours).unwrap(),
         remote,
         local_ip: None,
+        channel: None,
     }
 }
 

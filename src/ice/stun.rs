@@ -13,19 +13,29 @@ use crate::udp::{
 /// Whether whoever wrote the message knows `password`: MESSAGE-INTEGRITY with a short-term
 /// credential (RFC 8489 §9.1), and FINGERPRINT where there is one.
 pub(super) fn is_authentic(message: &StunMessage<'_>, password: &str) -> bool {
+    is_authentic_by(message, password.as_bytes())
+}
+
+/// The same for any key, as long-term credentials give one (RFC 8489 §9.2.2).
+pub(super) fn is_authentic_by(message: &StunMessage<'_>, key: &[u8]) -> bool {
     let Some(at) = message.integrity_at() else {
         return false;
     };
     let Some(claimed) = message.attribute(MESSAGE_INTEGRITY) else {
         return false;
     };
-    integrity(&message.bytes()[..at], password).is_some_and(|mac| mac.verify_slice(claimed).is_ok())
+    integrity(&message.bytes()[..at], key).is_some_and(|mac| mac.verify_slice(claimed).is_ok())
         && fingerprint_fits(message)
 }
 
 /// Value of XOR-MAPPED-ADDRESS (RFC 8489 §14.2).
 pub(super) fn xor_mapped_address(message: &StunMessage<'_>) -> Option<SocketAddr> {
-    let value = message.attribute(XOR_MAPPED_ADDRESS)?;
+    xor_address(message, XOR_MAPPED_ADDRESS)
+}
+
+/// Value of an attribute that is written as XOR-MAPPED-ADDRESS is.
+pub(super) fn xor_address(message: &StunMessage<'_>, attribute: u16) -> Option<SocketAddr> {
+    let value = message.attribute(attribute)?;
     let (head, address) = value.split_first_chunk::<4>()?;
     let port = u16::from_be_bytes([head[2] ^ MAGIC_COOKIE[0], head[3] ^ MAGIC_COOKIE[1]]);
     let mask = address_mask(message.transaction_id());
@@ -65,7 +75,13 @@ pub(super) struct StunBuilder {
 }
 
 impl StunBuilder {
+    /// A Binding message.
     pub(super) fn new(class: StunClass, transaction: TransactionId) -> Self {
+        Self::of(BINDING, class, transaction)
+    }
+
+    /// A message of any method below 16, whose bits those of the class do not part.
+    pub(super) fn of(method: u16, class: StunClass, transaction: TransactionId) -> Self {
         let class: u16 = match class {
             StunClass::Request => 0,
             StunClass::Indication => 0x0010,
@@ -73,7 +89,7 @@ impl StunBuilder {
             StunClass::ErrorResponse => 0x0110,
         };
         let mut bytes = Vec::with_capacity(128);
-        bytes.extend((BINDING | class).to_be_bytes());
+        bytes.extend((method | class).to_be_bytes());
         bytes.extend([0, 0]);
         bytes.extend(MAGIC_COOKIE);
         bytes.extend(transaction.0);
@@ -94,6 +110,11 @@ impl StunBuilder {
 
     #[must_use]
     pub(super) fn xor_mapped_address(self, address: SocketAddr) -> Self {
+        self.xor_address(XOR_MAPPED_ADDRESS, address)
+    }
+
+    #[must_use]
+    pub(super) fn xor_address(self, attribute: u16, address: SocketAddr) -> Self {
         let mask = address_mask(self.transaction);
         let port = address.port().to_be_bytes();
         let mut value = vec![0, 0, port[0] ^ MAGIC_COOKIE[0], port[1] ^ MAGIC_COOKIE[1]];
@@ -107,7 +128,7 @@ impl StunBuilder {
                 value.extend(xored(&ip.octets(), &mask));
             }
         }
-        self.attribute(XOR_MAPPED_ADDRESS, &value)
+        self.attribute(attribute, &value)
     }
 
     #[must_use]
@@ -120,8 +141,13 @@ impl StunBuilder {
     }
 
     /// Adds MESSAGE-INTEGRITY, where there is a password, and FINGERPRINT.
-    pub(super) fn finish(mut self, password: Option<&str>) -> Vec<u8> {
-        if let Some(mac) = password.and_then(|password| integrity(&self.bytes, password)) {
+    pub(super) fn finish(self, password: Option<&str>) -> Vec<u8> {
+        self.finish_by(password.map(str::as_bytes))
+    }
+
+    /// The same with any key.
+    pub(super) fn finish_by(mut self, key: Option<&[u8]>) -> Vec<u8> {
+        if let Some(mac) = key.and_then(|key| integrity(&self.bytes, key)) {
             self = self.attribute(MESSAGE_INTEGRITY, &mac.finalize().into_bytes());
         }
         self.write_length(FINGERPRINT_SIZE);
@@ -139,10 +165,10 @@ impl StunBuilder {
 
 /// The MAC over all that precedes MESSAGE-INTEGRITY, with the length as if the message ended with it
 /// (RFC 8489 §14.5).
-fn integrity(before: &[u8], password: &str) -> Option<Hmac<Sha1>> {
+fn integrity(before: &[u8], key: &[u8]) -> Option<Hmac<Sha1>> {
     let length = u16::try_from(before.len() - HEADER + INTEGRITY_SIZE).ok()?;
     // HMAC takes keys of any length.
-    let mut mac = Hmac::<Sha1>::new_from_slice(password.as_bytes()).ok()?;
+    let mut mac = Hmac::<Sha1>::new_from_slice(key).ok()?;
     mac.update(&before[..2]);
     mac.update(&length.to_be_bytes());
     mac.update(&before[4..]);
@@ -203,9 +229,9 @@ const fn crc_table() -> [u32; 256] {
 static CRC_TABLE: [u32; 256] = crc_table();
 
 /// RFC 8489 §18.3.
-const XOR_MAPPED_ADDRESS: u16 = 0x0020;
+pub(super) const XOR_MAPPED_ADDRESS: u16 = 0x0020;
 /// RFC 8489 §18.3.
-const ERROR_CODE: u16 = 0x0009;
+pub(super) const ERROR_CODE: u16 = 0x0009;
 /// RFC 8445 §20.1.
 const PRIORITY: u16 = 0x0024;
 /// RFC 8445 §20.1.

@@ -89,6 +89,7 @@ impl Scene {
             socket: EndpointSocket::new(ours).unwrap(),
             remote: socket.local_addr().unwrap(),
             local_ip: None,
+            channel: None,
         });
         transport.install_keys(keys());
         transport.apply(session.plan.clone());

@@ -10,6 +10,7 @@
 //! never end it. When its child fails, it fails too: nothing could be sent any more.
 
 mod actor;
+mod channel;
 mod configuration;
 mod datagrams;
 mod machine;
@@ -29,21 +30,20 @@ use std::sync::atomic::AtomicUsize;
 use ractor::{ACTIVE_STATES, Actor, ActorCell, ActorRef};
 
 use self::actor::{UdpActor, UdpArguments};
+pub(crate) use self::channel::ChannelNumber;
 pub use self::configuration::{UdpBufferSizes, UdpEndpointConfiguration, UdpEndpointError};
 pub(crate) use self::datagrams::{DatagramSink, Datagrams, MediaInbound, PeerSinks};
-pub(crate) use self::machine::UsernameFragmentTaken;
+pub(crate) use self::machine::{DatagramKind, PeerKey, RouteTable, UsernameFragmentTaken};
 pub use self::message::UdpEndpointStatistics;
 use self::message::UdpMessage;
 pub(crate) use self::message::{OutgoingStun, StunPurpose};
 pub(crate) use self::pool::Seat;
 pub use self::pool::UdpEndpointPool;
 pub(crate) use self::registration::Registration;
-pub(crate) use self::socket::{EndpointSocket, Families, TransportPath};
-#[cfg(test)]
-pub(crate) use self::stun::USERNAME;
+pub(crate) use self::socket::{EndpointSocket, Families, TransportPath, canonical};
 pub(crate) use self::stun::{
     ATTRIBUTE_HEADER, BINDING, FINGERPRINT, HEADER, MAGIC_COOKIE, MESSAGE_INTEGRITY, StunClass,
-    StunMessage, TransactionId,
+    StunMessage, TransactionId, USERNAME,
 };
 use crate::call::{CallError, StartError, ask};
 use crate::egress::Egress;
@@ -77,11 +77,7 @@ impl UdpEndpoint {
 
     /// Starts an endpoint for a bound socket.
     async fn start(bound: UdpSocket, supervisor: ActorCell) -> Result<Self, UdpEndpointError> {
-        let address = bound.local_addr();
-        let socket = EndpointSocket::new(bound).map_err(|source| UdpEndpointError::Bind {
-            address: address.unwrap_or(UNKNOWN),
-            source,
-        })?;
+        let socket = EndpointSocket::of(bound)?;
         let arguments = UdpArguments {
             socket: socket.clone(),
         };
@@ -167,7 +163,3 @@ pub(crate) enum RegisterError {
     #[error("the UDP endpoint does not answer")]
     Endpoint(#[from] CallError),
 }
-
-/// Said where not even the address of a socket is known.
-const UNKNOWN: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);

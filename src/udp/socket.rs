@@ -1,7 +1,7 @@
 //! The socket itself, shared by whoever sends.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -9,6 +9,9 @@ use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
+
+use super::channel::ChannelNumber;
+use super::configuration::{UdpEndpointConfiguration, UdpEndpointError};
 
 /// A UDP socket that can send equal-sized packets in one system call. Cheap to clone.
 ///
@@ -41,20 +44,33 @@ pub(crate) enum Families {
 #[derive(Clone, Debug)]
 pub(crate) struct TransportPath {
     pub(crate) socket: EndpointSocket,
+    /// The peer, or the TURN server in between.
     pub(crate) remote: SocketAddr,
     /// Source address to send from, where the socket has several.
     pub(crate) local_ip: Option<IpAddr>,
+    /// Through a TURN server, what stands for the peer there.
+    pub(crate) channel: Option<ChannelNumber>,
 }
 
 impl TransportPath {
     /// Sends `contents`: one datagram, or several of `segment` bytes each (the last may be
-    /// shorter). Never waits.
+    /// shorter). Never waits. Through a relay it costs a copy, for each datagram gets a header.
     ///
     /// # Errors
     ///
     /// [`io::ErrorKind::WouldBlock`] when the socket's buffer is full, and what the kernel says;
     /// of several datagrams, some may have left all the same.
     pub(crate) fn try_send(&self, contents: &[u8], segment: Option<usize>) -> io::Result<()> {
+        match self.channel {
+            None => self.transmit(contents, segment),
+            Some(channel) => {
+                let (wrapped, segment) = channel.wrap(contents, segment)?;
+                self.transmit(&wrapped, segment)
+            }
+        }
+    }
+
+    fn transmit(&self, contents: &[u8], segment: Option<usize>) -> io::Result<()> {
         self.socket.try_send(&Transmit {
             destination: self.remote,
             ecn: None,
@@ -69,12 +85,27 @@ impl TransportPath {
 impl PartialEq for TransportPath {
     fn eq(&self, other: &Self) -> bool {
         self.remote == other.remote
+            && self.channel == other.channel
             && self.local_ip == other.local_ip
             && Arc::ptr_eq(&self.socket.inner, &other.socket.inner)
     }
 }
 
 impl EndpointSocket {
+    /// A socket of nobody's but the caller's.
+    pub(crate) fn bind(configuration: &UdpEndpointConfiguration) -> Result<Self, UdpEndpointError> {
+        Self::of(configuration.bind()?)
+    }
+
+    /// The same for one that is bound already.
+    pub(crate) fn of(bound: std::net::UdpSocket) -> Result<Self, UdpEndpointError> {
+        let address = bound.local_addr();
+        Self::new(bound).map_err(|source| UdpEndpointError::Bind {
+            address: address.unwrap_or(UNKNOWN),
+            source,
+        })
+    }
+
     /// Takes over a bound, non-blocking socket.
     pub(crate) fn new(socket: std::net::UdpSocket) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
@@ -247,6 +278,9 @@ fn send_one_by_one(
         })
     })
 }
+
+/// Said where not even the address of a socket is known.
+const UNKNOWN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
 /// Linux `UDP_MAX_SEGMENTS`.
 const MAX_SEGMENTS: usize = 64;

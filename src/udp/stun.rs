@@ -33,13 +33,18 @@ pub(crate) struct StunMessage<'a> {
 
 impl<'a> StunMessage<'a> {
     /// `None` for whatever is not one whole well-formed Binding message.
+    pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
+        Self::parse_any(bytes).filter(|message| message.method() == BINDING)
+    }
+
+    /// `None` for whatever is not one whole well-formed message.
     ///
     /// Nothing but FINGERPRINT may follow MESSAGE-INTEGRITY: what stands there is not
     /// authenticated (RFC 8489 §14.5), and the ICE agent behind us would believe it.
-    pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
+    pub(crate) fn parse_any(bytes: &'a [u8]) -> Option<Self> {
         let header = bytes.first_chunk::<HEADER>()?;
         let length = usize::from(u16::from_be_bytes([header[2], header[3]]));
-        let well_formed = u16::from_be_bytes([header[0], header[1]]) & METHOD_MASK == BINDING
+        let well_formed = header[0] & 0xC0 == 0
             && header[4..8] == MAGIC_COOKIE
             && length % 4 == 0
             && bytes.len() == HEADER + length;
@@ -69,6 +74,11 @@ impl<'a> StunMessage<'a> {
 
     pub(crate) fn bytes(&self) -> &'a [u8] {
         self.bytes
+    }
+
+    /// What it is about, the two bits of the class masked away.
+    pub(crate) fn method(&self) -> u16 {
+        u16::from_be_bytes([self.bytes[0], self.bytes[1]]) & METHOD_MASK
     }
 
     pub(crate) fn class(&self) -> StunClass {
@@ -215,6 +225,7 @@ mod tests {
         let mut allocate = request();
         allocate[1] = 3;
         assert!(StunMessage::parse(&allocate).is_none());
+        assert_eq!(StunMessage::parse_any(&allocate).unwrap().method(), 3);
         let mut many = vec![0, 1, 0, 0];
         many.extend(MAGIC_COOKIE);
         many.extend([0; 12]);

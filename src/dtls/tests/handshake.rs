@@ -44,6 +44,7 @@ impl Port {
             socket: self.socket.clone(),
             remote,
             local_ip: None,
+            channel: None,
         }
     }
 }

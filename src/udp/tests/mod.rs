@@ -180,6 +180,7 @@ async fn a_batch_of_one_frame_is_one_message_of_separate_packets() {
         socket: sender.socket.clone(),
         remote: receiver.local_addr(),
         local_ip: None,
+        channel: None,
     };
     path.try_send(&[0x80; 1200 * 10 + 7], Some(1200)).unwrap();
     let mut sizes = Vec::new();
