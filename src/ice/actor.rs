@@ -134,14 +134,20 @@ impl Actor for IceActor {
         Ok(())
     }
 
-    /// A transport has no children; whatever is linked to it all the same does not end it.
+    /// The children are relays: one that stops has said why, or was stopped by us; one that crashed met what nobody had
+    /// thought of.
     async fn handle_supervisor_evt(
         &self,
         _myself: ActorRef<Self::Msg>,
-        _event: SupervisionEvent,
+        event: SupervisionEvent,
         _shell: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
-        Ok(())
+        match event {
+            SupervisionEvent::ActorFailed(_, error) => Err(error),
+            SupervisionEvent::ActorTerminated(..)
+            | SupervisionEvent::ActorStarted(_)
+            | SupervisionEvent::ProcessGroupChanged(_) => Ok(()),
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 //! answers to IPv6 peers are written anew.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::candidate::IceRole;
 use super::effect::Effect;
@@ -89,6 +89,14 @@ impl IceMachine {
         self.remotes.heard(route);
         self.pacer.heard(route.remote);
         let nominates = message.attribute(USE_CANDIDATE).is_some();
+        // One request that came on two ways is answered on one.
+        let came_directly = self
+            .checks_received
+            .get(message.transaction_id())
+            .is_some_and(|known| known.route.socket < route.socket);
+        if came_directly {
+            return Some(());
+        }
         self.checks_received
             .push(message.transaction_id(), CheckReceived { route, nominates });
         if self.session.is_none() {
@@ -193,25 +201,41 @@ impl IceMachine {
             role: session.role,
         };
         self.checks_sent.push(transaction, sent);
-        let known = self.remotes.route(destination);
-        for (socket, (v4, v6)) in self.sockets.iter().copied().enumerate() {
-            let goes_here = match known {
-                Some(route) => route.socket == socket,
-                None if destination.is_ipv4() => v4,
-                None => v6,
-            };
-            if goes_here {
-                effects.push(Effect::SendStun {
-                    socket,
-                    stun: OutgoingStun {
-                        destination,
-                        local_ip: known.and_then(|route| route.local_ip),
-                        purpose: StunPurpose::Request(transaction),
-                        bytes: bytes.clone(),
-                    },
-                });
-            }
+        for route in self.ways_to(destination, now) {
+            effects.push(Effect::SendStun {
+                socket: route.socket,
+                stun: OutgoingStun {
+                    destination,
+                    local_ip: route.local_ip,
+                    purpose: StunPurpose::Request(transaction),
+                    bytes: bytes.clone(),
+                },
+            });
         }
+    }
+
+    /// Where a check leaves: wherever the peer was heard from there; else on every socket that may reach it, and on relays
+    /// when those had their time. The first answer counts, and a direct one is the faster one.
+    fn ways_to(&mut self, destination: SocketAddr, now: Instant) -> Vec<Route> {
+        let known = self.remotes.routes(destination);
+        if !known.is_empty() {
+            return known.to_vec();
+        }
+        let first_check_at = *self.first_check_at.get_or_insert(now);
+        let relays_too =
+            self.sockets.is_empty() || now.duration_since(first_check_at) >= RELAY_WAIT;
+        let relays = if relays_too { &self.relays[..] } else { &[] };
+        self.sockets
+            .iter()
+            .chain(relays)
+            .enumerate()
+            .filter(|(_, (v4, v6))| if destination.is_ipv4() { *v4 } else { *v6 })
+            .map(|(socket, _)| Route {
+                socket,
+                remote: destination,
+                local_ip: None,
+            })
+            .collect()
     }
 
     /// The agent's answer authenticates the request that it answers, nomination included.
@@ -259,6 +283,9 @@ impl IceMachine {
         }
     }
 }
+
+/// A peer that is reached without a relay answers before that, as a rule; then nothing is asked of the relay.
+const RELAY_WAIT: Duration = Duration::from_millis(500);
 
 #[cfg(test)]
 mod tests {
@@ -404,7 +431,7 @@ mod tests {
     fn an_answer_on_the_selected_path_keeps_the_agent_alive() {
         let mut machine = started(IceRole::Controlled);
         both_ways(&mut machine, peer(), 1, true);
-        let later = Instant::now() + std::time::Duration::from_secs(1);
+        let later = Instant::now() + Duration::from_secs(1);
         let bytes = own_check(2, IceRole::Controlled, 1, false);
         machine.handle_agent_packet(bytes, peer().remote, later, &mut Vec::new());
         let effects = network(&mut machine, peer(), &answer(2, THEIRS));

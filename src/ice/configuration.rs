@@ -16,8 +16,8 @@ pub enum IceTransportPolicy {
     /// All of them.
     #[default]
     All,
-    /// Only those of a relay. Relays are not supported yet: with this policy there are no candidates,
-    /// no checks are sent or answered, and the connection fails.
+    /// Only those of a relay: nothing is sent but through a TURN server, and no address of this machine is told. Without
+    /// a relay there are no candidates, and the connection fails.
     Relay,
 }
 

@@ -2,10 +2,10 @@
 //! (RFC 8445 §5.1.1).
 
 use std::collections::VecDeque;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use super::configuration::IceConfiguration;
+use super::configuration::{IceConfiguration, IceTransportPolicy};
 use super::local_candidate::{BoundSocket, InterfaceAddress, LocalCandidate, LocalCandidates};
 use super::path::Route;
 use super::stun::xor_mapped_address;
@@ -17,6 +17,8 @@ pub(super) struct Gathering {
     candidates: LocalCandidates,
     interfaces: Vec<InterfaceAddress>,
     probes: ServerProbes,
+    /// Without the addresses of this machine (RFC 8828 §5.2).
+    relay_only: bool,
     complete: bool,
 }
 
@@ -47,21 +49,42 @@ impl Gathering {
             candidates,
             interfaces,
             probes: ServerProbes::new(sockets, lookups, now),
+            relay_only: configuration.transport_policy == IceTransportPolicy::Relay,
             complete: false,
         };
         gathering.go_on(now, effects);
         gathering
     }
 
-    /// A server's name was looked up; `fresh` gives transaction ids.
+    /// A server's name was looked up, and asked for so many relays; `fresh` gives transaction ids.
     pub(super) fn handle_server(
         &mut self,
         addresses: &[SocketAddr],
+        relays: usize,
         fresh: impl FnMut() -> TransactionId,
         now: Instant,
         effects: &mut Vec<GatheringEffect>,
     ) {
+        self.probes.relays += relays;
         self.probes.server_found(addresses, now, fresh);
+        self.go_on(now, effects);
+    }
+
+    /// A relay that was asked for: its address, what the server saw of us, and the server; or there is none.
+    pub(super) fn handle_relay(
+        &mut self,
+        relay: Option<(SocketAddr, SocketAddr, IpAddr)>,
+        now: Instant,
+        effects: &mut Vec<GatheringEffect>,
+    ) {
+        self.probes.relays = self.probes.relays.saturating_sub(1);
+        if let Some((relayed, mapped, server)) = relay
+            && !self.complete
+        {
+            let related = if self.relay_only { NOTHING } else { mapped };
+            let candidate = self.candidates.add_relayed(relayed, related, server);
+            effects.extend(candidate.map(GatheringEffect::Tell));
+        }
         self.go_on(now, effects);
     }
 
@@ -134,6 +157,8 @@ struct ServerProbes {
     sockets: Vec<BoundSocket>,
     /// Names that are being looked up.
     lookups: usize,
+    /// Relays that servers were asked for.
+    relays: usize,
     probes: Vec<Probe>,
     deadline: Instant,
 }
@@ -162,6 +187,7 @@ impl ServerProbes {
         Self {
             sockets,
             lookups,
+            relays: 0,
             probes: Vec::new(),
             deadline: now + DEADLINE,
         }
@@ -202,6 +228,7 @@ impl ServerProbes {
         if now >= self.deadline {
             self.probes.clear();
             self.lookups = 0;
+            self.relays = 0;
         }
         self.probes
             .retain(|probe| probe.due > now || probe.attempts < MAX_ATTEMPTS);
@@ -235,7 +262,7 @@ impl ServerProbes {
 
     /// When to look again; `None` when all is done.
     fn next_due(&self) -> Option<Instant> {
-        if self.probes.is_empty() && self.lookups == 0 {
+        if self.probes.is_empty() && self.lookups == 0 && self.relays == 0 {
             return None;
         }
         self.probes
@@ -245,6 +272,9 @@ impl ServerProbes {
             .min()
     }
 }
+
+/// Said where an address of this machine is not to be told.
+const NOTHING: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
 /// First wait for an answer, doubled with each repetition (RFC 8489 §6.2.1 begins with 500 ms; half of that,
 /// as candidates are waited for).

@@ -100,6 +100,24 @@ impl LocalCandidates {
         self.add(CandidateKind::ServerReflexive, mapped, base, Some(server))
     }
 
+    /// What a server relays for us; it is its own base (RFC 8445 §5.1.1.2), and `related` is what is told of us.
+    pub(super) fn add_relayed(
+        &mut self,
+        relayed: SocketAddr,
+        related: SocketAddr,
+        server: IpAddr,
+    ) -> Option<LocalCandidate> {
+        // The later, the less: the servers' order is the user's.
+        let next = u16::MAX - u16::try_from(self.preferences.len()).unwrap_or(u16::MAX);
+        self.preferences.entry(relayed).or_insert(next);
+        let candidate = self.add(CandidateKind::Relayed, relayed, relayed, Some(server))?;
+        let related = Some(related);
+        Some(LocalCandidate {
+            related,
+            ..candidate
+        })
+    }
+
     fn add(
         &mut self,
         kind: CandidateKind,

@@ -4,43 +4,81 @@ use tokio::task::JoinHandle;
 
 use super::local_candidate::InterfaceAddress;
 use super::message::{SessionFact, SessionRef};
-use super::server::{IceServer, IceServerScheme, IceServerUrl};
+use super::server::{IceServer, IceServerScheme, IceServerTransport, IceServerUrl};
 
 /// Look-ups of servers' names, each in a task that tells its result; aborted when dropped.
 #[derive(Debug, Default)]
-pub(super) struct Lookups(Vec<JoinHandle<()>>);
+pub(super) struct Lookups {
+    servers: Vec<AskedServer>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// A server that is asked for candidates.
+#[derive(Clone, Debug)]
+pub(super) struct AskedServer {
+    pub(super) url: IceServerUrl,
+    /// Whose credentials are needed, where it relays.
+    pub(super) relay: Option<IceServer>,
+}
 
 impl Lookups {
-    /// Looks up the `stun:` servers.
+    /// Looks up the `stun:` servers, and the `turn:` servers that are reached over UDP.
     pub(super) fn begin(servers: &[IceServer], session: &SessionRef) -> Self {
-        let urls = servers.iter().flat_map(IceServer::urls);
-        let (stun, others): (Vec<_>, Vec<_>) =
-            urls.partition(|url| url.scheme() == IceServerScheme::Stun);
-        if let Some(url) = others.first() {
-            tracing::warn!(%url, "only stun: servers are asked so far; no candidate from this one");
-        }
-        let tasks = stun
-            .into_iter()
+        let servers: Vec<_> = servers
+            .iter()
+            .flat_map(|server| server.urls().iter().map(move |url| (server, url)))
+            .filter_map(|(server, url)| asked(server, url))
             .take(MAX_SERVERS)
-            .map(|url| tokio::spawn(look_up(url.clone(), session.clone())));
-        Self(tasks.collect())
+            .collect();
+        let tasks = servers
+            .iter()
+            .enumerate()
+            .map(|(number, server)| {
+                tokio::spawn(look_up(number, server.url.clone(), session.clone()))
+            })
+            .collect();
+        Self { servers, tasks }
     }
 
     /// How many results there will be.
     pub(super) fn count(&self) -> usize {
-        self.0.len()
+        self.tasks.len()
+    }
+
+    /// Whether any of the servers relays.
+    pub(super) fn has_relays(&self) -> bool {
+        self.servers.iter().any(|server| server.relay.is_some())
+    }
+
+    /// The server of a result.
+    pub(super) fn server(&self, number: usize) -> Option<&AskedServer> {
+        self.servers.get(number)
     }
 }
 
 impl Drop for Lookups {
     fn drop(&mut self) {
-        for task in &self.0 {
+        for task in &self.tasks {
             task.abort();
         }
     }
 }
 
-async fn look_up(url: IceServerUrl, session: SessionRef) {
+fn asked(server: &IceServer, url: &IceServerUrl) -> Option<AskedServer> {
+    let over_udp = url.transport() != Some(IceServerTransport::Tcp);
+    let relay = match url.scheme() {
+        IceServerScheme::Stun => None,
+        IceServerScheme::Turn if over_udp => Some(server.clone()),
+        IceServerScheme::Turn | IceServerScheme::Stuns | IceServerScheme::Turns => {
+            tracing::warn!(%url, "servers are asked over UDP only; no candidate from this one");
+            return None;
+        }
+    };
+    let url = url.clone();
+    Some(AskedServer { url, relay })
+}
+
+async fn look_up(server: usize, url: IceServerUrl, session: SessionRef) {
     let addresses = match tokio::net::lookup_host((url.host(), url.port())).await {
         Ok(addresses) => addresses.take(MAX_ADDRESSES).collect(),
         Err(error) => {
@@ -48,7 +86,7 @@ async fn look_up(url: IceServerUrl, session: SessionRef) {
             Vec::new()
         }
     };
-    session.tell(SessionFact::ServerLookedUp { addresses });
+    session.tell(SessionFact::ServerLookedUp { server, addresses });
 }
 
 /// The addresses of this machine. One short system call.

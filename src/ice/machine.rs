@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use super::candidate::{IceParameters, IceRole};
 use super::effect::{AgentCandidate, Effect};
@@ -21,6 +22,11 @@ pub(super) struct IceMachine {
     pub(super) local: IceParameters,
     /// Whether each socket reaches IPv4, and IPv6.
     pub(super) sockets: Vec<(bool, bool)>,
+    /// The same of each relay; those are numbered after the sockets, and reach nothing before they are there.
+    pub(super) relays: Vec<(bool, bool)>,
+    /// There may be relays yet.
+    pub(super) relays_expected: bool,
+    pub(super) first_check_at: Option<Instant>,
     pub(super) session: Option<Session>,
     pub(super) state: IceConnectionState,
     pub(super) agent_running: bool,
@@ -70,6 +76,9 @@ impl IceMachine {
         Self {
             local,
             sockets,
+            relays: Vec::new(),
+            relays_expected: false,
+            first_check_at: None,
             session: None,
             state: IceConnectionState::New,
             agent_running: false,
@@ -247,10 +256,37 @@ impl IceMachine {
         }
     }
 
+    /// Relays will be asked for, so that addresses count that no socket reaches.
+    pub(super) fn expect_relays(&mut self) {
+        self.relays_expected = true;
+    }
+
+    /// There is a relay; `number` as [`Route::socket`] has it.
+    pub(super) fn handle_relay_ready(&mut self, number: usize, relayed: SocketAddr) {
+        let Some(index) = number.checked_sub(self.sockets.len()) else {
+            return;
+        };
+        if self.relays.len() <= index {
+            self.relays.resize(index + 1, (false, false));
+        }
+        self.relays[index] = (relayed.is_ipv4(), relayed.is_ipv6());
+    }
+
+    /// There is none any more.
+    pub(super) fn handle_relay_gone(&mut self, number: usize) {
+        let index = number.checked_sub(self.sockets.len());
+        if let Some(relay) = index.and_then(|index| self.relays.get_mut(index)) {
+            *relay = (false, false);
+        }
+    }
+
     fn reaches(&self, address: SocketAddr) -> bool {
-        self.sockets
-            .iter()
-            .any(|(v4, v6)| if address.is_ipv4() { *v4 } else { *v6 })
+        // A relay has an IPv4 address unless it is asked for another (RFC 8656 §7.1).
+        (self.relays_expected && address.is_ipv4())
+            || self
+                .sockets
+                .iter()
+                .any(|(v4, v6)| if address.is_ipv4() { *v4 } else { *v6 })
     }
 
     pub(super) fn announce(&mut self, state: IceConnectionState, effects: &mut Vec<Effect>) {
@@ -272,8 +308,6 @@ const MAX_CHECKS_SENT: usize = 128;
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::super::fixtures::*;
     use super::*;
 

@@ -8,6 +8,7 @@ use ractor::ActorRef;
 use super::candidate::{IceParameters, IceRole};
 use super::configuration::IceConfiguration;
 use super::remote_candidate::CandidateError;
+use super::turn::RelayEvent;
 use crate::peer_connection::{IceConnectionState, IceGatheringState};
 use crate::timer::Generation;
 use crate::udp::TransportPath;
@@ -65,7 +66,12 @@ pub(crate) enum SessionFact {
     /// The agent of that number could not go on.
     AgentFailed { agent: AgentNumber, reason: String },
     /// A server's name was looked up; no address where that failed.
-    ServerLookedUp { addresses: Vec<SocketAddr> },
+    ServerLookedUp {
+        server: usize,
+        addresses: Vec<SocketAddr>,
+    },
+    /// A relay has news.
+    Relay { number: usize, event: RelayEvent },
     /// A timer of the session went off.
     TimerFired {
         timer: IceTimer,

@@ -3,7 +3,7 @@
 //! `IceTransport` is the handle; the actor behind it gathers local candidates, carries STUN between the UDP
 //! endpoints and a webrtc-ice agent, and follows nominations. The agent sees STUN only, and only
 //! what is authentic; DTLS and media go from the endpoint straight to the actors that they are for, and leave
-//! on the path that `IceEvent::SelectedPathChanged` names.
+//! on the path that `IceEvent::SelectedPathChanged` names. A relay is one more socket: see `turn`.
 //!
 //! **Sessions.** Whatever has credentials of its own is a `Session`: machine, agent, places at the endpoints, gathering.
 //! There is one as a rule. An ICE restart (RFC 8445 §9) is a second one beside it, with the role that the new exchange
@@ -14,11 +14,15 @@
 //! nobody can go on without them, so there is nothing that a supervisor of their own would do.
 //!
 //! Started and supervised by a peer connection. It ends with its supervisor, by `IceTransport::stop`, or when nobody
-//! listens to its events any more. It has no children. With it, and with each session, go by guards: the agent and its tasks, the
-//! places at the endpoints, look-ups and timers; so killing it is as good as stopping it.
+//! listens to its events any more. With it, and with each session, go by guards: the agent and its tasks, the
+//! places at the endpoints, relays, look-ups and timers; so killing it is as good as stopping it.
 //!
-//! What is not done: TCP candidates, relays (with [`IceTransportPolicy::Relay`] there are no candidates), look-up of
-//! `.local` names (such a peer is found by its checks).
+//! | child | how it may end | what is lost | what we do | what the owner hears |
+//! | --- | --- | --- | --- | --- |
+//! | relay | refused, or given up by its server | its candidate, its paths | go on without it | `disconnected`, `failed`, where it was in use |
+//! | relay | crash | the same | end with its reason | `Closed`, this part failed |
+//!
+//! What is not done: TCP candidates, TURN over TCP or TLS, look-up of `.local` names (such a peer is found by its checks).
 
 mod actor;
 mod adapter;
@@ -47,6 +51,7 @@ mod session;
 mod stun;
 #[cfg(test)]
 mod tests;
+mod turn;
 
 use std::sync::Arc;
 

@@ -18,8 +18,9 @@ struct Remote {
     priority: u32,
     /// The agent's name for it.
     name: SocketAddr,
-    /// Where the peer was heard last.
-    route: Option<Route>,
+    /// Where the peer was heard, the latest for each socket; in the order of the sockets, so that
+    /// relays come last.
+    routes: Vec<Route>,
 }
 
 impl Remotes {
@@ -35,7 +36,7 @@ impl Remotes {
         let remote = Remote {
             priority,
             name,
-            route: None,
+            routes: Vec::new(),
         };
         self.known.insert(address, remote);
         Some(name)
@@ -54,13 +55,21 @@ impl Remotes {
     /// The peer was heard, authentically, on this route.
     pub(super) fn heard(&mut self, route: Route) {
         if let Some(remote) = self.known.get_mut(&route.remote) {
-            remote.route = Some(route);
+            match remote
+                .routes
+                .binary_search_by_key(&route.socket, |known| known.socket)
+            {
+                Ok(at) => remote.routes[at] = route,
+                Err(at) => remote.routes.insert(at, route),
+            }
         }
     }
 
-    /// The way to an address, once the peer was heard from there.
-    pub(super) fn route(&self, address: SocketAddr) -> Option<Route> {
-        self.known.get(&address)?.route
+    /// The ways to an address, once the peer was heard from there.
+    pub(super) fn routes(&self, address: SocketAddr) -> &[Route] {
+        self.known
+            .get(&address)
+            .map_or(&[], |remote| &remote.routes)
     }
 
     /// Whether no other address of the peer ranks higher.
@@ -107,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn the_way_to_an_address_is_where_it_was_heard_last() {
+    fn the_ways_to_an_address_are_where_it_was_heard_last_on_each_socket() {
         let mut remotes = Remotes::default();
         let mut route = Route {
             socket: 0,
@@ -115,11 +124,15 @@ mod tests {
             local_ip: None,
         };
         remotes.heard(route);
-        assert_eq!(remotes.route(address(1)), None);
+        assert_eq!(remotes.routes(address(1)), []);
         remotes.admit(address(1), 0);
+        route.socket = 2;
         remotes.heard(route);
-        route.socket = 1;
+        let relayed = route;
+        route.socket = 0;
         remotes.heard(route);
-        assert_eq!(remotes.route(address(1)), Some(route));
+        route.local_ip = Some(address(3).ip());
+        remotes.heard(route);
+        assert_eq!(remotes.routes(address(1)), [route, relayed]);
     }
 }

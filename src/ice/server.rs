@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 /// One or more URLs of a STUN or TURN server (W3C `RTCIceServer`). Its JSON is the browser's own:
 /// `{"urls": "stun:…"}` or `{"urls": ["turn:…", …], "username": …, "credential": …}`.
 ///
-/// `stun:` servers give server-reflexive candidates. `turn:`, `turns:` and `stuns:` are accepted and
-/// not used yet.
+/// `stun:` servers give server-reflexive candidates, `turn:` servers relayed ones as well. Both are asked over UDP: with
+/// `turns:`, `stuns:` and `?transport=tcp` a URL is accepted, so that a browser's list fits, and not used.
 ///
 /// ```
 /// use ractor_webrtc::ice::{IceServer, IceServerError};

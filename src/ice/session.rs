@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::mem;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,12 +18,13 @@ use super::configuration::{IceConfiguration, IceTransportPolicy};
 use super::effect::Effect;
 use super::gathering::{Gathering, GatheringEffect};
 use super::local_candidate::BoundSocket;
-use super::lookups::{Lookups, interfaces};
+use super::lookups::{AskedServer, Lookups, interfaces};
 use super::machine::IceMachine;
 use super::message::{AgentNumber, IceEvent, IceTimer, SessionFact, SessionNumber, SessionRef};
 use super::path::Route;
 use super::stun::StunBuilder;
-use crate::lane::{LaneCapacity, LaneReceiver, Weigh, lane};
+use super::turn::{Relay, RelayEvent, RelayOutlet, RelayRequest};
+use crate::lane::{LaneCapacity, LaneReceiver, LaneSender, Weigh, lane};
 use crate::peer_connection::IceGatheringState;
 use crate::timer::TimerTable;
 use crate::udp::{
@@ -38,8 +40,15 @@ pub(super) struct Session {
     machine: IceMachine,
     local: IceParameters,
     configuration: Arc<IceConfiguration>,
+    /// The addresses that the endpoints are bound to.
+    bound: Vec<SocketAddr>,
     /// Our places at the endpoints.
     registrations: Vec<Registration>,
+    /// Numbered after the registrations.
+    relays: Vec<RelaySlot>,
+    sinks: IceSinks,
+    /// For relays.
+    to_us: LaneSender<FromEndpoint>,
     from_network: LaneReceiver<FromEndpoint>,
     agent: Option<AgentGuard>,
     agents_started: u32,
@@ -54,7 +63,16 @@ pub(super) struct Session {
     packets: VecDeque<AgentPacket>,
 }
 
-/// What came in, and at which endpoint.
+/// A relay, from the request to its end.
+#[derive(Debug)]
+struct RelaySlot {
+    relay: Option<Relay>,
+    server: SocketAddr,
+    /// Gathering waits for it.
+    awaited: bool,
+}
+
+/// What came in, and at which endpoint or relay.
 #[derive(Debug)]
 struct FromEndpoint {
     number: usize,
@@ -87,18 +105,16 @@ impl Session {
         let bell = address.clone();
         let (to_us, from_network) =
             lane(STUN_CAPACITY, move || bell.tell(SessionFact::StunArrived));
+        let bound = endpoints.iter().map(UdpEndpoint::local_addr).collect();
         let mut registrations = Vec::new();
-        // Nothing may pass but through a relay, and there is none: then there are no sockets.
+        // Nothing may pass but through a relay.
         let endpoints = match configuration.transport_policy {
             IceTransportPolicy::All => endpoints,
             IceTransportPolicy::Relay => &[],
         };
         for (number, endpoint) in endpoints.iter().enumerate() {
-            let to_us = to_us.clone();
             let sinks = PeerSinks {
-                stun: DatagramSink::new(move |datagrams| {
-                    to_us.push(FromEndpoint { number, datagrams });
-                }),
+                stun: numbered(&to_us, number),
                 dtls: sinks.dtls.clone(),
                 media: sinks.media.clone(),
             };
@@ -113,7 +129,11 @@ impl Session {
             address,
             local,
             configuration,
+            bound,
             registrations,
+            relays: Vec::new(),
+            sinks: sinks.clone(),
+            to_us,
             from_network,
             agent: None,
             agents_started: 0,
@@ -180,12 +200,14 @@ impl Session {
                     return Err(reason.into());
                 }
             }
-            SessionFact::ServerLookedUp { addresses } => {
+            SessionFact::ServerLookedUp { server, addresses } => {
+                let relays = self.open_relay(server, &addresses).await;
                 self.advance_gathering(|gathering, effects| {
                     let fresh = || TransactionId(rand::rng().random());
-                    gathering.handle_server(&addresses, fresh, now(), effects);
+                    gathering.handle_server(&addresses, relays, fresh, now(), effects);
                 });
             }
+            SessionFact::Relay { number, event } => self.hear_relay(number, event),
             SessionFact::TimerFired { timer, generation } => {
                 if self.timers.accept(timer, generation) {
                     self.timer_fired(timer);
@@ -309,19 +331,32 @@ impl Session {
     fn send(&self, socket: usize, stun: OutgoingStun) {
         if let Some(registration) = self.registrations.get(socket) {
             registration.send_stun(stun);
+        } else if let Some(relay) = self.relay(socket) {
+            relay.send_stun(stun);
         }
     }
 
+    fn relay(&self, socket: usize) -> Option<&Relay> {
+        let slot = self
+            .relays
+            .get(socket.checked_sub(self.registrations.len())?);
+        slot?.relay.as_ref()
+    }
+
     fn select_path(&mut self, route: Route) {
-        let Some(registration) = self.registrations.get(route.socket) else {
-            return;
+        let path = match self.registrations.get(route.socket) {
+            Some(registration) => Some(TransportPath {
+                socket: registration.socket().clone(),
+                remote: route.remote,
+                local_ip: route.local_ip,
+                channel: None,
+            }),
+            // A check was answered on that way, so there is a channel.
+            None => self
+                .relay(route.socket)
+                .and_then(|relay| relay.path(route.remote)),
         };
-        let path = TransportPath {
-            socket: registration.socket().clone(),
-            remote: route.remote,
-            local_ip: route.local_ip,
-        };
-        self.events.push(IceEvent::SelectedPathChanged(path));
+        self.events.extend(path.map(IceEvent::SelectedPathChanged));
     }
 
     fn arm(&mut self, timer: IceTimer, after: Duration) {
@@ -350,8 +385,11 @@ impl Session {
                 families: registration.socket().families(),
             })
             .collect();
-        if !sockets.is_empty() {
+        if !self.bound.is_empty() {
             self.lookups = Lookups::begin(&self.configuration.servers, &self.address);
+        }
+        if self.lookups.has_relays() {
+            self.machine.expect_relays();
         }
         let mut effects = Vec::new();
         self.gathering = Some(Gathering::begin(
@@ -410,9 +448,112 @@ impl Session {
     }
 }
 
+/// Relays.
+impl Session {
+    /// Asks a server for a relay where it is one, and gives how many were asked for.
+    async fn open_relay(&mut self, server: usize, addresses: &[SocketAddr]) -> usize {
+        let asked = self.lookups.server(server).cloned();
+        let Some(AskedServer {
+            url,
+            relay: Some(credentials),
+        }) = asked
+        else {
+            return 0;
+        };
+        let way = addresses.iter().find_map(|server| {
+            let local_ip = self.bound.iter().find_map(|it| base_for(*server, it.ip()));
+            Some((*server, local_ip?))
+        });
+        let Some((server, local_ip)) = way.filter(|_| self.relays.len() < MAX_RELAYS) else {
+            return 0;
+        };
+        let index = self.relays.len();
+        let number = self.registrations.len() + index;
+        let session = self.address.clone();
+        let request = RelayRequest {
+            server,
+            username: credentials.username().unwrap_or_default().to_owned(),
+            credential: credentials.credential().unwrap_or_default().to_owned(),
+            local_ip,
+            username_fragment: self.local.username_fragment.clone(),
+            stun: numbered(&self.to_us, number),
+            sinks: self.sinks.clone(),
+            events: RelayOutlet::new(move |event| {
+                session.tell(SessionFact::Relay {
+                    number: index,
+                    event,
+                });
+            }),
+        };
+        match Relay::spawn(request, self.address.transport.get_cell()).await {
+            Ok(relay) => {
+                self.relays.push(RelaySlot {
+                    relay: Some(relay),
+                    server,
+                    awaited: true,
+                });
+                1
+            }
+            Err(error) => {
+                tracing::warn!(%url, %error, "no relay of this server");
+                0
+            }
+        }
+    }
+
+    fn hear_relay(&mut self, index: usize, event: RelayEvent) {
+        let number = self.registrations.len() + index;
+        let Some(slot) = self.relays.get_mut(index) else {
+            return;
+        };
+        let server = slot.server;
+        let told = match event {
+            RelayEvent::Allocated { relayed, mapped } => {
+                self.machine.handle_relay_ready(number, relayed);
+                Some((relayed, mapped, server.ip()))
+            }
+            RelayEvent::ChannelBound { peer, channel } => {
+                if let Some(relay) = &mut slot.relay {
+                    relay.channel_bound(peer, channel);
+                }
+                return;
+            }
+            RelayEvent::Failed(error) => {
+                tracing::warn!(%server, %error, "no relay, or not any more");
+                slot.relay = None;
+                self.machine.handle_relay_gone(number);
+                None
+            }
+        };
+        if mem::take(&mut slot.awaited) {
+            self.advance_gathering(|gathering, effects| {
+                gathering.handle_relay(told, now(), effects);
+            });
+        }
+    }
+}
+
 impl Drop for Session {
     fn drop(&mut self) {
         tracing::debug!(statistics = ?self.machine.statistics(), "ICE session ends");
+    }
+}
+
+/// Takes STUN messages as those of that endpoint or relay.
+fn numbered(to_us: &LaneSender<FromEndpoint>, number: usize) -> DatagramSink {
+    let to_us = to_us.clone();
+    DatagramSink::new(move |datagrams| to_us.push(FromEndpoint { number, datagrams }))
+}
+
+/// From where to ask a server, next to an endpoint that is bound to that address.
+fn base_for(server: SocketAddr, endpoint: IpAddr) -> Option<IpAddr> {
+    match (server, endpoint) {
+        (SocketAddr::V4(_), IpAddr::V4(_)) | (SocketAddr::V6(_), IpAddr::V6(_)) => Some(endpoint),
+        // A socket of all addresses is one of all IPv4 addresses too.
+        (SocketAddr::V4(_), IpAddr::V6(any)) if any.is_unspecified() => {
+            Some(Ipv4Addr::UNSPECIFIED.into())
+        }
+        (SocketAddr::V4(_), IpAddr::V6(_)) | (SocketAddr::V6(_), IpAddr::V4(_)) => None,
     }
 }
 
@@ -429,6 +570,9 @@ fn families(families: Families) -> (bool, bool) {
 fn now() -> Instant {
     TokioInstant::now().into_std()
 }
+
+/// Relays of one session: each is a socket here and an allocation there.
+const MAX_RELAYS: usize = 4;
 
 /// STUN on its way to one session. Policy of lanes: the oldest go.
 const STUN_CAPACITY: LaneCapacity = LaneCapacity {

@@ -120,7 +120,7 @@ async fn a_server_that_has_no_address_does_not_keep_gathering_from_its_end() {
 }
 
 #[tokio::test]
-async fn c087_with_the_relay_policy_there_are_no_candidates_and_no_checks() {
+async fn c087_with_the_relay_policy_and_no_relay_there_are_no_candidates_and_no_checks() {
     let relay = IceServer::with_credentials(["turn:127.0.0.1:9"], "u", "c").unwrap();
     let configuration = IceConfiguration {
         servers: vec![relay],
