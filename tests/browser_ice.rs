@@ -1,0 +1,255 @@
+//! Connectivity with Chromium: through a TURN server, and with its addresses hidden behind names.
+#![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm)]
+
+#[path = "common/browser.rs"]
+#[allow(dead_code, reason = "each test file uses a part of the driver")]
+mod browser;
+#[path = "../examples/common/mod.rs"]
+#[allow(dead_code, reason = "the command line is not part of these tests")]
+mod common;
+#[path = "common/coturn.rs"]
+mod coturn;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use ractor_webrtc::ice::IceTransportPolicy;
+use ractor_webrtc::peer_connection::PeerConnectionBuilder;
+use ractor_webrtc::{Event, MediaKind, MediaStreamTrack, PeerConnection, PeerEvent, TrackId};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use self::browser::{Browser, Page as Tab};
+use self::common::server::{Asset, Door, router};
+use self::common::signal::{FromPage, Page, Signal};
+use self::coturn::Coturn;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_sides_may_use_relays_only_and_see_each_other() {
+    let Some(server) = Coturn::start(&[]) else {
+        return;
+    };
+    let ice_server = server.as_ice_server();
+    let relayed = move || {
+        PeerConnection::builder()
+            .include_loopback(true)
+            .ice_server(ice_server.clone())
+            .ice_transport_policy(IceTransportPolicy::Relay)
+    };
+    let configuration = json!({
+        "iceServers": [server.as_ice_server()],
+        "iceTransportPolicy": "relay",
+    });
+    let Some(stage) = Stage::set(relayed).await else {
+        return;
+    };
+    let page = stage.call(&configuration.to_string()).await;
+    decodes(&page, 60).await;
+    let pair: Pair = page.eval("pair()").await;
+    assert_eq!((&*pair.local, &*pair.remote), ("relay", "relay"));
+    assert_eq!(server.allocations(), 2);
+    // That its socket closes ends our side. (A tab that is closed leaves its own allocation to time out.)
+    let () = page.eval("pc.close(), socket.close()").await;
+    for _ in 0..500 {
+        if server.allocations() == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("allocations are left: {}", server.log());
+}
+
+/// The selected pair, by the types of its candidates.
+#[derive(Debug, Deserialize)]
+struct Pair {
+    local: String,
+    remote: String,
+}
+
+/// So many frames more than now.
+async fn decodes(page: &Tab, frames: u32) {
+    let decoded =
+        format!("(window.start ??= await frames(), (await frames()) >= window.start + {frames})");
+    let condition = format!("(async () => {decoded})()");
+    let () = page.eval("window.start = undefined").await;
+    page.wait_until(&condition, Duration::from_secs(20)).await;
+}
+
+/// A server that echoes, and a browser to visit it.
+struct Stage {
+    browser: Browser,
+    url: String,
+}
+
+impl Stage {
+    async fn set(
+        builder: impl Fn() -> PeerConnectionBuilder + Send + Sync + 'static,
+    ) -> Option<Self> {
+        let browser = Browser::launch().await?;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let door = Callers(Arc::new(builder));
+        tokio::spawn(async move { axum::serve(listener, router(PAGE, door)).await.unwrap() });
+        Some(Self { browser, url })
+    }
+
+    /// A page that has called, with this configuration.
+    async fn call(&self, configuration: &str) -> Tab {
+        let page = self.browser.open(&self.url).await;
+        let () = page.eval(&format!("call({configuration})")).await;
+        page
+    }
+}
+
+const PAGE: &[Asset] = &[Asset {
+    path: "/",
+    content_type: "text/html",
+    body: "<!doctype html><title>ICE</title><video id=echo autoplay muted></video><script>
+        let pc, socket;
+        const say = (type, data) => socket.send(JSON.stringify({ type, data }));
+        async function offer() {
+            await pc.setLocalDescription();
+            say('offer', pc.localDescription);
+        }
+        async function call(configuration) {
+            pc = new RTCPeerConnection(configuration);
+            pc.ontrack = ({ streams }) => { document.getElementById('echo').srcObject = streams[0]; };
+            pc.onicecandidate = ({ candidate }) => { if (candidate) say('ice', candidate); };
+            socket = new WebSocket(`ws://${location.host}/ws`);
+            await new Promise(open => socket.onopen = open);
+            socket.onmessage = async event => {
+                const { type, data } = JSON.parse(event.data);
+                if (type === 'ice') await pc.addIceCandidate(data);
+                if (type === 'answer') await pc.setRemoteDescription(data);
+            };
+            const video = { width: 320, height: 240, frameRate: 30 };
+            const stream = await navigator.mediaDevices.getUserMedia({ video, audio: true });
+            stream.getTracks().forEach(track => pc.addTrack(track, stream));
+            await offer();
+        }
+        async function stats() { return [...(await pc.getStats()).values()]; }
+        async function frames() {
+            const video = one => one.type === 'inbound-rtp' && one.kind === 'video';
+            return (await stats()).find(video)?.framesDecoded ?? 0;
+        }
+        async function pair() {
+            const all = await stats();
+            const by = id => all.find(one => one.id === id);
+            const pair = by(all.find(one => one.type === 'transport').selectedCandidatePairId);
+            const [local, remote] = [by(pair.localCandidateId), by(pair.remoteCandidateId)];
+            return { local: local.candidateType, remote: remote.candidateType };
+        }
+    </script>",
+}];
+
+/// Lets every page in, without a supervisor: the test is over before anything goes wrong.
+#[derive(Clone)]
+struct Callers(Arc<dyn Fn() -> PeerConnectionBuilder + Send + Sync>);
+
+impl Door for Callers {
+    type Message = EchoMessage;
+
+    async fn enter(&self, page: Page) -> Result<ActorRef<EchoMessage>, String> {
+        let builder = (self.0)();
+        let spawned = Actor::spawn(None, Echo, (page, builder)).await;
+        spawned
+            .map(|(actor, _)| actor)
+            .map_err(|error| error.to_string())
+    }
+}
+
+/// Answers, and sends back what it gets.
+struct Echo;
+
+enum EchoMessage {
+    Page(FromPage),
+    Peer(PeerEvent),
+}
+
+impl From<FromPage> for EchoMessage {
+    fn from(message: FromPage) -> Self {
+        Self::Page(message)
+    }
+}
+
+impl From<PeerEvent> for EchoMessage {
+    fn from(event: PeerEvent) -> Self {
+        Self::Peer(event)
+    }
+}
+
+struct EchoState {
+    page: Page,
+    pc: PeerConnection,
+    inbound: HashMap<TrackId, MediaKind>,
+    outbound: HashMap<MediaKind, TrackId>,
+}
+
+impl Actor for Echo {
+    type Msg = EchoMessage;
+    type State = EchoState;
+    type Arguments = (Page, PeerConnectionBuilder);
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<EchoMessage>,
+        (page, builder): Self::Arguments,
+    ) -> Result<EchoState, ActorProcessingErr> {
+        let pc = builder.spawn_linked(&myself).await?;
+        let stream = MediaStreamTrack::generate_stream_id();
+        let mut outbound = HashMap::new();
+        for kind in [MediaKind::Audio, MediaKind::Video] {
+            let track = MediaStreamTrack::new(kind, [stream.clone()]);
+            pc.add_track(&track).await?;
+            outbound.insert(kind, track.id());
+        }
+        Ok(EchoState {
+            page,
+            pc,
+            inbound: HashMap::new(),
+            outbound,
+        })
+    }
+
+    async fn handle(
+        &self,
+        _: ActorRef<EchoMessage>,
+        message: EchoMessage,
+        state: &mut EchoState,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            EchoMessage::Page(FromPage { signal, handled }) => {
+                match signal {
+                    Signal::Offer(offer) => {
+                        state.pc.set_remote_description(offer).await?;
+                        let answer = state.pc.create_answer().await?;
+                        state.pc.set_local_description(answer.clone()).await?;
+                        state.page.say(Signal::Answer(answer))?;
+                    }
+                    Signal::Ice(candidate) => state.pc.add_ice_candidate(candidate).await?,
+                    other => panic!("a calling page does not say {other:?}"),
+                }
+                handled.send(())?;
+            }
+            EchoMessage::Peer(PeerEvent { event, .. }) => match event {
+                Event::IceCandidate(Some(candidate)) => {
+                    state.page.say(Signal::Ice(Some(candidate)))?;
+                }
+                Event::Track(track) => {
+                    state.inbound.insert(track.id(), track.kind());
+                }
+                Event::Rtp {
+                    track_id, packets, ..
+                } => {
+                    let kind = state.inbound[&track_id];
+                    state.pc.send_rtp(state.outbound[&kind], packets)?;
+                }
+                _ => {}
+            },
+        }
+        Ok(())
+    }
+}
