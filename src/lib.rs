@@ -94,6 +94,7 @@
 //! | module | what is in it | standard |
 //! | --- | --- | --- |
 //! | [`peer_connection`] | the peer, its settings, events and states | W3C webrtc-pc |
+//! | [`perfect_negotiation`] | an actor that negotiates for both sides to change tracks at any time | W3C webrtc-pc §10.7 |
 //! | [`jsep`] | descriptions, transceivers, what negotiation may refuse | RFC 9429 |
 //! | [`ice`] | candidates, servers | RFC 8445, 8838 |
 //! | [`dtls`] | certificates, fingerprints | RFC 5764, 8122 |
@@ -121,6 +122,7 @@ pub mod jsep;
 mod lane;
 mod outlet;
 pub mod peer_connection;
+pub mod perfect_negotiation;
 pub mod rtp;
 mod rtp_transport;
 pub mod srtp;
@@ -140,6 +142,7 @@ pub use self::peer_connection::{
     CloseReason, Event, PeerConnection, PeerConnectionBuilder, PeerConnectionState, PeerEvent,
     PeerId, SendError, SpawnError,
 };
+pub use self::perfect_negotiation::{PerfectNegotiation, Politeness};
 pub use self::rtp::{Rid, RtcpPacket, RtpBatch, RtpPacket};
 pub use self::srtp::SrtpProfile;
 pub use self::track::{MediaKind, MediaStreamTrack, StreamId, TrackId};

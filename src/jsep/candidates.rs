@@ -78,9 +78,12 @@ impl Jsep {
             return Ok(());
         };
         candidate.line.check(&latest.description)?;
-        // The answer to a restart of ours brings a fragment that nobody knows yet.
-        let may_come = self.credentials.has_begun();
-        if !may_come && !described.any(|applied| candidate.belongs_to(&applied.description)) {
+        // The answer to a restart of ours brings a fragment that nobody knows yet; the session that runs
+        // goes on while no m-line is in use that could name it.
+        let known = self.credentials.has_begun()
+            || self.is_of_running_session(candidate)
+            || described.any(|applied| candidate.belongs_to(&applied.description));
+        if !known {
             let username_fragment = candidate.username_fragment.clone().unwrap_or_default();
             return Err(CandidateError::UnknownUsernameFragment { username_fragment });
         }

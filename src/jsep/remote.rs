@@ -294,10 +294,15 @@ impl Transceiver {
     pub(super) fn dissociate(&mut self, news: &mut News) -> bool {
         self.mid = None;
         self.fire(RtpTransceiverDirection::Inactive, news);
+        if self.stopping {
+            // There is no m-line left that could say so.
+            self.stop(news);
+            return false;
+        }
         if self.origin != Origin::RemoteOffer {
             return true;
         }
-        if self.sender.track.is_some() && !self.stopping {
+        if self.sender.track.is_some() {
             // `add_track` has taken it over (RFC 9429 §4.1.10.2).
             self.origin = Origin::AddTrack;
             return true;

@@ -73,7 +73,8 @@ impl Jsep {
             match before.find(|before| before.id == transceiver.id) {
                 Some(before) => {
                     transceiver.restore(before, news);
-                    true
+                    // As if it had been stopped before a description named it.
+                    !transceiver.stopping || transceiver.mid.is_some()
                 }
                 None => transceiver.dissociate(news),
             }

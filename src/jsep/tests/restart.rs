@@ -440,3 +440,14 @@ fn c028_a_restart_may_lead_to_another_peer_with_another_certificate() {
     let refused = a.set_remote(offer).unwrap_err();
     assert!(matches!(refused, NegotiationError::NotSupported { .. }));
 }
+
+/// A candidate that came after the last m-line was given up was refused as nobody's.
+#[test]
+fn c102_candidates_of_the_running_session_belong_to_it_also_while_no_m_line_is_in_use() {
+    let (mut a, mut b) = connected();
+    a.stop(0);
+    a.stop(1);
+    negotiate(&mut a, &mut b);
+    let late = candidate(ONE, Some("firstfrag"));
+    b.jsep.add_ice_candidate(late, &mut b.effects).unwrap();
+}

@@ -8,6 +8,13 @@ use crate::peer_connection::SignalingState;
 use crate::rtp::Mid;
 use crate::track::MediaKind::{Audio, Video};
 
+fn rollback() -> SessionDescription {
+    SessionDescription {
+        kind: SdpType::Rollback,
+        sdp: String::new(),
+    }
+}
+
 #[test]
 fn c101_a_local_offer_is_taken_back() {
     let mut end = End::new("one");
@@ -15,10 +22,6 @@ fn c101_a_local_offer_is_taken_back() {
     end.offer();
     assert_eq!(end.transceiver(0).mid(), Some(&Mid::from("0")));
     end.events();
-    let rollback = || SessionDescription {
-        kind: SdpType::Rollback,
-        sdp: String::new(),
-    };
     end.set_local(rollback()).unwrap();
     assert_eq!(
         end.events(),
@@ -120,4 +123,25 @@ fn c101_a_provisional_answer_starts_everything_and_the_final_one_ends_it() {
         assert!(roles(&end.effects()).is_none());
         assert_eq!(end.jsep.pending_local_description(), None);
     }
+}
+
+/// A transceiver that was stopped while an offer named it, and lost its m-line when the offer was taken
+/// back, stayed for ever, asking for offers that could not name it.
+#[test]
+fn c101_one_stopped_during_an_offer_that_is_taken_back_is_gone() {
+    let (mut a, mut b) = (End::new("first"), End::new("second"));
+    a.add_track(Audio);
+    negotiate(&mut a, &mut b);
+    // Made before the offer, and made by a remote one.
+    a.add_track(Video);
+    a.offer();
+    a.stop(1);
+    b.add_transceiver(Video, super::RtpTransceiverDirection::SendRecv);
+    let offer = b.offer();
+    a.set_remote(offer).unwrap();
+    a.stop(1);
+    a.effects();
+    a.set_remote(rollback()).unwrap();
+    assert_eq!(a.jsep.transceivers().len(), 1);
+    assert!(!a.effects().contains(&NegotiationNeeded));
 }
