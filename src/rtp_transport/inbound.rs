@@ -14,11 +14,12 @@ use crate::track::TrackId;
 use crate::udp::Datagrams;
 
 /// The way in. Holds what one drain has brought until [`finish`](Self::finish).
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Inbound {
     pub(super) demuxer: RtpDemuxer,
     pub(super) arrivals: Arrivals,
     unprotector: Option<Unprotector>,
+    batch_packets: usize,
     groups: Vec<Group>,
     /// Empty vectors of earlier drains.
     spare: Vec<Vec<RtpPacket>>,
@@ -35,6 +36,18 @@ struct Group {
 }
 
 impl Inbound {
+    /// So many packets travel together at most.
+    pub(super) fn new(batch_packets: usize) -> Self {
+        Self {
+            demuxer: RtpDemuxer::default(),
+            arrivals: Arrivals::default(),
+            unprotector: None,
+            batch_packets,
+            groups: Vec::new(),
+            spare: Vec::new(),
+        }
+    }
+
     pub(super) fn install(&mut self, unprotector: Unprotector) {
         self.unprotector = Some(unprotector);
     }
@@ -86,11 +99,11 @@ impl Inbound {
 
     /// Gives `deliver` one batch for each track, encoding and codec that this drain brought, in
     /// the order of their first packets; several where a stall has piled up many packets, so
-    /// that an owner who cannot take all of them loses only the oldest.
+    /// that whoever cannot take all of them loses only the oldest.
     pub(super) fn finish(&mut self, mut deliver: impl FnMut(Arrival)) {
         for mut group in self.groups.drain(..) {
             while !group.packets.is_empty() {
-                let count = group.packets.len().min(MAX_BATCH_PACKETS);
+                let count = group.packets.len().min(self.batch_packets);
                 let packets = group.packets.drain(..count).collect();
                 let source = Arc::clone(&group.source);
                 deliver(Arrival {
@@ -175,9 +188,6 @@ fn is_rtcp(datagram: &[u8]) -> bool {
         .get(1)
         .is_some_and(|byte| (192..=223).contains(byte))
 }
-
-/// A large keyframe in one batch, and a fraction of what may wait for the owner.
-const MAX_BATCH_PACKETS: usize = 256;
 
 /// Vectors kept for the next drain: a few tracks with their encodings.
 const MAX_SPARE: usize = 16;

@@ -54,6 +54,22 @@ impl Default for MediaLimits {
     }
 }
 
+impl MediaLimits {
+    /// How many packets may travel together: a quarter of what waits at most on a route, so that
+    /// a full one loses its oldest part, and not all that one wake-up has brought.
+    pub(super) fn batch_packets(&self) -> usize {
+        let QueueLimit { packets, bytes } = self.routed;
+        let quarter = packets.min(bytes / FULL_PACKET_BYTES) / 4;
+        quarter.clamp(1, MAX_BATCH_PACKETS)
+    }
+}
+
+/// What a path carries, as a rule.
+const FULL_PACKET_BYTES: usize = 1_500;
+
+/// A large keyframe in one batch, and a fraction of what may wait for the owner.
+const MAX_BATCH_PACKETS: usize = 256;
+
 impl From<QueueLimit> for LaneCapacity {
     fn from(limit: QueueLimit) -> Self {
         let QueueLimit { packets, bytes } = limit;
@@ -65,5 +81,28 @@ impl From<QueueLimit> for Load {
     fn from(limit: QueueLimit) -> Self {
         let QueueLimit { packets, bytes } = limit;
         Self { packets, bytes }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // A batch larger than its lane went whole: of a flood on a short route nothing came through.
+    #[test]
+    fn what_travels_together_is_a_part_of_what_a_route_holds() {
+        let limits = |packets, bytes| MediaLimits {
+            routed: QueueLimit { packets, bytes },
+            ..MediaLimits::default()
+        };
+        for (limits, expected) in [
+            (MediaLimits::default(), 174),
+            (limits(100_000, usize::MAX), 256),
+            (limits(64, 1 << 20), 16),
+            (limits(1024, 60_000), 10),
+            (limits(1, 1), 1),
+        ] {
+            assert_eq!(limits.batch_packets(), expected, "{limits:?}");
+        }
     }
 }

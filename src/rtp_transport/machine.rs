@@ -50,6 +50,8 @@ pub(super) struct MachineArguments {
     pub(super) credit: CreditLimit,
     /// Bounds the media that waits for the mailbox.
     pub(super) waiting: Load,
+    /// How many packets travel together at most.
+    pub(super) batch_packets: usize,
     /// Where the randomness of SSRC and report times comes from.
     pub(super) seed: u64,
 }
@@ -80,7 +82,7 @@ impl RtpTransportMachine {
     pub(super) fn new(arguments: MachineArguments) -> Self {
         let mut random = StdRng::seed_from_u64(arguments.seed);
         Self {
-            inbound: Inbound::default(),
+            inbound: Inbound::new(arguments.batch_packets),
             delivery: Delivery::new(arguments.credit, arguments.waiting),
             feedback: FeedbackInbox::default(),
             publishing: Publishing::default(),

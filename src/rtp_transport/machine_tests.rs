@@ -49,6 +49,7 @@ impl Bench {
                 rung.fetch_add(1, Ordering::SeqCst);
             }),
             waiting: limit,
+            batch_packets: 256,
             seed: 7,
         });
         let counters = Arc::new(SendingCounters::default());

@@ -106,6 +106,7 @@ impl RtpTransport {
             machine: MachineArguments {
                 credit,
                 waiting: limits.waiting.into(),
+                batch_packets: limits.batch_packets(),
                 seed: rand::rng().random(),
             },
             inbound: inbound_end,
