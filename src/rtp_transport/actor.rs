@@ -87,7 +87,7 @@ impl Actor for RtpTransportActor {
     ) -> Result<(), ActorProcessingErr> {
         let (machine, effects) = (&mut shell.machine, &mut shell.effects);
         match message {
-            RtpTransportMessage::InboundRang => shell.drain_inbound(),
+            RtpTransportMessage::InboundRang => shell.drain_inbound(&myself),
             // A key that does not fit its profile is a fault of our own, and media cannot flow.
             RtpTransportMessage::InstallKeys(profile, remote) => {
                 machine.install_key(profile, &remote)?;
@@ -130,14 +130,20 @@ impl Actor for RtpTransportActor {
 }
 
 impl RtpTransportShell {
-    /// At most what the lane holds, so that other messages get their turn.
-    fn drain_inbound(&mut self) {
-        self.inbound.drain_into(&mut self.drained);
+    /// A turn's worth: then others take what it has brought, and other messages get their turn.
+    fn drain_inbound(&mut self, myself: &ActorRef<RtpTransportMessage>) {
+        let more = self
+            .inbound
+            .drain_within(PACKETS_PER_TURN, &mut self.drained);
         for datagrams in self.drained.drain(..) {
             self.machine.handle_datagrams(datagrams);
         }
         let lost = self.inbound.take_drops();
         self.machine.finish_inbound(lost, now(), &mut self.effects);
+        if more {
+            // Refused only when this actor is stopping.
+            let _stopping = myself.cast(RtpTransportMessage::InboundRang);
+        }
     }
 
     fn hear_sending(
@@ -198,3 +204,7 @@ fn ntp_now() -> u64 {
     let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     ntp_of_unix_time(since_1970.unwrap_or_default())
 }
+
+/// What one turn takes from the network: a fraction of what a route or an owner's queue holds, so that a
+/// pile that a stall has left overflows none of them while their readers have time.
+const PACKETS_PER_TURN: usize = 256;
