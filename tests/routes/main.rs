@@ -5,5 +5,6 @@ mod carrying;
 #[path = "../common/mod.rs"]
 mod common;
 mod ending;
+mod overflow;
 mod stage;
 mod switching;
