@@ -218,10 +218,12 @@ impl Jsep {
             }
             return;
         };
-        if self.transport.is_some() {
-            if !is_final || !self.credentials.conclude() {
-                return;
-            }
+        let is_first = self.transport.is_none();
+        let restarts = (is_first || is_final) && self.credentials.conclude();
+        if !is_first && !restarts {
+            return;
+        }
+        if restarts {
             self.local_candidates.forget_unknown(&self.credentials);
             self.remote_candidates.begin_session();
         }

@@ -77,7 +77,9 @@ impl Jsep {
 }
 
 fn streams_differ(transceiver: &Transceiver, local: &Section) -> bool {
-    if !transceiver.direction.sends() {
+    // An answer that may not send says nothing of streams. W3C asks for an offer then, which two sides that both
+    // want to send and not to receive would make for ever; there are none to tell of as long as that is so.
+    if !transceiver.direction.sends() || !local.direction.sends() {
         return false;
     }
     let wanted = msids(transceiver);

@@ -4,6 +4,7 @@ mod candidates;
 mod conformance;
 mod media_lines;
 mod parameters;
+mod random;
 mod recorded;
 mod remote_errors;
 mod restart;

@@ -451,3 +451,24 @@ fn c102_candidates_of_the_running_session_belong_to_it_also_while_no_m_line_is_i
     let late = candidate(ONE, Some("firstfrag"));
     b.jsep.add_ice_candidate(late, &mut b.effects).unwrap();
 }
+
+/// A restart asked for before the first exchange was agreed on never counted as done, and was offered for
+/// ever.
+#[test]
+fn c101_a_restart_asked_for_before_the_first_answer_is_done_with_it() {
+    let (mut a, mut b) = pair();
+    a.add_track(Audio);
+    a.offer();
+    restart(&mut a);
+    let offer = a.offer();
+    assert_ne!(fragment(&offer), "firstfrag");
+    assert!(begun(&a.effects()).is_some());
+    b.set_remote(offer).unwrap();
+    let answer = b.answer();
+    a.set_remote(answer).unwrap();
+    let effects = a.effects();
+    assert!(roles(&effects).is_some());
+    assert!(!effects.contains(&NegotiationNeeded));
+    negotiate(&mut a, &mut b);
+    assert_eq!(begun(&a.effects()), None);
+}
