@@ -21,6 +21,7 @@ use ractor_webrtc::{Event, MediaKind, MediaStreamTrack, PeerConnection, PeerEven
 use serde::Deserialize;
 use serde_json::json;
 use tokio::net::TcpListener;
+use tokio::sync::{Mutex, MutexGuard};
 
 use self::browser::{Browser, Page as Tab};
 use self::common::server::{Asset, Door, router};
@@ -62,6 +63,57 @@ async fn both_sides_may_use_relays_only_and_see_each_other() {
     panic!("allocations are left: {}", server.log());
 }
 
+/// What a page sent comes back to it, so a gap in either direction is one in the frames that it receives.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ice_restart_from_either_side_costs_no_two_hundred_milliseconds_of_picture() {
+    let builder = || PeerConnection::builder().include_loopback(true);
+    let Some(stage) = Stage::set(builder).await else {
+        return;
+    };
+    let page = stage.call("{}").await;
+    decodes(&page, 60).await;
+    for round in 0..6 {
+        let before: Transport = page.eval("transport()").await;
+        let () = page.eval("watchFrames()").await;
+        if round % 2 == 0 {
+            let () = page.eval("(pc.restartIce(), offer())").await;
+        } else {
+            let [ours] = &PeerConnection::all_running()[..] else {
+                panic!("one peer");
+            };
+            ours.restart_ice().await.unwrap();
+        }
+        let moved = format!(
+            "transport().then(now => now.name !== '{}' && now.changes > {})",
+            before.name, before.changes
+        );
+        page.wait_until(&moved, Duration::from_secs(10)).await;
+        // Until the session before is gone on our side too.
+        decodes(&page, 100).await;
+        let gap: f64 = page.eval("longestGap").await;
+        println!("round {round}: longest gap between two frames {gap:.0} ms");
+        assert!(gap > 0.0 && gap < 200.0, "{gap} ms in round {round}");
+        let states: Vec<String> = page.eval("states").await;
+        assert_eq!(
+            states.last().map(String::as_str),
+            Some("connected"),
+            "{states:?}"
+        );
+        assert!(
+            !states.iter().any(|state| state == "disconnected"),
+            "{states:?}"
+        );
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct Transport {
+    /// What the page calls itself in the ICE session.
+    name: String,
+    /// How often it has selected another pair.
+    changes: u32,
+}
+
 /// The selected pair, by the types of its candidates.
 #[derive(Debug, Deserialize)]
 struct Pair {
@@ -78,22 +130,29 @@ async fn decodes(page: &Tab, frames: u32) {
     page.wait_until(&condition, Duration::from_secs(20)).await;
 }
 
-/// A server that echoes, and a browser to visit it.
+/// A server that echoes, and a browser to visit it; one at a time.
 struct Stage {
     browser: Browser,
     url: String,
+    _turn: MutexGuard<'static, ()>,
 }
 
 impl Stage {
     async fn set(
         builder: impl Fn() -> PeerConnectionBuilder + Send + Sync + 'static,
     ) -> Option<Self> {
+        static TURN: Mutex<()> = Mutex::const_new(());
+        let turn = TURN.lock().await;
         let browser = Browser::launch().await?;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
         let door = Callers(Arc::new(builder));
         tokio::spawn(async move { axum::serve(listener, router(PAGE, door)).await.unwrap() });
-        Some(Self { browser, url })
+        Some(Self {
+            browser,
+            url,
+            _turn: turn,
+        })
     }
 
     /// A page that has called, with this configuration.
@@ -108,7 +167,8 @@ const PAGE: &[Asset] = &[Asset {
     path: "/",
     content_type: "text/html",
     body: "<!doctype html><title>ICE</title><video id=echo autoplay muted></video><script>
-        let pc, socket;
+        let pc, socket, longestGap = 0;
+        const states = [];
         const say = (type, data) => socket.send(JSON.stringify({ type, data }));
         async function offer() {
             await pc.setLocalDescription();
@@ -120,8 +180,14 @@ const PAGE: &[Asset] = &[Asset {
             pc.onicecandidate = ({ candidate }) => { if (candidate) say('ice', candidate); };
             socket = new WebSocket(`ws://${location.host}/ws`);
             await new Promise(open => socket.onopen = open);
+            pc.onconnectionstatechange = () => states.push(pc.connectionState);
             socket.onmessage = async event => {
                 const { type, data } = JSON.parse(event.data);
+                if (type === 'offer') {
+                    await pc.setRemoteDescription(data);
+                    await pc.setLocalDescription();
+                    say('answer', pc.localDescription);
+                }
                 if (type === 'ice') await pc.addIceCandidate(data);
                 if (type === 'answer') await pc.setRemoteDescription(data);
             };
@@ -134,6 +200,23 @@ const PAGE: &[Asset] = &[Asset {
         async function frames() {
             const video = one => one.type === 'inbound-rtp' && one.kind === 'video';
             return (await stats()).find(video)?.framesDecoded ?? 0;
+        }
+        // By when frames arrived: what this machine makes of them is not the network's fault.
+        function watchFrames() {
+            longestGap = 0;
+            const video = document.getElementById('echo');
+            let last;
+            const see = (_, { receiveTime }) => {
+                if (last) longestGap = Math.max(longestGap, receiveTime - last);
+                last = receiveTime;
+                video.requestVideoFrameCallback(see);
+            };
+            video.requestVideoFrameCallback(see);
+        }
+        async function transport() {
+            const transport = (await stats()).find(one => one.type === 'transport');
+            const { iceLocalUsernameFragment: name, selectedCandidatePairChanges: changes } = transport;
+            return { name, changes };
         }
         async function pair() {
             const all = await stats();
@@ -230,6 +313,7 @@ impl Actor for Echo {
                         state.page.say(Signal::Answer(answer))?;
                     }
                     Signal::Ice(candidate) => state.pc.add_ice_candidate(candidate).await?,
+                    Signal::Answer(answer) => state.pc.set_remote_description(answer).await?,
                     other => panic!("a calling page does not say {other:?}"),
                 }
                 handled.send(())?;
@@ -237,6 +321,12 @@ impl Actor for Echo {
             EchoMessage::Peer(PeerEvent { event, .. }) => match event {
                 Event::IceCandidate(Some(candidate)) => {
                     state.page.say(Signal::Ice(Some(candidate)))?;
+                }
+                // At first it is the page that offers.
+                Event::NegotiationNeeded if !state.inbound.is_empty() => {
+                    let offer = state.pc.create_offer().await?;
+                    state.pc.set_local_description(offer.clone()).await?;
+                    state.page.say(Signal::Offer(offer))?;
                 }
                 Event::Track(track) => {
                     state.inbound.insert(track.id(), track.kind());

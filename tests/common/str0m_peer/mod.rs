@@ -280,6 +280,20 @@ impl Str0mPeer {
         (offer, mids)
     }
 
+    /// An offer that restarts ICE, and changes nothing else.
+    pub(crate) async fn create_restart_offer(&mut self) -> String {
+        let (offer, pending) = self
+            .with(|rtc| {
+                let mut changes = rtc.sdp_api();
+                changes.ice_restart(true);
+                let (offer, pending) = changes.apply().expect("an offer with something in it");
+                (offer.to_sdp_string(), pending)
+            })
+            .await;
+        self.pending = Some(pending);
+        offer
+    }
+
     /// The answer to `offer`.
     pub(crate) async fn accept_offer(&self, offer: &str) -> Result<String, String> {
         let offer = SdpOffer::from_sdp_string(offer).map_err(|error| error.to_string())?;
