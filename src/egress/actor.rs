@@ -91,8 +91,16 @@ impl Actor for EgressActor {
             EgressMessage::Join { id, member } => shell.join(id, member),
             EgressMessage::Command { id, command } => shell.command(id, command, &myself),
             EgressMessage::Leave { id } => shell.close(id),
-            EgressMessage::OutboundRang { id } => shell.drain_outbound(id, &myself),
-            EgressMessage::StreamRang { stream } => shell.drain_stream(stream, &myself),
+            EgressMessage::OutboundRang { id } => {
+                if shell.drain_outbound(id) {
+                    come_back(&myself, EgressMessage::OutboundRang { id }).await;
+                }
+            }
+            EgressMessage::StreamRang { stream } => {
+                if shell.drain_stream(stream) {
+                    come_back(&myself, EgressMessage::StreamRang { stream }).await;
+                }
+            }
             EgressMessage::PublisherGone { stream } => shell.close_stream(stream),
         }
         Ok(())
@@ -194,9 +202,10 @@ impl EgressShell {
         }
     }
 
-    fn drain_outbound(&mut self, id: MemberId, myself: &ActorRef<EgressMessage>) {
+    /// A turn of a peer's lane. Says whether something is left.
+    fn drain_outbound(&mut self, id: MemberId) -> bool {
         let Some(member) = self.members.get_mut(&id) else {
-            return;
+            return false;
         };
         let mut drained = mem::take(&mut self.drained);
         let more = member.outbound.drain_within(PACKETS_PER_TURN, &mut drained);
@@ -213,15 +222,13 @@ impl EgressShell {
         });
         drained.clear();
         self.drained = drained;
-        if more {
-            // Refused only when this actor is stopping.
-            let _stopping = myself.cast(EgressMessage::OutboundRang { id });
-        }
+        more
     }
 
-    fn drain_stream(&mut self, stream: StreamId, myself: &ActorRef<EgressMessage>) {
+    /// A turn of a stream's lane, for all its destinations. Says whether something is left.
+    fn drain_stream(&mut self, stream: StreamId) -> bool {
         let Some((incoming, destinations)) = self.routes.get_mut(stream) else {
-            return;
+            return false;
         };
         let destinations = destinations.to_vec();
         let mut batches = mem::take(&mut self.drained_stream);
@@ -243,10 +250,7 @@ impl EgressShell {
         }
         batches.clear();
         self.drained_stream = batches;
-        if more {
-            // Refused only when this actor is stopping.
-            let _stopping = myself.cast(EgressMessage::StreamRang { stream });
-        }
+        more
     }
 
     fn set_route(
@@ -398,6 +402,14 @@ impl Wire<'_> {
             self.flush();
         }
     }
+}
+
+/// The rest of a lane is for another turn. Other tasks come first: without it one poll of this actor would
+/// be all the turns that tokio's budget allows, hundreds of milliseconds where many are sent to.
+async fn come_back(myself: &ActorRef<EgressMessage>, message: EgressMessage) {
+    // Refused only when this actor is stopping.
+    let _stopping = myself.cast(message);
+    tokio::task::yield_now().await;
 }
 
 fn text_of(panic: &(dyn Any + Send)) -> String {

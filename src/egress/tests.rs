@@ -426,3 +426,22 @@ async fn commands_are_heard_between_the_turns_of_a_full_lane() {
     // Asked behind eight thousand packets, answered after the first turn of them.
     assert_eq!(handled.load(Ordering::SeqCst), 1000);
 }
+
+// One poll of the actor was all the turns of a full lane; what else runs on its thread waited for
+// hundreds of milliseconds where a packet goes to many.
+#[tokio::test]
+async fn other_tasks_run_between_the_turns_of_a_full_lane() {
+    let egress = egress().await;
+    let peer = Peer::join(&egress).await;
+    for start in 0..8 {
+        peer.send((0..1000).map(|step| start * 1000 + step));
+    }
+    let sent = || peer.counters.sent.get() + peer.counters.send_failed.get();
+    let mut seen = vec![0];
+    while sent() < 8000 {
+        tokio::task::yield_now().await;
+        seen.push(sent());
+    }
+    seen.dedup();
+    assert_eq!(seen, Vec::from_iter((0..=8000).step_by(1000)));
+}

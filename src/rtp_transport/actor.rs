@@ -86,8 +86,9 @@ impl Actor for RtpTransportActor {
         shell: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
         let (machine, effects) = (&mut shell.machine, &mut shell.effects);
+        let mut more = false;
         match message {
-            RtpTransportMessage::InboundRang => shell.drain_inbound(&myself),
+            RtpTransportMessage::InboundRang => more = shell.drain_inbound(),
             // A key that does not fit its profile is a fault of our own, and media cannot flow.
             RtpTransportMessage::InstallKeys(profile, remote) => {
                 machine.install_key(profile, &remote)?;
@@ -125,13 +126,20 @@ impl Actor for RtpTransportActor {
             }
         }
         shell.perform_effects(&myself);
+        if more {
+            // Refused only when this actor is stopping.
+            let _stopping = myself.cast(RtpTransportMessage::InboundRang);
+            // Who takes what this turn has brought may run on the same thread.
+            tokio::task::yield_now().await;
+        }
         Ok(())
     }
 }
 
 impl RtpTransportShell {
-    /// A turn's worth: then others take what it has brought, and other messages get their turn.
-    fn drain_inbound(&mut self, myself: &ActorRef<RtpTransportMessage>) {
+    /// A turn's worth: then others take what it has brought, and other messages get their turn. Says
+    /// whether something is left.
+    fn drain_inbound(&mut self) -> bool {
         let more = self
             .inbound
             .drain_within(PACKETS_PER_TURN, &mut self.drained);
@@ -140,10 +148,7 @@ impl RtpTransportShell {
         }
         let lost = self.inbound.take_drops();
         self.machine.finish_inbound(lost, now(), &mut self.effects);
-        if more {
-            // Refused only when this actor is stopping.
-            let _stopping = myself.cast(RtpTransportMessage::InboundRang);
-        }
+        more
     }
 
     fn hear_sending(

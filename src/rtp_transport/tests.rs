@@ -379,3 +379,19 @@ async fn what_cannot_be_written_is_told_to_the_caller() {
         Err(RtcpError::Unwritable { part: "ssrcs" })
     );
 }
+
+// A pile was taken at once; what did not fit into the owner's queues was lost, however quick the owner.
+#[tokio::test]
+async fn a_quick_owner_gets_all_of_a_pile_that_a_stall_has_left() {
+    let mut scene = Scene::new(MediaLimits::default()).await;
+    for start in 0..60 {
+        scene.arrive((0..50).map(|step| 50 * start + step));
+    }
+    let mut got = 0;
+    while got < 3_000 {
+        match scene.event().await {
+            Event::Rtp { packets, .. } => got += packets.len(),
+            other => panic!("{other:?} after {got} packets"),
+        }
+    }
+}
