@@ -577,4 +577,28 @@ mod tests {
         let error = with(&[(5, HeaderExtension::Other(uri.clone()))]);
         assert_eq!(error, ConfigurationError::InvalidExtensionUri { uri });
     }
+
+    /// What takes lists of atoms there is a list of whole values here; a short name stands for all that belongs to
+    /// it.
+    #[test]
+    fn c061_a_short_name_stands_for_all_that_belongs_to_it() {
+        let codec = CodecConfiguration::new(RtpCodec::h264(0), pt(102)).with_rtx(pt(103));
+        let builder = MediaConfiguration::builder().codecs(MediaKind::Video, [codec]);
+        let builder = builder.header_extensions(MediaKind::Video, [(4, Mid)]);
+        let configuration = builder.build().unwrap();
+        let [entry] = &configuration.codecs(MediaKind::Video).collect::<Vec<_>>()[..] else {
+            panic!("one codec");
+        };
+        assert_eq!(entry.codec.parameter("profile-level-id"), Some("42e01f"));
+        assert_eq!(entry.codec.parameter("packetization-mode"), Some("0"));
+        let feedback = [
+            RtcpFeedback::Nack,
+            RtcpFeedback::Pli,
+            RtcpFeedback::Fir,
+            RtcpFeedback::TransportCc,
+        ];
+        assert_eq!(entry.codec.feedback, feedback);
+        assert_eq!(names(&configuration, MediaKind::Video), [Mid]);
+        assert_eq!(Mid.uri(), "urn:ietf:params:rtp-hdrext:sdes:mid");
+    }
 }

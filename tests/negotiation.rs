@@ -3,14 +3,20 @@
 
 mod common;
 
+use std::future::Future;
+use std::task::Poll;
+
+use ractor::{Actor, ActorProcessingErr, ActorRef};
 use ractor_webrtc::codec::RtpCodec;
 use ractor_webrtc::configuration::CodecConfiguration;
-use ractor_webrtc::peer_connection::{DtlsTransportState, SetConfigurationError};
+use ractor_webrtc::peer_connection::{DtlsTransportState, SetConfigurationError, SignalingState};
 use ractor_webrtc::rtp::PayloadType;
 use ractor_webrtc::{
-    Certificate, Event, IceServer, MediaConfiguration, MediaKind, PeerConnectionState,
-    SessionDescription,
+    Certificate, Event, IceServer, MediaConfiguration, MediaKind, MediaStreamTrack,
+    NegotiationError, PeerConnection, PeerConnectionState, PeerEvent, SessionDescription,
 };
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use self::common::owner::{Ours, loopback, rtp_packet};
 use self::common::session::connect_ours;
@@ -113,6 +119,168 @@ async fn c028_after_the_remote_side_closed_a_restart_leads_to_a_third_peer() {
     let mut numbers = 0..;
     expect_media(&one, &mut three, &mut numbers).await;
     expect_media(&three, &mut one, &mut numbers).await;
+}
+
+#[tokio::test]
+async fn operations_that_are_called_at_once_are_carried_out_in_their_order() {
+    let one = Ours::spawn(loopback()).await;
+    let two = Ours::spawn(loopback()).await;
+    let (offered, offer) = tokio::join!(
+        one.peer.set_local_description(None),
+        one.peer.local_description(),
+    );
+    offered.unwrap();
+    let offer = offer.unwrap().unwrap();
+    let (taken, answered, answer) = tokio::join!(
+        two.peer.set_remote_description(offer),
+        two.peer.set_local_description(None),
+        two.peer.local_description(),
+    );
+    taken.unwrap();
+    answered.unwrap();
+    let (finished, again) = tokio::join!(
+        one.peer.set_remote_description(answer.unwrap().unwrap()),
+        one.peer.create_offer(),
+    );
+    finished.unwrap();
+    again.unwrap();
+    assert_eq!(one.peer.signaling_state(), SignalingState::Stable);
+    assert_eq!(two.peer.signaling_state(), SignalingState::Stable);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_callers_at_once_all_get_their_answers() {
+    let side = Ours::spawn(loopback()).await;
+    let mut calls = JoinSet::new();
+    for number in 0..200 {
+        let peer = side.peer.clone();
+        calls.spawn(async move {
+            match number % 5 {
+                0 => {
+                    let audio = MediaStreamTrack::new(MediaKind::Audio, []);
+                    peer.add_track(&audio).await.map(drop).unwrap();
+                }
+                1 => peer.set_local_description(None).await.unwrap(),
+                2 => peer.restart_ice().await.unwrap(),
+                3 => peer.create_offer().await.map(drop).unwrap(),
+                _ => {
+                    let answered = peer.create_answer().await;
+                    let refused = answered.unwrap_err();
+                    assert!(matches!(refused, NegotiationError::InvalidState { .. }));
+                }
+            }
+        });
+    }
+    tokio::time::timeout(common::PATIENCE, calls.join_all())
+        .await
+        .unwrap();
+    // Two of its own, and one for each of the forty tracks.
+    assert_eq!(side.peer.transceivers().await.unwrap().len(), 42);
+    let offer = side.peer.create_offer().await.unwrap();
+    assert_eq!(offer.sdp.matches("\r\nm=").count(), 42);
+}
+
+/// Whoever gives up waiting has asked all the same: what was called is carried out, once, and nothing
+/// that follows waits for it.
+#[tokio::test]
+async fn a_call_that_is_given_up_is_carried_out_and_holds_nothing_up() {
+    let side = Ours::spawn(loopback()).await;
+    for _ in 0..100 {
+        let video = MediaStreamTrack::new(MediaKind::Video, []);
+        let call = side.peer.add_track(&video);
+        let mut call = std::pin::pin!(call);
+        let asked = std::future::poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await;
+        assert!(asked.is_pending(), "asked, and not waited for");
+    }
+    assert_eq!(side.peer.transceivers().await.unwrap().len(), 102);
+    side.peer.set_local_description(None).await.unwrap();
+    let state = side.peer.signaling_state();
+    assert_eq!(state, SignalingState::HaveLocalOffer);
+}
+
+#[tokio::test]
+async fn nothing_deadlocks_when_everything_is_called_from_the_event_handler() {
+    let (sender, mut hears) = mpsc::unbounded_channel();
+    let (caller, _) = Actor::spawn(None, Caller, sender).await.unwrap();
+    let mut two = Ours::spawn(loopback()).await;
+    let offer = hears.recv().await.unwrap();
+    let answer = two.answer(&offer.sdp).await;
+    let answer = SessionDescription::answer(answer);
+    caller.cast(CallerMessage::Answer(answer)).unwrap();
+    two.expect_connected().await;
+    // From the handler of its own end it may even close itself.
+    caller.cast(CallerMessage::Close).unwrap();
+    let ended = caller.wait(Some(common::PATIENCE)).await;
+    ended.unwrap();
+}
+
+/// Does everything within `handle`: negotiates when it is told that it must, asks, and closes.
+struct Caller;
+
+struct CallerState {
+    pc: PeerConnection,
+    says: mpsc::UnboundedSender<SessionDescription>,
+}
+
+enum CallerMessage {
+    Peer(PeerEvent),
+    Answer(SessionDescription),
+    Close,
+}
+
+impl From<PeerEvent> for CallerMessage {
+    fn from(event: PeerEvent) -> Self {
+        Self::Peer(event)
+    }
+}
+
+impl Actor for Caller {
+    type Msg = CallerMessage;
+    type State = CallerState;
+    type Arguments = mpsc::UnboundedSender<SessionDescription>;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<CallerMessage>,
+        says: Self::Arguments,
+    ) -> Result<CallerState, ActorProcessingErr> {
+        let pc = loopback().spawn_linked(&myself).await?;
+        let audio = MediaStreamTrack::new(MediaKind::Audio, []);
+        pc.add_track(&audio).await?;
+        Ok(CallerState { pc, says })
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<CallerMessage>,
+        message: CallerMessage,
+        state: &mut CallerState,
+    ) -> Result<(), ActorProcessingErr> {
+        let pc = &state.pc;
+        match message {
+            CallerMessage::Peer(PeerEvent { event, .. }) => match event {
+                Event::NegotiationNeeded => pc.set_local_description(None).await?,
+                Event::IceCandidate(None) => {
+                    let offer = pc.local_description().await?.ok_or("no description")?;
+                    state.says.send(offer)?;
+                }
+                Event::SignalingStateChange(_) | Event::ConnectionStateChange(_) => {
+                    let (transceivers, offered, stats) =
+                        tokio::join!(pc.transceivers(), pc.create_offer(), pc.media_stats());
+                    transceivers?;
+                    offered?;
+                    stats?;
+                }
+                _ => {}
+            },
+            CallerMessage::Answer(answer) => pc.set_remote_description(answer).await?,
+            CallerMessage::Close => {
+                pc.close().await;
+                myself.stop(None);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// An exchange, candidates in the descriptions.

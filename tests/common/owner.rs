@@ -1,6 +1,6 @@
 //! A test's own peers: an owner that passes events to a channel, and what tests do with them.
 
-use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
+use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
 use ractor_webrtc::jsep::SessionDescription;
 use ractor_webrtc::peer_connection::{
     CloseReason, Event, PeerConnection, PeerConnectionBuilder, PeerConnectionState, PeerEvent,
@@ -93,7 +93,21 @@ impl Ours {
     /// A peer that will send one sound and one picture track.
     pub(crate) async fn spawn(builder: PeerConnectionBuilder) -> Self {
         let owner = RunningOwner::spawn().await;
-        let peer = builder.spawn_linked(&owner.actor).await.unwrap();
+        let supervisor = owner.actor.get_cell();
+        Self::spawn_with(builder, owner, supervisor).await
+    }
+
+    /// The same with another supervisor than its owner.
+    pub(crate) async fn spawn_below(builder: PeerConnectionBuilder, supervisor: ActorCell) -> Self {
+        Self::spawn_with(builder, RunningOwner::spawn().await, supervisor).await
+    }
+
+    async fn spawn_with(
+        builder: PeerConnectionBuilder,
+        owner: RunningOwner,
+        supervisor: ActorCell,
+    ) -> Self {
+        let peer = builder.spawn(&owner.actor, supervisor).await.unwrap();
         let stream = MediaStreamTrack::generate_stream_id();
         let [audio, video] = [MediaKind::Audio, MediaKind::Video]
             .map(|kind| MediaStreamTrack::new(kind, [stream.clone()]));

@@ -1,0 +1,410 @@
+//! Both sides change what they send whenever they like: a page that runs W3C's example of perfect
+//! negotiation in Chromium, and ours, each in either role.
+#![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm)]
+
+#[path = "common/browser.rs"]
+#[allow(dead_code, reason = "each test file uses a part of the driver")]
+mod browser;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::{Query, State};
+use axum::response::{Html, Response};
+use axum::routing::get;
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use ractor_webrtc::jsep::{RtpTransceiver, RtpTransceiverDirection};
+use ractor_webrtc::perfect_negotiation::{
+    NegotiationEvent, PerfectNegotiation, PerfectNegotiationEvent, Politeness,
+};
+use ractor_webrtc::rtp::RtcpPacket;
+use ractor_webrtc::{Event, MediaKind, MediaStreamTrack, PeerConnection, PeerEvent, Rid, TrackId};
+use serde::Deserialize;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use self::browser::{Browser, Page};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c101_twenty_changes_of_both_sides_at_once_end_in_agreement_and_the_picture_goes_on() {
+    let Some(browser) = Browser::launch().await else {
+        return;
+    };
+    let mut servers = serve().await;
+    let (one, two) = (
+        Call::begin(&browser, &mut servers, "polite=true").await,
+        Call::begin(&browser, &mut servers, "polite=false").await,
+    );
+    tokio::join!(glare(&one), glare(&two));
+}
+
+async fn glare(call: &Call) {
+    call.wait_for_picture().await;
+    for round in 0..20 {
+        let changed = format!("void change({round})");
+        let changed = call.page.eval::<()>(&changed);
+        tokio::join!(changed, call.server.change(round));
+        call.settle().await;
+    }
+    call.wait_for_picture().await;
+    let seen = call.seen().await;
+    let collisions = seen.ignored + seen.rolled_back;
+    assert!(collisions >= 10, "{seen:?}");
+    // What was stopped makes room for what comes.
+    assert!(seen.lines <= 16, "{seen:?}");
+    assert_eq!(call.server.failures(), Vec::<String>::new());
+}
+
+/// Directions by mid, as the page has them; `None` where nothing is agreed on yet.
+type Agreed = BTreeMap<String, Option<RtpTransceiverDirection>>;
+
+/// A page, and our side of its call.
+struct Call {
+    page: Page,
+    server: Server,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Seen {
+    signaling: String,
+    agreed: Agreed,
+    errors: Vec<String>,
+    ignored: u32,
+    rolled_back: u32,
+    lines: usize,
+}
+
+impl Call {
+    async fn begin(browser: &Browser, servers: &mut Servers, query: &str) -> Self {
+        let page = browser.open(&format!("{}?{query}", servers.url)).await;
+        let server = servers.started.recv().await.unwrap();
+        let () = page.eval("start()").await;
+        Self { page, server }
+    }
+
+    /// What comes back of the camera's picture, by way of our side.
+    async fn wait_for_picture(&self) {
+        let before: u32 = self.page.eval("decoded()").await;
+        let more = format!("decoded().then(now => now >= {before} + 10)");
+        self.page.wait_until(&more, PATIENCE).await;
+    }
+
+    async fn seen(&self) -> Seen {
+        self.page.eval("state()").await
+    }
+
+    /// Until both sides say the same.
+    async fn settle(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let seen = self.seen().await;
+            assert_eq!(seen.errors, Vec::<String>::new(), "{}", self.page.log());
+            let ours = self.server.agreed().await;
+            if seen.signaling == "stable" && ours.as_ref() == Some(&seen.agreed) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{seen:?}\nours: {ours:?}");
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// Our side of one call, as the test sees it.
+struct Server {
+    pc: PeerConnection,
+    heard: Arc<Mutex<Heard>>,
+}
+
+/// What our side's owner was told.
+#[derive(Debug, Default)]
+struct Heard {
+    remote: Vec<MediaStreamTrack>,
+    packets: HashMap<(TrackId, Option<Rid>), u64>,
+    failures: Vec<String>,
+}
+
+impl Server {
+    async fn change(&self, round: usize) {
+        let transceivers = self.pc.transceivers().await.unwrap();
+        let live = transceivers.iter().filter(|one| !one.is_stopping());
+        let newest = live.skip(2).last();
+        let track = |kind| MediaStreamTrack::new(kind, [MediaStreamTrack::generate_stream_id()]);
+        match (round % 7, newest) {
+            (2, Some(newest)) => self.pc.stop_transceiver(newest.id()).await.unwrap(),
+            (3, Some(newest)) => {
+                let wanted = RtpTransceiverDirection::SendOnly;
+                // The page may have stopped it at this very moment.
+                let _stopped = self.pc.set_direction(newest.id(), wanted).await;
+            }
+            (4, Some(newest)) => self.pc.remove_track(newest.sender().id()).await.unwrap(),
+            (5, _) => self.pc.restart_ice().await.unwrap(),
+            (1, _) => drop(self.pc.add_track(&track(MediaKind::Audio)).await.unwrap()),
+            _ => drop(self.pc.add_track(&track(MediaKind::Video)).await.unwrap()),
+        }
+    }
+
+    /// `None` while something has no m-line yet.
+    async fn agreed(&self) -> Option<Agreed> {
+        let transceivers = self.pc.transceivers().await.unwrap();
+        let of_the_page = |direction| match direction {
+            RtpTransceiverDirection::SendOnly => RtpTransceiverDirection::RecvOnly,
+            RtpTransceiverDirection::RecvOnly => RtpTransceiverDirection::SendOnly,
+            same => same,
+        };
+        let of = |one: &RtpTransceiver| {
+            let direction = one.current_direction().map(of_the_page);
+            Some((one.mid()?.to_string(), direction))
+        };
+        let live = transceivers.iter().filter(|one| !one.is_stopped());
+        live.map(of).collect()
+    }
+
+    fn failures(&self) -> Vec<String> {
+        self.heard.lock().unwrap().failures.clone()
+    }
+}
+
+/// Where pages come from, and our sides as they begin.
+struct Servers {
+    url: String,
+    started: mpsc::UnboundedReceiver<Server>,
+}
+
+async fn serve() -> Servers {
+    let (starts, started) = mpsc::unbounded_channel();
+    let page = Html(include_str!("fixtures/negotiation.html"));
+    let app = Router::new()
+        .route("/", get(async move || page))
+        .route("/ws", get(enter))
+        .with_state(starts);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+    Servers { url, started }
+}
+
+#[derive(Deserialize)]
+struct Parameters {
+    /// Whether the page is.
+    polite: bool,
+}
+
+async fn enter(
+    Query(parameters): Query<Parameters>,
+    State(starts): State<mpsc::UnboundedSender<Server>>,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    let politeness = if parameters.polite {
+        Politeness::Impolite
+    } else {
+        Politeness::Polite
+    };
+    upgrade.on_upgrade(move |socket| async move {
+        let (says, said) = mpsc::unbounded_channel();
+        let arguments = OwnerArguments {
+            politeness,
+            says,
+            starts,
+        };
+        let (owner, _) = Actor::spawn(None, Owner, arguments).await.unwrap();
+        carry(socket, owner.clone(), said).await;
+        owner.stop(None);
+    })
+}
+
+/// Each way takes a while, so that what is said at the same time meets on the way.
+async fn carry(
+    mut socket: WebSocket,
+    owner: ActorRef<OwnerMessage>,
+    mut said: mpsc::UnboundedReceiver<String>,
+) {
+    let (mut to_page, mut to_owner) = (Delayed::default(), Delayed::default());
+    loop {
+        tokio::select! {
+            text = said.recv() => {
+                let Some(text) = text else { return };
+                to_page.push(text);
+            }
+            message = socket.recv() => {
+                let Some(Ok(message)) = message else { return };
+                let Message::Text(text) = message else { continue };
+                to_owner.push(text.to_string());
+            }
+            text = to_page.next() => {
+                if socket.send(Message::text(text)).await.is_err() {
+                    return;
+                }
+            }
+            text = to_owner.next() => {
+                if owner.cast(OwnerMessage::Page(text)).is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+#[derive(Default)]
+struct Delayed(std::collections::VecDeque<(Instant, String)>);
+
+impl Delayed {
+    fn push(&mut self, text: String) {
+        self.0.push_back((Instant::now() + DELAY, text));
+    }
+
+    /// Never, while there is none.
+    async fn next(&mut self) -> String {
+        let Some((due, _)) = self.0.front() else {
+            return std::future::pending().await;
+        };
+        sleep_until(*due).await;
+        self.0.pop_front().unwrap().1
+    }
+}
+
+/// Our side: negotiates, and sends the page's first picture back.
+struct Owner;
+
+struct OwnerArguments {
+    politeness: Politeness,
+    says: mpsc::UnboundedSender<String>,
+    starts: mpsc::UnboundedSender<Server>,
+}
+
+struct OwnerState {
+    pc: PeerConnection,
+    negotiation: PerfectNegotiation,
+    says: mpsc::UnboundedSender<String>,
+    heard: Arc<Mutex<Heard>>,
+    /// Goes back on this.
+    echo: TrackId,
+    camera: Option<TrackId>,
+}
+
+enum OwnerMessage {
+    Page(String),
+    Peer(PeerEvent),
+    Negotiation(PerfectNegotiationEvent),
+}
+
+impl From<PeerEvent> for OwnerMessage {
+    fn from(event: PeerEvent) -> Self {
+        Self::Peer(event)
+    }
+}
+
+impl From<PerfectNegotiationEvent> for OwnerMessage {
+    fn from(event: PerfectNegotiationEvent) -> Self {
+        Self::Negotiation(event)
+    }
+}
+
+impl Actor for Owner {
+    type Msg = OwnerMessage;
+    type State = OwnerState;
+    type Arguments = OwnerArguments;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<OwnerMessage>,
+        arguments: OwnerArguments,
+    ) -> Result<OwnerState, ActorProcessingErr> {
+        let OwnerArguments {
+            politeness,
+            says,
+            starts,
+        } = arguments;
+        let pc = PeerConnection::builder()
+            .include_loopback(true)
+            .spawn_linked(&myself)
+            .await?;
+        let negotiation = PerfectNegotiation::spawn_linked(&pc, politeness, &myself).await?;
+        let stream = MediaStreamTrack::generate_stream_id();
+        let [audio, video] = [MediaKind::Audio, MediaKind::Video]
+            .map(|kind| MediaStreamTrack::new(kind, [stream.clone()]));
+        pc.add_track(&audio).await?;
+        pc.add_track(&video).await?;
+        let heard = Arc::new(Mutex::new(Heard::default()));
+        starts.send(Server {
+            pc: pc.clone(),
+            heard: Arc::clone(&heard),
+        })?;
+        Ok(OwnerState {
+            pc,
+            negotiation,
+            says,
+            heard,
+            echo: video.id(),
+            camera: None,
+        })
+    }
+
+    async fn handle(
+        &self,
+        _: ActorRef<OwnerMessage>,
+        message: OwnerMessage,
+        state: &mut OwnerState,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            OwnerMessage::Page(text) => state.negotiation.receive(serde_json::from_str(&text)?),
+            OwnerMessage::Negotiation(PerfectNegotiationEvent { event, .. }) => match event {
+                NegotiationEvent::Send(message) => {
+                    state.says.send(serde_json::to_string(&message)?)?;
+                }
+                NegotiationEvent::Failed(error) => {
+                    let failures = &mut state.heard.lock().unwrap().failures;
+                    failures.push(format!("{error}: {error:?}"));
+                }
+                _ => {}
+            },
+            OwnerMessage::Peer(event) => {
+                state.negotiation.handle_event(&event);
+                state.take(event.event)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl OwnerState {
+    fn take(&mut self, event: Event) -> Result<(), ActorProcessingErr> {
+        match event {
+            Event::Track(track) => {
+                if track.kind() == MediaKind::Video {
+                    self.camera.get_or_insert(track.id());
+                }
+                self.heard.lock().unwrap().remote.push(track);
+            }
+            Event::Rtp {
+                track_id,
+                rid,
+                packets,
+            } => {
+                let count = packets.len() as u64;
+                let counted = &mut self.heard.lock().unwrap().packets;
+                *counted.entry((track_id, rid)).or_default() += count;
+                if self.camera == Some(track_id) {
+                    self.pc.send_rtp(self.echo, packets)?;
+                }
+            }
+            Event::Rtcp { packets, .. } => {
+                let asks = |packet: &_| matches!(packet, RtcpPacket::PictureLossIndication(_));
+                if let Some(camera) = self.camera.filter(|_| packets.iter().any(asks)) {
+                    self.pc.send_pli(camera, None)?;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// Of signalling, each way.
+const DELAY: Duration = Duration::from_millis(15);
+
+const PATIENCE: Duration = Duration::from_secs(15);
