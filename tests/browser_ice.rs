@@ -63,6 +63,29 @@ async fn both_sides_may_use_relays_only_and_see_each_other() {
     panic!("allocations are left: {}", server.log());
 }
 
+/// The page is told no candidate, so that nothing but its own name leads to it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_that_hides_its_addresses_is_found_by_its_names() {
+    let browser = Browser::launch_hiding_addresses();
+    let builder = || PeerConnection::builder().include_loopback(true);
+    let Some(stage) = Stage::with(browser, builder).await else {
+        return;
+    };
+    let page = stage.browser.open(&stage.url).await;
+    let () = page.eval("listen()").await;
+    page.wait_until(
+        "pc.connectionState === 'connected'",
+        Duration::from_secs(15),
+    )
+    .await;
+    let candidates: Vec<String> = page.eval("candidates").await;
+    let hidden = |candidate: &String| candidate.contains(".local ");
+    assert!(
+        !candidates.is_empty() && candidates.iter().all(hidden),
+        "{candidates:?}"
+    );
+}
+
 /// What a page sent comes back to it, so a gap in either direction is one in the frames that it receives.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_ice_restart_from_either_side_costs_no_two_hundred_milliseconds_of_picture() {
@@ -157,9 +180,16 @@ impl Stage {
     async fn set(
         builder: impl Fn() -> PeerConnectionBuilder + Send + Sync + 'static,
     ) -> Option<Self> {
+        Self::with(Browser::launch(), builder).await
+    }
+
+    async fn with(
+        browser: impl Future<Output = Option<Browser>>,
+        builder: impl Fn() -> PeerConnectionBuilder + Send + Sync + 'static,
+    ) -> Option<Self> {
         static TURN: Mutex<()> = Mutex::const_new(());
         let turn = TURN.lock().await;
-        let browser = Browser::launch().await?;
+        let browser = browser.await?;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
         let door = Callers(Arc::new(builder));
@@ -210,6 +240,24 @@ const PAGE: &[Asset] = &[Asset {
             const video = { width: 320, height: 240, frameRate: 30 };
             const stream = await navigator.mediaDevices.getUserMedia({ video, audio: true });
             stream.getTracks().forEach(track => pc.addTrack(track, stream));
+            await offer();
+        }
+        // A page without any permission, that wants to hear nothing of where the other side is.
+        const candidates = [];
+        async function listen() {
+            pc = new RTCPeerConnection();
+            pc.addTransceiver('video', { direction: 'recvonly' });
+            pc.onicecandidate = ({ candidate }) => {
+                if (!candidate?.candidate) return;
+                candidates.push(candidate.candidate);
+                say('ice', candidate);
+            };
+            socket = new WebSocket(`ws://${location.host}/ws`);
+            await new Promise(open => socket.onopen = open);
+            socket.onmessage = async event => {
+                const { type, data } = JSON.parse(event.data);
+                if (type === 'answer') await pc.setRemoteDescription(data);
+            };
             await offer();
         }
         async function stats() { return [...(await pc.getStats()).values()]; }

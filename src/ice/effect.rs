@@ -46,6 +46,9 @@ pub(super) enum Effect {
         candidate: String,
         reason: CandidateError,
     },
+    /// Look names up unless the peer has been heard by then.
+    AwaitNames,
+    LookUpName(String),
     /// Give up unless the agent runs by then.
     AwaitCandidates,
 }

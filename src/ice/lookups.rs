@@ -3,6 +3,7 @@
 use tokio::task::JoinHandle;
 
 use super::local_candidate::InterfaceAddress;
+use super::mdns;
 use super::message::{SessionFact, SessionRef};
 use super::server::{IceServer, IceServerScheme, IceServerTransport, IceServerUrl};
 
@@ -87,6 +88,34 @@ async fn look_up(server: usize, url: IceServerUrl, session: SessionRef) {
         }
     };
     session.tell(SessionFact::ServerLookedUp { server, addresses });
+}
+
+/// Look-ups of `.local` names; aborted when dropped.
+#[derive(Debug, Default)]
+pub(super) struct NameLookups(Vec<(String, JoinHandle<()>)>);
+
+impl NameLookups {
+    /// Asks the local network, once for each name.
+    pub(super) fn look_up(&mut self, name: String, session: &SessionRef) {
+        if self.0.iter().any(|(known, _)| *known == name) {
+            return;
+        }
+        let (wanted, session) = (name.clone(), session.clone());
+        let task = tokio::spawn(async move {
+            if let Some(ip) = mdns::look_up(&wanted).await {
+                session.tell(SessionFact::NameLookedUp { name: wanted, ip });
+            }
+        });
+        self.0.push((name, task));
+    }
+}
+
+impl Drop for NameLookups {
+    fn drop(&mut self) {
+        for (_, task) in &self.0 {
+            task.abort();
+        }
+    }
 }
 
 /// The addresses of this machine. One short system call.

@@ -3,15 +3,16 @@
 //! What passes between the network and the agent is in `checks`, conflicts of roles are in `roles`.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use super::candidate::{IceParameters, IceRole};
 use super::effect::{AgentCandidate, Effect};
+use super::mdns;
 use super::message::{AgentState, IceStatistics};
 use super::pacer::CheckPacer;
 use super::path::{PathFollower, Route};
-use super::remote_candidate::{CandidateError, RemoteCandidate, Unusable};
+use super::remote_candidate::{CandidateAddress, CandidateError, RemoteCandidate, Unusable};
 use super::remotes::Remotes;
 use super::ring::Ring;
 use crate::peer_connection::IceConnectionState;
@@ -29,6 +30,8 @@ pub(super) struct IceMachine {
     pub(super) first_check_at: Option<Instant>,
     pub(super) session: Option<Session>,
     pub(super) state: IceConnectionState,
+    /// Candidates whose names are to be looked up, if nothing else leads to the peer.
+    pub(super) named: Vec<RemoteCandidate>,
     pub(super) agent_running: bool,
     /// The agent has failed: consent is gone, and only new credentials bring it back (RFC 7675 §5.1).
     pub(super) given_up: bool,
@@ -81,6 +84,7 @@ impl IceMachine {
             first_check_at: None,
             session: None,
             state: IceConnectionState::New,
+            named: Vec::new(),
             agent_running: false,
             given_up: false,
             early_candidates: Vec::new(),
@@ -164,7 +168,7 @@ impl IceMachine {
                     });
                 }
             }
-            Err(Unusable::Mdns) => self.statistics.mdns_candidates_ignored += 1,
+            Err(Unusable::Mdns) => self.wait_for_name(candidate, effects),
             Ok(_)
             | Err(
                 Unusable::Transport
@@ -186,6 +190,53 @@ impl IceMachine {
             AgentState::Failed => IceConnectionState::Failed,
         };
         self.announce(state, effects);
+    }
+
+    /// A peer that reaches us is known by its checks before long; then nobody is asked for its name.
+    fn wait_for_name(&mut self, candidate: RemoteCandidate, effects: &mut Vec<Effect>) {
+        let CandidateAddress::Mdns(name) = &candidate.address else {
+            return;
+        };
+        if !mdns::is_name(name) || self.named.len() >= MAX_NAMES || self.sockets.is_empty() {
+            self.statistics.candidates_ignored += 1;
+            return;
+        }
+        self.named.push(candidate);
+        effects.push(Effect::AwaitNames);
+    }
+
+    /// The peer had its time to be heard.
+    pub(super) fn handle_names_due(&mut self, effects: &mut Vec<Effect>) {
+        if self.path.selected().is_some() {
+            return;
+        }
+        for candidate in &self.named {
+            if let CandidateAddress::Mdns(name) = &candidate.address {
+                effects.push(Effect::LookUpName(name.clone()));
+            }
+        }
+    }
+
+    /// A name was looked up.
+    pub(super) fn handle_name(&mut self, name: &str, ip: IpAddr, effects: &mut Vec<Effect>) {
+        let found: Vec<_> = self
+            .named
+            .extract_if(
+                ..,
+                |it| matches!(&it.address, CandidateAddress::Mdns(known) if known == name),
+            )
+            .filter_map(|candidate| candidate.at(ip))
+            .collect();
+        for candidate in found {
+            let Some(session) = &self.session else {
+                return;
+            };
+            let usable = candidate.usable(&session.remote.username_fragment);
+            let admitted = usable.is_ok_and(|address| {
+                self.reaches(address) && self.check_remote(address, &candidate, effects)
+            });
+            self.statistics.candidates_ignored += u64::from(!admitted);
+        }
     }
 
     /// No candidate has come, and no check, for as long as checks may take.
@@ -299,6 +350,8 @@ impl IceMachine {
 
 /// Candidates kept before the other side's parameters are known.
 const MAX_EARLY_CANDIDATES: usize = 256;
+/// Candidates by name of one session; browsers have one for each network.
+const MAX_NAMES: usize = 8;
 /// Checks kept before the other side's parameters are known; the oldest goes.
 pub(super) const MAX_EARLY_CHECKS: usize = 16;
 /// Requests that the agent has not answered yet; the oldest goes.
@@ -336,12 +389,51 @@ mod tests {
             "candidate:1 1 tcp 9 192.0.2.1 9 typ host tcptype active",
             "candidate:1 2 udp 9 192.0.2.1 9 typ host",
             "candidate:1 1 udp 9 192.0.2.1 9 typ host ufrag old",
-            "candidate:1 1 udp 9 0a1b.local 9 typ host",
+            "candidate:1 1 udp 9 0a1b.sub.local 9 typ host",
         ] {
             assert!(candidate(&mut machine, line).is_empty(), "{line}");
         }
-        assert_eq!(machine.statistics().candidates_ignored, 3);
-        assert_eq!(machine.statistics().mdns_candidates_ignored, 1);
+        assert_eq!(machine.statistics().candidates_ignored, 4);
+    }
+
+    #[test]
+    fn a_name_is_looked_up_where_nothing_else_leads_to_the_peer() {
+        let line = "candidate:1 1 udp 9 0a1b.local 7 typ host";
+        let mut machine = started(IceRole::Controlled);
+        let effects = candidate(&mut machine, line);
+        assert!(matches!(effects[..], [Effect::AwaitNames]));
+        let mut effects = Vec::new();
+        machine.handle_names_due(&mut effects);
+        assert!(matches!(&effects[..], [Effect::LookUpName(name)] if name == "0a1b.local"));
+        effects.clear();
+        machine.handle_name("other.local", "192.0.2.1".parse().unwrap(), &mut effects);
+        assert!(effects.is_empty());
+        machine.handle_name("0a1b.local", "192.0.2.1".parse().unwrap(), &mut effects);
+        assert!(matches!(effects[..], [Effect::StartAgent { .. }]));
+        // A peer that was heard is not asked for.
+        let mut machine = started(IceRole::Controlled);
+        candidate(&mut machine, line);
+        both_ways(&mut machine, peer(), 1, true);
+        let mut effects = Vec::new();
+        machine.handle_names_due(&mut effects);
+        assert!(effects.is_empty());
+    }
+
+    #[test]
+    fn names_that_stand_for_nothing_are_ignored_and_their_number_is_bounded() {
+        let mut machine = started(IceRole::Controlled);
+        for number in 0..100 {
+            candidate(
+                &mut machine,
+                &format!("candidate:1 1 udp 9 a{number}.local 7 typ host"),
+            );
+        }
+        let mut effects = Vec::new();
+        machine.handle_names_due(&mut effects);
+        assert_eq!(effects.len(), MAX_NAMES);
+        effects.clear();
+        machine.handle_name("a1.local", "224.0.0.1".parse().unwrap(), &mut effects);
+        assert!(effects.is_empty());
     }
 
     #[test]

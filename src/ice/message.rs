@@ -1,6 +1,6 @@
 //! What an ICE transport is told, and what it tells.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use ractor::ActorRef;
@@ -70,6 +70,8 @@ pub(crate) enum SessionFact {
         server: usize,
         addresses: Vec<SocketAddr>,
     },
+    /// Somebody answers for a `.local` name.
+    NameLookedUp { name: String, ip: IpAddr },
     /// A relay has news.
     Relay { number: usize, event: RelayEvent },
     /// A timer of the session went off.
@@ -99,6 +101,8 @@ pub(crate) enum IceTimer {
     Gathering,
     /// No remote candidate has come for too long.
     NoCandidates,
+    /// Names are to be looked up, should the peer not have been heard.
+    Names,
 }
 
 impl SessionFact {
@@ -155,9 +159,7 @@ pub(crate) struct IceStatistics {
     pub(crate) stun_discarded: u64,
     /// Checks of the agent that came too soon after the last one to the same address.
     pub(crate) checks_held_back: u64,
-    /// Remote candidates by `.local` name.
-    pub(crate) mdns_candidates_ignored: u64,
-    /// Other remote candidates that are of no use here.
+    /// Remote candidates that are of no use here.
     pub(crate) candidates_ignored: u64,
     /// Messages dropped because a lane was full.
     pub(crate) stun_dropped: u64,

@@ -22,7 +22,8 @@
 //! | relay | refused, or given up by its server | its candidate, its paths | go on without it | `disconnected`, `failed`, where it was in use |
 //! | relay | crash | the same | end with its reason | `Closed`, this part failed |
 //!
-//! What is not done: TCP candidates, TURN over TCP or TLS, look-up of `.local` names (such a peer is found by its checks).
+//! What is not done: TCP candidates, TURN over TCP or TLS. A peer that hides its addresses behind `.local`
+//! names is found by its checks where it reaches us; only where that has not happened in half a second its names are looked up.
 
 mod actor;
 mod adapter;
@@ -39,6 +40,7 @@ mod generations;
 mod local_candidate;
 mod lookups;
 mod machine;
+mod mdns;
 mod message;
 mod pacer;
 mod path;

@@ -28,11 +28,11 @@ pub(crate) enum CandidateTransport {
 }
 
 /// Where a candidate is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum CandidateAddress {
     Ip(IpAddr),
     /// `….local`, to be asked of the local network (draft-ietf-mmusic-mdns-ice-candidates).
-    Mdns,
+    Mdns(String),
     /// Some other name.
     Name,
 }
@@ -92,7 +92,7 @@ pub(crate) enum Unusable {
     Transport,
     /// RTCP always shares the port of RTP (RFC 8858).
     Component,
-    /// Found all the same: its checks arrive, and make it a peer-reflexive one.
+    /// Its address is to be asked for, unless its checks arrive and tell.
     Mdns,
     /// Names are not looked up (RFC 8839 §5.1 lets us ignore them).
     Name,
@@ -156,14 +156,20 @@ impl RemoteCandidate {
         if other_session {
             return Err(Unusable::Session);
         }
-        match self.address {
-            CandidateAddress::Mdns => Err(Unusable::Mdns),
+        match &self.address {
+            CandidateAddress::Mdns(_) => Err(Unusable::Mdns),
             CandidateAddress::Name => Err(Unusable::Name),
-            CandidateAddress::Ip(ip) if self.port == 0 || needs_scope(ip) => {
+            CandidateAddress::Ip(ip) if self.port == 0 || needs_scope(*ip) => {
                 Err(Unusable::Unreachable)
             }
-            CandidateAddress::Ip(ip) => Ok(SocketAddr::new(ip, self.port)),
+            CandidateAddress::Ip(ip) => Ok(SocketAddr::new(*ip, self.port)),
         }
+    }
+
+    /// The same candidate at the address that its name stands for; `None` for one that nobody can have.
+    pub(crate) fn at(self, ip: IpAddr) -> Option<Self> {
+        let address = CandidateAddress::Ip(checked(ip)?);
+        Some(Self { address, ..self })
     }
 }
 
@@ -186,17 +192,10 @@ fn number<T: std::str::FromStr>(field: Option<&str>) -> Option<T> {
 
 fn address(field: Option<&str>) -> Result<CandidateAddress, CandidateError> {
     let text = field.ok_or(CandidateError::Address)?;
-    if let Ok(ip) = text.parse::<IpAddr>() {
-        let ip = ip.to_canonical();
-        let nobodys = match ip {
-            IpAddr::V4(v4) => v4.is_unspecified() || v4.is_multicast() || is_name(v4),
-            IpAddr::V6(v6) => v6.is_unspecified() || v6.is_multicast(),
-        };
-        return if nobodys {
-            Err(CandidateError::Address)
-        } else {
-            Ok(CandidateAddress::Ip(ip))
-        };
+    if let Ok(ip) = text.parse() {
+        return checked(ip)
+            .map(CandidateAddress::Ip)
+            .ok_or(CandidateError::Address);
     }
     let is_host_name = text.len() <= 253
         && text
@@ -206,10 +205,20 @@ fn address(field: Option<&str>) -> Result<CandidateAddress, CandidateError> {
         return Err(CandidateError::Address);
     }
     Ok(if text.to_ascii_lowercase().ends_with(".local") {
-        CandidateAddress::Mdns
+        CandidateAddress::Mdns(text.to_owned())
     } else {
         CandidateAddress::Name
     })
+}
+
+/// Addresses that somebody can have.
+fn checked(ip: IpAddr) -> Option<IpAddr> {
+    let ip = ip.to_canonical();
+    let nobodys = match ip {
+        IpAddr::V4(v4) => v4.is_unspecified() || v4.is_multicast() || is_name(v4),
+        IpAddr::V6(v6) => v6.is_unspecified() || v6.is_multicast(),
+    };
+    (!nobodys).then_some(ip)
 }
 
 fn kind(fields: &mut SplitAsciiWhitespace<'_>) -> Result<CandidateKind, CandidateError> {

@@ -18,7 +18,7 @@ use super::configuration::{IceConfiguration, IceTransportPolicy};
 use super::effect::Effect;
 use super::gathering::{Gathering, GatheringEffect};
 use super::local_candidate::BoundSocket;
-use super::lookups::{AskedServer, Lookups, interfaces};
+use super::lookups::{AskedServer, Lookups, NameLookups, interfaces};
 use super::machine::IceMachine;
 use super::message::{AgentNumber, IceEvent, IceTimer, SessionFact, SessionNumber, SessionRef};
 use super::path::Route;
@@ -54,6 +54,7 @@ pub(super) struct Session {
     agents_started: u32,
     gathering: Option<Gathering>,
     lookups: Lookups,
+    names: NameLookups,
     timers: TimerTable<IceTimer>,
     /// Reused between messages, empty in between.
     effects: Vec<Effect>,
@@ -139,6 +140,7 @@ impl Session {
             agents_started: 0,
             gathering: None,
             lookups: Lookups::default(),
+            names: NameLookups::default(),
             timers: TimerTable::new(),
             effects: Vec::new(),
             events: Vec::new(),
@@ -207,6 +209,9 @@ impl Session {
                     gathering.handle_server(&addresses, relays, fresh, now(), effects);
                 });
             }
+            SessionFact::NameLookedUp { name, ip } => {
+                self.machine.handle_name(&name, ip, &mut self.effects);
+            }
             SessionFact::Relay { number, event } => self.hear_relay(number, event),
             SessionFact::TimerFired { timer, generation } => {
                 if self.timers.accept(timer, generation) {
@@ -222,6 +227,7 @@ impl Session {
             IceTimer::Gathering => self.advance_gathering(|gathering, effects| {
                 gathering.handle_timer(now(), effects);
             }),
+            IceTimer::Names => self.machine.handle_names_due(&mut self.effects),
             IceTimer::NoCandidates => self.machine.handle_no_candidates(&mut self.effects),
         }
     }
@@ -277,6 +283,8 @@ impl Session {
                     self.events
                         .push(IceEvent::RemoteCandidateRefused { candidate, reason });
                 }
+                Effect::AwaitNames => self.arm(IceTimer::Names, NAMES_WAIT),
+                Effect::LookUpName(name) => self.names.look_up(name, &self.address),
                 Effect::AwaitCandidates => {
                     let after =
                         self.configuration.disconnected_timeout + self.configuration.failed_timeout;
@@ -570,6 +578,9 @@ fn families(families: Families) -> (bool, bool) {
 fn now() -> Instant {
     TokioInstant::now().into_std()
 }
+
+/// For a peer that reaches us, so that nobody is asked for its name.
+const NAMES_WAIT: Duration = Duration::from_millis(500);
 
 /// Relays of one session: each is a socket here and an allocation there.
 const MAX_RELAYS: usize = 4;

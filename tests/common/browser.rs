@@ -47,6 +47,20 @@ impl Browser {
     ///
     /// With `CI=true` a missing Chromium fails the test: nobody reads the lines of a green run.
     pub(crate) async fn launch() -> Option<Self> {
+        Self::launch_with(|_| true).await
+    }
+
+    /// The same as users have it: pages without permission for camera or microphone hide the machine's addresses behind
+    /// `.local` names.
+    pub(crate) async fn launch_hiding_addresses() -> Option<Self> {
+        Self::launch_with(|flag| {
+            // A permission that is granted without asking counts as given.
+            !flag.contains("WebRtcHideLocalIpsWithMdns") && !flag.contains("fake-ui")
+        })
+        .await
+    }
+
+    async fn launch_with(wanted: impl Fn(&str) -> bool) -> Option<Self> {
         let Some(program) = find_chromium() else {
             assert!(
                 env::var_os("CI").is_none_or(|ci| ci != "true"),
@@ -60,13 +74,14 @@ impl Browser {
                 .expect("stderr takes a line");
             return None;
         };
-        Some(Self::start(&program).await)
+        let flags = FLAGS.into_iter().filter(|flag| wanted(flag));
+        Some(Self::start(&program, flags).await)
     }
 
-    async fn start(program: &Path) -> Self {
+    async fn start(program: &Path, flags: impl Iterator<Item = &str>) -> Self {
         let profile = create_profile();
         let mut child = Command::new(program)
-            .args(FLAGS)
+            .args(flags)
             .arg(format!("--user-data-dir={}", profile.display()))
             .arg("about:blank")
             // What it would leave behind elsewhere, being killed.
