@@ -331,11 +331,8 @@ impl IceShell {
         let Some(registration) = self.registrations.get(route.socket) else {
             return;
         };
-        let path = TransportPath {
-            socket: registration.socket().clone(),
-            remote: route.remote,
-            local_ip: route.local_ip,
-        };
+        let socket = registration.socket().clone();
+        let path = TransportPath::new(socket, route.remote, route.local_ip);
         self.tell(IceEvent::SelectedPathChanged(path), myself);
     }
 

@@ -80,6 +80,7 @@ pub struct UdpEndpointStatistics {
     pub send_errors: u64,
     /// Peers registered now.
     pub peers: usize,
-    /// The kernel refuses to split a batch into datagrams, so each costs a system call.
+    /// The kernel refuses to split a batch into datagrams, on the way to one remote address at
+    /// least, so that each of them costs a system call there.
     pub segmentation_refused: bool,
 }

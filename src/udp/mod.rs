@@ -3,7 +3,7 @@
 //! [`UdpEndpoint`] is the handle, [`UdpEndpointPool`] several of them; the actor behind it owns one UDP
 //! socket. It reads in batches, tells STUN, DTLS and (S)RTP apart by their first byte (RFC 7983), and gives each to the peer that it is for,
 //! without parsing more of it than a bounded walk over STUN attributes. Media for all peers is sent by
-//! its one child, the [`Egress`](crate::egress) actor; DTLS and STUN go straight to the socket.
+//! its one child, the `Egress` actor; DTLS and STUN go straight to the socket.
 //!
 //! Started by the application, for many peers, or by a peer connection, for itself; linked to whoever
 //! started it. It ends with its supervisor or by [`UdpEndpoint::stop`]; errors that the network reports
@@ -17,6 +17,7 @@ mod message;
 mod pool;
 mod receive;
 mod registration;
+mod segments;
 mod socket;
 mod stun;
 #[cfg(test)]
