@@ -10,6 +10,8 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+#[cfg(target_os = "linux")]
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -204,6 +206,14 @@ impl EndpointSocket {
     pub(crate) fn buffer_sizes(&self) -> io::Result<(usize, usize)> {
         let socket = SockRef::from(&self.inner.socket);
         Ok((socket.recv_buffer_size()?, socket.send_buffer_size()?))
+    }
+
+    /// Datagrams that the kernel dropped before they were read, where it tells.
+    pub(crate) fn kernel_drops(&self) -> Option<u64> {
+        #[cfg(target_os = "linux")]
+        return super::kernel_drops::kernel_drops(self.inner.socket.as_fd());
+        #[cfg(not(target_os = "linux"))]
+        None
     }
 
     /// Whether batches are not split by the kernel, on some way at least.

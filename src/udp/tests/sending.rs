@@ -116,3 +116,17 @@ async fn a_socket_of_one_address_sends_from_that() {
     path.try_send(&[1; 70], None).unwrap();
     assert_eq!(expect(&good, &[1; 70]), from);
 }
+
+#[tokio::test]
+async fn what_the_kernel_drops_for_want_of_room_is_told() {
+    let configuration =
+        UdpEndpointConfiguration::address("127.0.0.1:0".parse().unwrap()).buffer_bytes(8192, 8192);
+    let full = EndpointSocket::new(configuration.bind().unwrap()).unwrap();
+    assert_eq!(full.kernel_drops(), Some(0));
+    let flood = receiver();
+    for _ in 0..100 {
+        flood.send_to(&[0x80; 1000], full.local_addr()).unwrap();
+    }
+    let dropped = full.kernel_drops().unwrap();
+    assert!((50..100).contains(&dropped), "{dropped}");
+}
