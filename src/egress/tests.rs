@@ -194,12 +194,7 @@ impl Publisher {
 
 fn path_to(remote: SocketAddr) -> TransportPath {
     let ours = StdSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    TransportPath {
-        socket: EndpointSocket::new(ours).unwrap(),
-        remote,
-        local_ip: None,
-        channel: None,
-    }
+    TransportPath::new(EndpointSocket::new(ours).unwrap(), remote, None)
 }
 
 async fn egress() -> Egress {

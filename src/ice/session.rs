@@ -353,12 +353,11 @@ impl Session {
 
     fn select_path(&mut self, route: Route) {
         let path = match self.registrations.get(route.socket) {
-            Some(registration) => Some(TransportPath {
-                socket: registration.socket().clone(),
-                remote: route.remote,
-                local_ip: route.local_ip,
-                channel: None,
-            }),
+            Some(registration) => Some(TransportPath::new(
+                registration.socket().clone(),
+                route.remote,
+                route.local_ip,
+            )),
             // A check was answered on that way, so there is a channel.
             None => self
                 .relay(route.socket)

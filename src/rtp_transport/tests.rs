@@ -85,12 +85,11 @@ impl Scene {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let ours = StdSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let session = session();
-        transport.set_path(TransportPath {
-            socket: EndpointSocket::new(ours).unwrap(),
-            remote: socket.local_addr().unwrap(),
-            local_ip: None,
-            channel: None,
-        });
+        transport.set_path(TransportPath::new(
+            EndpointSocket::new(ours).unwrap(),
+            socket.local_addr().unwrap(),
+            None,
+        ));
         transport.install_keys(keys());
         transport.apply(session.plan.clone());
         Self {

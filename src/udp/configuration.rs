@@ -44,6 +44,9 @@ impl UdpEndpointConfiguration {
     }
 
     /// This address and port; port 0 is any free one. An unspecified IPv6 address takes IPv4 as well.
+    ///
+    /// On a machine that serves on one address, name it: packets then cost less to send than from
+    /// a socket of all addresses, which must say with each packet where it comes from.
     pub fn address(address: SocketAddr) -> Self {
         Self {
             ip: address.ip(),

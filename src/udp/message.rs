@@ -74,12 +74,18 @@ pub struct UdpEndpointStatistics {
     pub unknown_peer: u64,
     /// Dropped: DTLS or RTP from an address that ICE has not verified.
     pub unverified: u64,
+    /// Dropped by the kernel before the endpoint could read them, because the socket's receive buffer was
+    /// full: the endpoint does not keep up, or the buffer is small for the bursts that come
+    /// ([`buffer_bytes`](super::UdpEndpointConfiguration::buffer_bytes)). `None` where the system does not tell;
+    /// Linux does.
+    pub dropped_by_kernel: Option<u64>,
     /// Errors that the socket reported while reading; it lives on.
     pub read_errors: u64,
     /// STUN messages that could not be sent.
     pub send_errors: u64,
     /// Peers registered now.
     pub peers: usize,
-    /// The kernel refuses to split a batch into datagrams, so each costs a system call.
+    /// The kernel refuses to split a batch into datagrams, on the way to one remote address at
+    /// least, so that each of them costs a system call there.
     pub segmentation_refused: bool,
 }

@@ -3,7 +3,7 @@
 //! [`UdpEndpoint`] is the handle, [`UdpEndpointPool`] several of them; the actor behind it owns one UDP
 //! socket. It reads in batches, tells STUN, DTLS and (S)RTP apart by their first byte (RFC 7983), and gives each to the peer that it is for,
 //! without parsing more of it than a bounded walk over STUN attributes. Media for all peers is sent by
-//! its one child, the [`Egress`](crate::egress) actor; DTLS and STUN go straight to the socket.
+//! its one child, the `Egress` actor; DTLS and STUN go straight to the socket.
 //!
 //! Started by the application, for many peers, or by a peer connection, for itself; linked to whoever
 //! started it. It ends with its supervisor or by [`UdpEndpoint::stop`]; errors that the network reports
@@ -13,11 +13,14 @@ mod actor;
 mod channel;
 mod configuration;
 mod datagrams;
+#[cfg(target_os = "linux")]
+mod kernel_drops;
 mod machine;
 mod message;
 mod pool;
 mod receive;
 mod registration;
+mod segments;
 mod socket;
 mod stun;
 #[cfg(test)]
@@ -109,13 +112,18 @@ impl UdpEndpoint {
         Some(UdpBufferSizes { receive, send })
     }
 
-    /// What the endpoint has counted. Waits for the actor's turn, one second at most.
+    /// What the endpoint has counted. Waits for the actor's turn, one second at most; the kernel's part of it is
+    /// looked up by the caller, some microseconds for each hundred sockets of the machine.
     ///
     /// # Errors
     ///
     /// [`CallError`] when the actor is gone or stuck.
     pub async fn statistics(&self) -> Result<UdpEndpointStatistics, CallError> {
-        ask(&self.actor, |reply| UdpMessage::Statistics { reply }).await
+        let counted = ask(&self.actor, |reply| UdpMessage::Statistics { reply }).await?;
+        Ok(UdpEndpointStatistics {
+            dropped_by_kernel: self.socket.kernel_drops(),
+            ..counted
+        })
     }
 
     /// Stops reading. The socket closes when the last peer that sends on it has gone. Does not wait.

@@ -40,12 +40,7 @@ impl Port {
     }
 
     fn path_to(&self, remote: SocketAddr) -> TransportPath {
-        TransportPath {
-            socket: self.socket.clone(),
-            remote,
-            local_ip: None,
-            channel: None,
-        }
+        TransportPath::new(self.socket.clone(), remote, None)
     }
 }
 

@@ -158,12 +158,9 @@ impl Relay {
 
     /// The way to the peer, once there is a channel.
     pub(super) fn path(&self, peer: SocketAddr) -> Option<TransportPath> {
-        Some(TransportPath {
-            socket: self.socket.clone(),
-            remote: self.server,
-            local_ip: None,
-            channel: Some(*self.channels.get(&peer)?),
-        })
+        let channel = *self.channels.get(&peer)?;
+        let path = TransportPath::through(self.socket.clone(), self.server, channel);
+        Some(path)
     }
 }
 

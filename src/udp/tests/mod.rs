@@ -1,6 +1,7 @@
 //! Whole endpoints on loopback.
 
 mod pool;
+mod sending;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -176,12 +177,7 @@ async fn a_batch_of_one_frame_is_one_message_of_separate_packets() {
     peer.verify(sender.local_addr());
     // Answered by nobody; its turn comes after the one above.
     receiver.statistics().await.unwrap();
-    let path = TransportPath {
-        socket: sender.socket.clone(),
-        remote: receiver.local_addr(),
-        local_ip: None,
-        channel: None,
-    };
+    let path = TransportPath::new(sender.socket.clone(), receiver.local_addr(), None);
     path.try_send(&[0x80; 1200 * 10 + 7], Some(1200)).unwrap();
     let mut sizes = Vec::new();
     while sizes.len() < 11 {
@@ -286,6 +282,15 @@ async fn the_kernels_buffers_are_asked_for_and_told() {
     let sizes = endpoint.buffer_sizes().unwrap();
     assert!(sizes.receive >= 200_000, "{sizes:?}");
     assert!(sizes.send >= 200_000, "{sizes:?}");
+    let (supervisor, _) = Actor::spawn(None, Calm, ()).await.unwrap();
+    let small = UdpEndpointConfiguration::ipv4().buffer_bytes(20_000, 30_000);
+    let small = UdpEndpoint::spawn(small, supervisor.get_cell())
+        .await
+        .unwrap();
+    let sizes = small.buffer_sizes().unwrap();
+    // Linux counts its own bookkeeping.
+    assert!((20_000..=40_000).contains(&sizes.receive), "{sizes:?}");
+    assert!((30_000..=60_000).contains(&sizes.send), "{sizes:?}");
 }
 
 #[tokio::test]
