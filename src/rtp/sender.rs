@@ -12,7 +12,7 @@ use super::element::{
 use super::extension::{ExtensionMap, HeaderExtension};
 use super::packet::RtpPacket;
 use super::rtcp::{ReceptionReport, SenderReport};
-use super::types::{Mid, PayloadType, RtpTimestamp, Ssrc};
+use super::types::{Mid, PayloadType, RtpTimestamp, SequenceNumber, Ssrc};
 use crate::jsep::{NegotiatedCodec, SendPlan};
 
 /// Gives packets of any origin the numbers that were negotiated for one m-line.
@@ -63,6 +63,7 @@ enum PayloadTypes {
 /// Which moment a timestamp stands for.
 #[derive(Clone, Copy, Debug)]
 struct SentClock {
+    sequence: SequenceNumber,
     timestamp: RtpTimestamp,
     at: Instant,
     rate_hz: u32,
@@ -265,12 +266,9 @@ impl RtpStreamSender {
         self.packet_count = self.packet_count.wrapping_add(1);
         self.octet_count = self.octet_count.wrapping_add(packet.payload().len() as u32);
         self.continuity.note(numbers, at);
-        // The first packet of a frame is the one least delayed by pacing.
-        if self
-            .clock
-            .is_none_or(|clock| clock.timestamp != numbers.timestamp)
-        {
+        if self.clock.is_none_or(|clock| clock.precedes(numbers)) {
             self.clock = Some(SentClock {
+                sequence: numbers.sequence,
                 timestamp: numbers.timestamp,
                 at,
                 rate_hz: rewrite.clock_rate_hz,
@@ -308,6 +306,15 @@ impl RtpStreamSender {
     }
 }
 
+impl SentClock {
+    /// The first packet of a frame is the one least delayed by pacing; one of an older frame has been
+    /// delayed by whatever made it late.
+    fn precedes(&self, numbers: Numbers) -> bool {
+        let ahead = numbers.sequence.distance_from(self.sequence);
+        self.timestamp != numbers.timestamp && ahead.is_positive()
+    }
+}
+
 impl Rewrite {
     fn payload_type(&self, packet: &RtpPacket) -> PayloadType {
         match &self.payload_types {
@@ -342,7 +349,6 @@ mod tests {
     use proptest::prelude::*;
     use webrtc_util::marshal::{Marshal, Unmarshal};
 
-    use super::super::types::SequenceNumber;
     use super::*;
     use crate::codec::RtpCodec;
     use crate::track::MediaKind;
@@ -534,6 +540,25 @@ mod tests {
         sender.write_outgoing(&rewrite, &packet(96), Numbers::of(&packet(96)), &mut slab);
         assert_eq!(slab.len(), 12 + 3);
         assert_eq!(slab[0], 0x80);
+    }
+
+    // A repaired packet, on its way for a round trip longer than its frame, set the clock back by as much
+    // in the next report: sound and picture fell out of step.
+    #[test]
+    fn a_packet_that_comes_late_does_not_move_the_clock_of_reports() {
+        let mut sender = sender(ExtensionMap::default());
+        let rewrite = sender.rewrite_for(None).unwrap();
+        let start = Instant::now();
+        let after = |millis| start + Duration::from_millis(millis);
+        for (sequence, timestamp, at) in [(1, 0, 0), (3, 9_000, 100), (2, 0, 150)] {
+            let numbers = Numbers {
+                sequence: SequenceNumber(sequence),
+                timestamp: RtpTimestamp(timestamp),
+            };
+            sender.count(&rewrite, &packet(96), numbers, after(at));
+        }
+        let report = sender.report(after(200), 1, Vec::new()).unwrap();
+        assert_eq!(report.rtp_timestamp, RtpTimestamp(18_000));
     }
 
     #[test]
