@@ -183,7 +183,7 @@ impl SendingHalf {
             now,
             outbox,
             events,
-            |_, _, packet, _| Some(Numbers::of(packet)),
+            RtpStreamSender::keep_or_place,
         );
     }
 

@@ -176,6 +176,15 @@ impl Publisher {
         }
     }
 
+    /// The next one, behind the end of the one before.
+    async fn subscription_after_end(&mut self) -> Subscription {
+        assert!(matches!(
+            self.request().await,
+            PublisherRequest::Unsubscribe { .. }
+        ));
+        self.subscription().await
+    }
+
     fn batch(&self, sequences: impl IntoIterator<Item = u16>) -> RtpBatch {
         let packet = |sequence: u16| {
             let packet = made(sequence);
@@ -294,6 +303,14 @@ async fn while_a_route_feeds_a_track_nothing_is_sent_by_hand() {
     viewer.send([41]);
     assert_eq!(viewer.numbers(1).await, [41]);
     assert_eq!(viewer.counters.displaced.get(), 2);
+    // A route that begins behind other packets is renumbered, and what follows it by hand as well.
+    viewer.route(publisher.origin(ROOMY)).await.unwrap();
+    let stream = publisher.subscription_after_end().await;
+    stream.lane.push(publisher.batch([7]));
+    assert_eq!(viewer.numbers(1).await, [42]);
+    viewer.route(None).await.unwrap();
+    viewer.send([3, 4]);
+    assert_eq!(viewer.numbers(2).await, [43, 44]);
 }
 
 #[tokio::test]

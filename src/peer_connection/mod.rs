@@ -425,7 +425,7 @@ impl PeerConnection {
     /// Another source takes the place of the one before; sequence numbers and timestamps go on
     /// without a jump. For video a change wants a keyframe, so ask the source for one
     /// ([`send_pli`](Self::send_pli)). While a route feeds a track, packets sent by hand
-    /// are dropped and counted (`displaced`). A route may be set before either side is connected; packets
+    /// are dropped and counted (`displaced`); those sent by hand after it are numbered on from it. A route may be set before either side is connected; packets
     /// of a codec that was not negotiated here are dropped and counted (`not_negotiated`).
     ///
     /// A route ends when either peer ends, and when one of the two tracks is no longer part of its peer. By

@@ -31,6 +31,7 @@ impl Numbers {
 pub(crate) struct Continuity {
     mapping: Option<Mapping>,
     newest: Option<Sent>,
+    renumbers: bool,
 }
 
 /// How numbers of the present source become ours.
@@ -51,6 +52,11 @@ struct Sent {
 }
 
 impl Continuity {
+    /// Whether numbers have been changed, so that nobody but this value knows which come next.
+    pub(crate) fn renumbers(&self) -> bool {
+        self.renumbers
+    }
+
     /// The next packet is the first of another source.
     pub(crate) fn change_source(&mut self) {
         self.mapping = None;
@@ -69,6 +75,7 @@ impl Continuity {
             Some(mapping) if mapping.ssrc == packet.ssrc() => mapping,
             Some(_) | None => {
                 let first = Mapping::following(self.newest, packet, clock_rate_hz, at);
+                self.renumbers |= self.newest.is_some();
                 self.mapping.insert(first)
             }
         };
@@ -224,10 +231,12 @@ mod tests {
         let now = Instant::now();
         let mut continuity = Continuity::default();
         continuity.note(Numbers::of(&packet(0, 9, 90)), now);
+        assert!(!continuity.renumbers());
         assert_eq!(
             placed(&mut continuity, &packet(2, 500, 0), now),
             Some((10, 91))
         );
+        assert!(continuity.renumbers());
     }
 
     proptest! {

@@ -102,6 +102,21 @@ impl RtpStreamSender {
         self.continuity.change_source();
     }
 
+    /// The numbers of a packet whose sender has numbered it: they are kept, unless what was sent before was
+    /// numbered here, so that nobody else knows which come next.
+    pub(crate) fn keep_or_place(
+        &mut self,
+        rewrite: &Rewrite,
+        packet: &RtpPacket,
+        at: Instant,
+    ) -> Option<Numbers> {
+        if self.continuity.renumbers() {
+            self.place(rewrite, packet, at)
+        } else {
+            Some(Numbers::of(packet))
+        }
+    }
+
     /// The numbers under which a packet goes on from what was sent before; `None` for one from
     /// before the last change of the source.
     pub(crate) fn place(

@@ -67,8 +67,9 @@ impl MediaLimits {
 /// What a path carries, as a rule.
 const FULL_PACKET_BYTES: usize = 1_500;
 
-/// A large keyframe in one batch, and a fraction of what may wait for the owner.
-const MAX_BATCH_PACKETS: usize = 256;
+/// What one system call sends of it, and few enough for a turn that sends it to hundreds to end
+/// within milliseconds.
+const MAX_BATCH_PACKETS: usize = 64;
 
 impl From<QueueLimit> for LaneCapacity {
     fn from(limit: QueueLimit) -> Self {
@@ -96,8 +97,8 @@ mod tests {
             ..MediaLimits::default()
         };
         for (limits, expected) in [
-            (MediaLimits::default(), 174),
-            (limits(100_000, usize::MAX), 256),
+            (MediaLimits::default(), 64),
+            (limits(100_000, usize::MAX), 64),
             (limits(64, 1 << 20), 16),
             (limits(1024, 60_000), 10),
             (limits(1, 1), 1),
