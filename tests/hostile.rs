@@ -4,6 +4,10 @@
 
 mod common;
 
+use std::net::{SocketAddr, UdpSocket as StdSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use ractor_webrtc::ice::IceCandidate;
@@ -15,11 +19,12 @@ use tokio::net::UdpSocket;
 
 use self::common::eventually;
 use self::common::link::Class;
+use self::common::owner::{Ours, loopback, rtp_packet, shared_endpoint};
 use self::common::poison::{
     AUTHENTICATED_RTCP, FRAGMENTS, RTP, bytes, damaged, fragment, plaintext_records, poison,
     renumbered,
 };
-use self::common::session::Way;
+use self::common::session::{Way, connect_ours};
 use self::common::str0m_peer::OutgoingRtp;
 use self::common::victim::{Victim, held_handshake};
 
@@ -323,6 +328,66 @@ async fn a_stranger_s_media_and_handshakes_reach_nobody() {
     expect_genuine(&mut victim).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_garbage_at_a_shared_endpoint_ends_no_session_there() {
+    let (_supervisor, endpoint) = shared_endpoint().await;
+    let mut served = Ours::spawn(loopback().endpoint(endpoint.clone())).await;
+    let mut client = Ours::spawn(loopback()).await;
+    connect_ours(&mut served, &mut client, None).await;
+
+    let over = Arc::new(AtomicBool::new(false));
+    let flood = flood(endpoint.local_addr(), Arc::clone(&over));
+    let mut number = 0;
+    for _ in 0..100 {
+        number += 1;
+        send_numbered(&client, number);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        // The endpoint hears commands all the time.
+        endpoint.statistics().await.unwrap();
+    }
+    // Where the kernel's buffer overflows, genuine packets go as well; some come through.
+    served.expect_rtp().await;
+    over.store(true, Ordering::Relaxed);
+    let sent = flood.join().unwrap();
+    let counted = endpoint.statistics().await.unwrap();
+    let dropped = counted.malformed + counted.unknown_peer + counted.unverified;
+    assert!(sent > 1000 && dropped > 1000, "{sent} sent, {counted:?}");
+
+    // As soon as it is over, nothing is lost any more.
+    for _ in 0..20 {
+        number += 1;
+        send_numbered(&client, number);
+        // Some that the flood has held up may come before it.
+        while served.expect_rtp().await.1.payload() != number.to_be_bytes() {}
+    }
+    for peer in [&served, &client] {
+        assert_eq!(peer.peer.connection_state(), PeerConnectionState::Connected);
+    }
+}
+
+/// Sends what nobody wants as fast as it goes; tells how much that was.
+fn flood(to: SocketAddr, over: Arc<AtomicBool>) -> JoinHandle<u64> {
+    thread::spawn(move || {
+        let stranger = StdSocket::bind("127.0.0.1:0").unwrap();
+        let garbage: Vec<_> = (0..=255_u8).map(|first| vec![first; 300]).collect();
+        let mut sent = 0;
+        while !over.load(Ordering::Relaxed) {
+            for datagram in &garbage {
+                // A full buffer is no reason to stop.
+                sent += u64::from(stranger.send_to(datagram, to).is_ok());
+            }
+        }
+        sent
+    })
+}
+
+fn send_numbered(from: &Ours, number: u16) {
+    let payload = number.to_be_bytes().to_vec();
+    let packet = rtp_packet(OPUS, number, u32::from(number) * 960, true, payload);
+    let track = from.local_track(MediaKind::Audio).id();
+    from.peer.send_rtp(track, packet).unwrap();
+}
+
 async fn damage(victim: &Victim, datagram: &[u8]) {
     for damaged in damaged(datagram) {
         victim.inject(&damaged).await;
@@ -398,3 +463,6 @@ const PROFILES: [SrtpProfile; 3] = [
 ];
 
 const ATTACKER_SSRC: u32 = 0x5eed_0001;
+
+/// Payload type of Opus in our offers.
+const OPUS: u8 = 111;

@@ -18,7 +18,7 @@ use std::collections::VecDeque;
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
 
-use self::queue::{LaneCapacity, LaneReceiver, LaneSender, Weigh, lane};
+use self::queue::{LaneCapacity, LaneDrops, LaneReceiver, LaneSender, Weigh, lane};
 
 /// What a sender pushes: whose it is and which of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,12 +110,12 @@ fn run(
             })
         })
         .collect();
-    let read = read(&mut receiver, &mailbox, habit, capacity);
+    let read = read(&mut receiver, &mailbox, habit, sender.capacity());
     for sender in senders {
         sender.join().unwrap();
     }
     assert_nothing_was_left(&mut receiver);
-    (read, receiver.take_drops().packets)
+    read
 }
 
 fn numbered(sender: usize, items: &[(usize, usize)]) -> Vec<Item> {
@@ -143,8 +143,8 @@ fn read(
     mailbox: &Mailbox,
     habit: Habit,
     capacity: LaneCapacity,
-) -> Vec<Item> {
-    let mut all = Vec::new();
+) -> (Vec<Item>, u64) {
+    let (mut all, mut dropped) = (Vec::new(), 0);
     while mailbox.heard() {
         let mut out = VecDeque::new();
         match habit {
@@ -156,18 +156,25 @@ fn read(
                 }
             }
         }
-        assert!(!out.is_empty(), "the bell was rung for nothing");
+        // A drop between these two lines is taken with the news of it still to come.
+        dropped += receiver.take_drops().packets;
+        assert!(
+            dropped > 0 || !out.is_empty(),
+            "the bell was rung for nothing"
+        );
         assert!(out.iter().map(|item| item.packets).sum::<usize>() <= capacity.packets);
         assert!(out.iter().map(|item| item.bytes).sum::<usize>() <= capacity.bytes);
         all.extend(out);
     }
-    all
+    (all, dropped)
 }
 
 fn assert_nothing_was_left(receiver: &mut LaneReceiver<Item>) {
     let mut left = VecDeque::new();
     receiver.drain_into(&mut left);
     assert!(left.is_empty(), "{left:?} was pushed and nobody was told");
+    let drops = receiver.take_drops();
+    assert_eq!(drops, LaneDrops::default(), "dropped and nobody was told");
 }
 
 /// What holds whatever the interleaving.
@@ -235,6 +242,12 @@ fn a_lane_full_of_bytes_keeps_its_bound_and_counts_what_it_drops() {
 fn a_full_lane_loses_nobodys_news_while_turns_are_taken() {
     let items: [&[(usize, usize)]; SENDERS] = [&[(1, 15), (1, 15)], &[(1, 15), (2, 25)]];
     check(SCANT, Habit::Turns(1), items);
+}
+
+#[test]
+fn what_is_too_large_for_the_lane_is_told_as_well() {
+    let items: [&[(usize, usize)]; SENDERS] = [&[(3, 10), (1, 10)], &[(1, 10), (1, 40)]];
+    check(SCANT, Habit::All, items);
 }
 
 #[test]

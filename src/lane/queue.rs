@@ -88,28 +88,36 @@ impl<T> Shared<T> {
 
 impl<T: Weigh> LaneSender<T> {
     /// Puts an item at the end; the oldest ones go where it does not fit. An item larger than the
-    /// whole lane is dropped itself. Never waits.
+    /// whole lane is dropped itself, and the reader hears of that as well. Never waits.
     pub(crate) fn push(&self, item: T) {
         let (packets, bytes) = (item.packets(), item.bytes());
+        let capacity = self.shared.capacity;
         let must_ring = {
             let mut ring = self.shared.ring();
             if ring.closed {
                 return;
             }
-            if packets > self.shared.capacity.packets || bytes > self.shared.capacity.bytes {
+            if packets > capacity.packets || bytes > capacity.bytes {
                 ring.drops.packets += packets as u64;
                 ring.drops.bytes += bytes as u64;
-                return;
+            } else {
+                ring.make_room(packets, bytes, capacity);
+                ring.packets += packets;
+                ring.bytes += bytes;
+                ring.items.push_back(item);
             }
-            ring.make_room(packets, bytes, self.shared.capacity);
-            ring.packets += packets;
-            ring.bytes += bytes;
-            ring.items.push_back(item);
             !mem::replace(&mut ring.rung, true)
         };
         if must_ring {
             (self.shared.bell)();
         }
+    }
+}
+
+impl<T> LaneSender<T> {
+    /// What fits into the lane.
+    pub(crate) fn capacity(&self) -> LaneCapacity {
+        self.shared.capacity
     }
 }
 

@@ -73,6 +73,17 @@ fn an_item_larger_than_the_lane_leaves_the_others_alone() {
 }
 
 #[test]
+fn the_reader_hears_of_an_item_larger_than_the_lane() {
+    // Where nothing but such items came, nobody was told that they were dropped.
+    let (sender, mut receiver, rings) = counted();
+    sender.push(Item(5, 5));
+    assert_eq!(rings.load(Ordering::Relaxed), 1);
+    let mut out = VecDeque::new();
+    receiver.drain_into(&mut out);
+    assert_eq!((out.len(), receiver.take_drops().packets), (0, 5));
+}
+
+#[test]
 fn a_turn_takes_what_fits_and_the_bell_stays_rung_until_nothing_is_left() {
     let (sender, mut receiver, rings) = counted();
     sender.push(Item(1, 1));
@@ -180,9 +191,9 @@ impl Plain {
     fn push(&mut self, packets: usize, bytes: usize) {
         if packets > CAPACITY.packets || bytes > CAPACITY.bytes {
             self.count((packets, bytes));
-            return;
+        } else {
+            self.items.push((packets, bytes));
         }
-        self.items.push((packets, bytes));
         while self.packets() > CAPACITY.packets || self.bytes() > CAPACITY.bytes {
             let oldest = self.items.remove(0);
             self.count(oldest);

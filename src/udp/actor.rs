@@ -91,7 +91,14 @@ impl Actor for UdpActor {
                 // The asker may have given up waiting.
                 let _gone = reply.send(statistics);
             }
-            UdpMessage::Readable => shell.read_a_turn(&myself),
+            UdpMessage::Readable => {
+                if shell.read_a_turn() {
+                    // Refused only when the actor is stopping, and then nobody reads.
+                    let _stopped = myself.cast(UdpMessage::Readable);
+                    // Else one poll of this actor would be all the turns that tokio's budget allows.
+                    tokio::task::yield_now().await;
+                }
+            }
         }
         Ok(())
     }
@@ -149,8 +156,9 @@ impl UdpShell {
         }
     }
 
-    /// Reads until there is nothing left or the turn is over; then others get theirs first.
-    fn read_a_turn(&mut self, myself: &ActorRef<UdpMessage>) {
+    /// Reads until there is nothing left or the turn is over; then others get theirs first. Says
+    /// whether it is to go on at once.
+    fn read_a_turn(&mut self) -> bool {
         let mut failed = 0;
         for _ in 0..READS_PER_TURN {
             let sinks = &self.sinks;
@@ -166,7 +174,7 @@ impl UdpShell {
                     match kind {
                         DatagramKind::Stun => sinks.stun.push(datagrams),
                         DatagramKind::Dtls => sinks.dtls.push(datagrams),
-                        DatagramKind::Media => sinks.media.push(datagrams),
+                        DatagramKind::Media => datagrams.push_into(&sinks.media),
                     }
                 },
             );
@@ -174,7 +182,7 @@ impl UdpShell {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.reader.rearm();
-                    return;
+                    return false;
                 }
                 // What the network says of one destination (ECONNREFUSED and the like) is no
                 // reason to stop listening to all others.
@@ -185,12 +193,11 @@ impl UdpShell {
                 }
             }
         }
-        if failed == READS_PER_TURN {
+        let only_failed = failed == READS_PER_TURN;
+        if only_failed {
             self.reader.rearm_after_pause();
-        } else {
-            // Refused only when the actor is stopping, and then nobody reads.
-            let _stopped = myself.cast(UdpMessage::Readable);
         }
+        !only_failed
     }
 }
 

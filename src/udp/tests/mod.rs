@@ -1,5 +1,6 @@
 //! Whole endpoints on loopback.
 
+mod load;
 mod pool;
 mod sending;
 
