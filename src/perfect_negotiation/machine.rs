@@ -16,8 +16,8 @@ pub(super) struct NegotiationMachine {
     politeness: Politeness,
     /// The ICE session of our description that was sent last.
     described: Option<String>,
-    /// The ICE sessions of the offers that were ignored last.
-    ignored: VecDeque<String>,
+    /// The ICE sessions that the remote side has described, in offers that were taken or ignored.
+    heard: VecDeque<String>,
     /// The offer that came last was ignored, and candidates of it may follow.
     ignoring: bool,
     /// Answers that could not be applied, since the last description that could.
@@ -38,7 +38,7 @@ impl NegotiationMachine {
         Self {
             politeness,
             described: None,
-            ignored: VecDeque::new(),
+            heard: VecDeque::new(),
             ignoring: false,
             refusals: 0,
         }
@@ -57,17 +57,11 @@ impl NegotiationMachine {
         let is_offer = description.kind == SdpType::Offer;
         let collides = is_offer && state != SignalingState::Stable;
         self.ignoring = collides && self.politeness == Politeness::Impolite;
-        if self.ignoring {
-            self.ignored.extend(username_fragment(&description.sdp));
-            if self.ignored.len() > MAX_IGNORED {
-                self.ignored.pop_front();
-            }
-            return Decision::Ignore;
-        }
-        if is_offer {
-            Decision::ApplyAndAnswer
-        } else {
-            Decision::Apply
+        self.remember_session(&description.sdp);
+        match (self.ignoring, is_offer) {
+            (true, _) => Decision::Ignore,
+            (false, true) => Decision::ApplyAndAnswer,
+            (false, false) => Decision::Apply,
         }
     }
 
@@ -104,12 +98,12 @@ impl NegotiationMachine {
         answers && waiting
     }
 
-    /// Whether a candidate that was refused is worth a word: those of an offer that was ignored are not, also
-    /// when they come late.
+    /// Whether a candidate that was refused is worth a word. Those of an offer that was ignored are not, and those of
+    /// a session that is over neither: browsers send them when the next one has begun.
     pub(super) fn handle_candidate_refused(&self, error: &CandidateError) -> bool {
-        let of_ignored = match error {
+        let comes_late = match error {
             CandidateError::UnknownUsernameFragment { username_fragment } => {
-                self.ignored.contains(username_fragment)
+                self.heard.contains(username_fragment)
             }
             CandidateError::Call(_)
             | CandidateError::Closed
@@ -119,7 +113,15 @@ impl NegotiationMachine {
             | CandidateError::Malformed { .. }
             | CandidateError::TooMany { .. } => false,
         };
-        !self.ignoring && !of_ignored
+        !self.ignoring && !comes_late
+    }
+
+    fn remember_session(&mut self, sdp: &str) {
+        let described = username_fragment(sdp).filter(|it| !self.heard.contains(it));
+        self.heard.extend(described);
+        if self.heard.len() > MAX_HEARD {
+            self.heard.pop_front();
+        }
     }
 }
 
@@ -132,8 +134,8 @@ fn username_fragment(sdp: &str) -> Option<String> {
         .map(ToOwned::to_owned)
 }
 
-/// More are not on their way at a time.
-const MAX_IGNORED: usize = 4;
+/// Candidates of an older one are not on their way any more.
+const MAX_HEARD: usize = 8;
 
 /// A remote side that answers wrongly again and again is offered nothing more until it says something that
 /// makes sense.
@@ -183,7 +185,8 @@ mod tests {
     }
 
     #[test]
-    fn candidates_of_an_ignored_offer_are_never_worth_a_word_and_others_only_right_after_it() {
+    fn candidates_of_sessions_that_were_heard_of_are_never_worth_a_word_nor_others_after_an_ignored_offer()
+     {
         let mut machine = NegotiationMachine::new(Politeness::Impolite);
         let malformed = CandidateError::Malformed { part: "port" };
         assert!(machine.handle_candidate_refused(&unknown("abcd")));
@@ -192,13 +195,14 @@ mod tests {
         assert!(!machine.handle_candidate_refused(&malformed));
         machine.handle_description(&described(SdpType::Answer, "efgh"), HaveLocalOffer);
         assert!(!machine.handle_candidate_refused(&unknown("abcd")));
+        assert!(!machine.handle_candidate_refused(&unknown("efgh")));
         assert!(machine.handle_candidate_refused(&unknown("ijkl")));
         assert!(machine.handle_candidate_refused(&malformed));
         for number in 0..100 {
             let fragment = number.to_string();
             machine.handle_description(&described(SdpType::Offer, &fragment), HaveLocalOffer);
         }
-        assert_eq!(machine.ignored.len(), MAX_IGNORED);
+        assert_eq!(machine.heard.len(), MAX_HEARD);
     }
 
     #[test]

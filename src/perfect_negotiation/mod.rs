@@ -13,7 +13,7 @@
 //!
 //! Started by [`PerfectNegotiation::spawn_linked`]; its owner is its supervisor. It ends with its owner, when it
 //! hears that its peer connection has ended, and by [`PerfectNegotiation::stop`]. It has no children and keeps
-//! nothing that a restart would lose, except whether the last offer was ignored. It waits for answers of the peer
+//! nothing that a restart would miss but what was said last. It waits for answers of the peer
 //! connection and for nothing else.
 //!
 //! ```no_run
