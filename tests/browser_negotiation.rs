@@ -490,7 +490,7 @@ impl OwnerState {
         match event {
             Event::Track(track) => {
                 if track.kind() == MediaKind::Video {
-                    self.camera.get_or_insert(track.id());
+                    self.camera.get_or_insert_with(|| track.id());
                 }
                 let remote = &mut self.heard.lock().unwrap().remote;
                 if remote.iter().all(|known| known.id() != track.id()) {
