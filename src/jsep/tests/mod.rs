@@ -6,6 +6,7 @@ mod media_lines;
 mod parameters;
 mod random;
 mod recorded;
+mod refused;
 mod remote_errors;
 mod restart;
 mod rollback;
