@@ -5,6 +5,7 @@ mod conformance;
 mod media_lines;
 mod parameters;
 mod random;
+mod random_str0m;
 mod recorded;
 mod refused;
 mod remote_errors;
