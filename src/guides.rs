@@ -14,6 +14,9 @@ pub mod introduction {
 
     /// [intro]: intro
     /// [forwarding]: forwarding
+    /// [modifying]: super::advanced::modifying_a_session
+    /// [perfect]: super::advanced::perfect_negotiation
+    /// [transceivers]: super::advanced::mastering_transceivers
     #[doc = ""]
     #[doc = include_str!("../guides/introduction/negotiation.md")]
     pub mod negotiation {}
@@ -22,6 +25,24 @@ pub mod introduction {
     #[doc = ""]
     #[doc = include_str!("../guides/introduction/forwarding.md")]
     pub mod forwarding {}
+}
+
+/// For whom the introduction is not enough.
+pub mod advanced {
+    /// [modifying]: modifying_a_session
+    #[doc = ""]
+    #[doc = include_str!("../guides/advanced/mastering_transceivers.md")]
+    pub mod mastering_transceivers {}
+
+    /// [perfect]: perfect_negotiation
+    #[doc = ""]
+    #[doc = include_str!("../guides/advanced/modifying_a_session.md")]
+    pub mod modifying_a_session {}
+
+    /// [modifying]: modifying_a_session
+    #[doc = ""]
+    #[doc = include_str!("../guides/advanced/perfect_negotiation.md")]
+    pub mod perfect_negotiation {}
 }
 
 #[cfg(doctest)]

@@ -16,7 +16,7 @@ use axum::extract::{Query, State};
 use axum::response::{Html, Response};
 use axum::routing::get;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
-use ractor_webrtc::jsep::{RtpTransceiver, RtpTransceiverDirection};
+use ractor_webrtc::jsep::{RtpSender, RtpTransceiver, RtpTransceiverDirection};
 use ractor_webrtc::perfect_negotiation::{
     NegotiationEvent, PerfectNegotiation, PerfectNegotiationEvent, Politeness,
 };
@@ -40,6 +40,96 @@ async fn c101_twenty_changes_of_both_sides_at_once_end_in_agreement_and_the_pict
         Call::begin(&browser, &mut servers, "polite=false").await,
     );
     tokio::join!(glare(&one), glare(&two));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c024_tracks_are_replaced_on_both_sides_without_negotiation() {
+    let Some(browser) = Browser::launch().await else {
+        return;
+    };
+    let mut servers = serve().await;
+    let call = Call::begin(&browser, &mut servers, "polite=true").await;
+    call.wait_for_picture().await;
+    call.settle().await;
+    let before = call.server.pc.current_local_description().await.unwrap();
+    for (source, width) in [("small()", 160), ("camera.getVideoTracks()[0]", 320)] {
+        let () = call.page.eval(&format!("replace({source})")).await;
+        let wide = format!("width().then(now => now === {width})");
+        call.page.wait_until(&wide, PATIENCE).await;
+        call.wait_for_picture().await;
+    }
+    // Ours: another track in its place, which nothing is sent on, and the first again.
+    let sender = call.server.video_sender().await;
+    let echo = sender.track().unwrap().clone();
+    let other = MediaStreamTrack::new(MediaKind::Video, []);
+    for track in [&other, &echo] {
+        let replaced = call.server.pc.replace_track(sender.id(), Some(track));
+        replaced.await.unwrap();
+    }
+    call.wait_for_picture().await;
+    let after = call.server.pc.current_local_description().await.unwrap();
+    assert_eq!(after, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c017_a_direction_that_changes_stops_the_picture_and_starts_it_again() {
+    let Some(browser) = Browser::launch().await else {
+        return;
+    };
+    let mut servers = serve().await;
+    let call = Call::begin(&browser, &mut servers, "polite=false").await;
+    call.wait_for_picture().await;
+    call.settle().await;
+    for round in 1..=2 {
+        let () = call.page.eval("direct('recvonly')").await;
+        call.settle().await;
+        assert_eq!(call.server.heard().muted.len(), round);
+        let () = call.page.eval("direct('sendrecv')").await;
+        call.settle().await;
+        call.wait_for_picture().await;
+    }
+    // And ours: the page is not sent its picture while we only receive.
+    let video = call.server.video_transceiver().await;
+    let directions = [
+        RtpTransceiverDirection::RecvOnly,
+        RtpTransceiverDirection::SendRecv,
+    ];
+    for direction in directions {
+        let changed = call.server.pc.set_direction(video.id(), direction);
+        changed.await.unwrap();
+        call.settle().await;
+    }
+    call.wait_for_picture().await;
+    assert_eq!(call.server.failures(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c032_simulcast_that_is_offered_in_a_running_call_arrives_by_encoding() {
+    let Some(browser) = Browser::launch().await else {
+        return;
+    };
+    let mut servers = serve().await;
+    let call = Call::begin(&browser, &mut servers, "polite=true&width=640").await;
+    call.wait_for_picture().await;
+    let () = call.page.eval("simulcast()").await;
+    call.settle().await;
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let heard = call.server.heard();
+        let layered = heard.remote.iter().find(|track| track.rids().len() == 3);
+        let layered = layered.expect("a track of three encodings").id();
+        let rids = heard
+            .packets
+            .keys()
+            .filter(|(track, rid)| *track == layered && rid.is_some());
+        if rids.count() >= 2 {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{heard:?}");
+        sleep(Duration::from_millis(50)).await;
+    }
+    call.wait_for_picture().await;
+    assert_eq!(call.server.failures(), Vec::<String>::new());
 }
 
 async fn glare(call: &Call) {
@@ -76,6 +166,7 @@ struct Seen {
     errors: Vec<String>,
     ignored: u32,
     rolled_back: u32,
+    messages: u64,
     lines: usize,
 }
 
@@ -98,18 +189,21 @@ impl Call {
         self.page.eval("state()").await
     }
 
-    /// Until both sides say the same.
+    /// Until both sides say the same, and nothing more for a while.
     async fn settle(&self) {
         let deadline = Instant::now() + PATIENCE;
+        let mut before = u64::MAX;
         loop {
+            sleep(DELAY * 6).await;
             let seen = self.seen().await;
             assert_eq!(seen.errors, Vec::<String>::new(), "{}", self.page.log());
             let ours = self.server.agreed().await;
-            if seen.signaling == "stable" && ours.as_ref() == Some(&seen.agreed) {
+            let agreed = seen.signaling == "stable" && ours.as_ref() == Some(&seen.agreed);
+            if agreed && seen.messages == before {
                 return;
             }
             assert!(Instant::now() < deadline, "{seen:?}\nours: {ours:?}");
-            sleep(Duration::from_millis(20)).await;
+            before = seen.messages;
         }
     }
 }
@@ -121,9 +215,10 @@ struct Server {
 }
 
 /// What our side's owner was told.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Heard {
     remote: Vec<MediaStreamTrack>,
+    muted: Vec<TrackId>,
     packets: HashMap<(TrackId, Option<Rid>), u64>,
     failures: Vec<String>,
 }
@@ -164,8 +259,27 @@ impl Server {
         live.map(of).collect()
     }
 
+    async fn transceivers(&self) -> Vec<RtpTransceiver> {
+        self.pc.transceivers().await.unwrap()
+    }
+
+    /// That of the picture which goes back.
+    async fn video_transceiver(&self) -> RtpTransceiver {
+        let transceivers = self.transceivers().await.into_iter();
+        let mut video = transceivers.filter(|one| one.kind() == MediaKind::Video);
+        video.next().unwrap()
+    }
+
+    async fn video_sender(&self) -> RtpSender {
+        self.video_transceiver().await.sender().clone()
+    }
+
+    fn heard(&self) -> Heard {
+        self.heard.lock().unwrap().clone()
+    }
+
     fn failures(&self) -> Vec<String> {
-        self.heard.lock().unwrap().failures.clone()
+        self.heard().failures
     }
 }
 
@@ -376,10 +490,14 @@ impl OwnerState {
         match event {
             Event::Track(track) => {
                 if track.kind() == MediaKind::Video {
-                    self.camera.get_or_insert(track.id());
+                    self.camera.get_or_insert_with(|| track.id());
                 }
-                self.heard.lock().unwrap().remote.push(track);
+                let remote = &mut self.heard.lock().unwrap().remote;
+                if remote.iter().all(|known| known.id() != track.id()) {
+                    remote.push(track);
+                }
             }
+            Event::TrackMuted(track) => self.heard.lock().unwrap().muted.push(track),
             Event::Rtp {
                 track_id,
                 rid,
@@ -389,7 +507,8 @@ impl OwnerState {
                 let counted = &mut self.heard.lock().unwrap().packets;
                 *counted.entry((track_id, rid)).or_default() += count;
                 if self.camera == Some(track_id) {
-                    self.pc.send_rtp(self.echo, packets)?;
+                    // It may just have been replaced by another.
+                    let _not_sent = self.pc.send_rtp(self.echo, packets);
                 }
             }
             Event::Rtcp { packets, .. } => {

@@ -94,10 +94,11 @@ pub(super) fn finish(
     }
 }
 
-/// The order of the BUNDLE group that the last answer agreed to (RFC 9429 §5.2.2).
+/// The first of the BUNDLE group that the last answer agreed to (RFC 9429 §5.2.2). The others follow in the order of
+/// their m-lines: it means nothing, but there are readers that take no other.
 fn bundled_before(jsep: &Jsep) -> &[Mid] {
     let bundle = jsep.last_answer().and_then(|answer| answer.bundles.first());
-    bundle.map_or(&[], Vec::as_slice)
+    bundle.map_or(&[], |bundle| &bundle[..bundle.len().min(1)])
 }
 
 /// The m-lines of the latest local or remote description: places that must be kept.

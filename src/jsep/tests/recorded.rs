@@ -3,9 +3,12 @@
 use std::fs;
 use std::path::PathBuf;
 
+use super::super::machine::Created;
 use super::super::sdp::Description;
-use super::super::{JsepEffect, RtpTransceiverDirection as Direction, SessionDescription};
+use super::super::{JsepEffect, RtpTransceiverDirection as Direction, SdpType, SessionDescription};
 use super::{End, announced, media_lines};
+use crate::ice::IceParameters;
+use crate::peer_connection::SignalingState;
 use crate::rtp::{HeaderExtension, Ssrc};
 use crate::track::MediaKind;
 
@@ -265,4 +268,55 @@ fn the_same_offer_with_other_media_is_a_renegotiation() {
     let started = |e: &JsepEffect| matches!(e, JsepEffect::StartTransports { .. });
     assert_eq!(effects.iter().filter(|e| started(e)).count(), 1);
     assert_eq!(announced(&effects), []);
+}
+
+/// The one pair that was recorded: Chromium's offer with a stopped m-line as if it were ours, and the answer
+/// that another Chromium gave.
+#[test]
+fn c019_a_recorded_answer_is_applied_to_the_offer_that_it_was_given_to() {
+    let text = recorded("chromium-reneg-2-offer-stopped-mline.sdp");
+    let mut description = Description::parse(&text).unwrap();
+    let mut end = End::new("server");
+    let mut owners = Vec::new();
+    for section in &mut description.sections {
+        let live = section.kind.filter(|_| !section.rejected);
+        owners.push(live.map(|kind| end.add_transceiver(kind, section.direction).id()));
+        // There are no data channels yet, so ours would be none.
+        section.rejected |= live.is_none();
+    }
+    let ice = IceParameters {
+        username_fragment: "serverfrag".to_owned(),
+        password: "serverpasswordpasswordpassword".to_owned(),
+    };
+    let created = Created {
+        kind: SdpType::Offer,
+        text,
+        description,
+        ice,
+        owners,
+        next_mid: 4,
+    };
+    let next = SignalingState::HaveLocalOffer;
+    end.jsep.apply_local_offer(created, next, &mut end.effects);
+    let mut answer = Description::parse(&recorded("chromium-reneg-2-answer.sdp")).unwrap();
+    let (data, media) = answer.sections.split_last_mut().unwrap();
+    assert_eq!(data.kind, None);
+    data.rejected = true;
+    let accepted: Vec<_> = media.iter().map(|section| !section.rejected).collect();
+    assert_eq!(accepted, [false, true, true]);
+    end.set_remote(SessionDescription::answer(answer.to_string()))
+        .unwrap();
+    let plan = end.jsep.media_plan();
+    assert_eq!(plan.sections.len(), 2);
+    for section in &plan.sections {
+        let codecs = [
+            section.send.as_ref().map(|send| send.codecs.len()),
+            section.receive.as_ref().map(|receive| receive.codecs.len()),
+        ];
+        assert!(codecs.into_iter().flatten().all(|count| count > 0));
+        assert!(codecs.iter().any(Option::is_some));
+    }
+    for transceiver in end.jsep.transceivers() {
+        assert!(transceiver.current_direction().is_some());
+    }
 }
