@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::mem;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ractor::ActorProcessingErr;
@@ -15,6 +16,7 @@ use super::adapter::{AgentArguments, AgentGuard};
 use super::agent_conn::AgentPacket;
 use super::candidate::{IceParameters, IceRole};
 use super::configuration::{IceConfiguration, IceTransportPolicy};
+use super::consent::ConsentTimes;
 use super::effect::Effect;
 use super::gathering::{Gathering, GatheringEffect};
 use super::local_candidate::BoundSocket;
@@ -22,6 +24,7 @@ use super::lookups::{AskedServer, Lookups, NameLookups, interfaces};
 use super::machine::IceMachine;
 use super::message::{AgentNumber, IceEvent, IceTimer, SessionFact, SessionNumber, SessionRef};
 use super::path::Route;
+use super::states::Dice;
 use super::stun::StunBuilder;
 use super::turn::{Relay, RelayEvent, RelayOutlet, RelayRequest};
 use crate::lane::{LaneCapacity, LaneReceiver, LaneSender, Weigh, lane};
@@ -52,6 +55,8 @@ pub(super) struct Session {
     from_network: LaneReceiver<FromEndpoint>,
     agent: Option<AgentGuard>,
     agents_started: u32,
+    /// The peer does not want to be sent anything any more.
+    revoked: Arc<AtomicBool>,
     gathering: Option<Gathering>,
     lookups: Lookups,
     names: NameLookups,
@@ -125,8 +130,13 @@ impl Session {
             .iter()
             .map(|registration| families(registration.socket().families()))
             .collect();
+        let times = ConsentTimes {
+            interval: configuration.consent_interval,
+            disconnected: configuration.disconnected_timeout,
+            failed: configuration.failed_timeout,
+        };
         Ok(Self {
-            machine: IceMachine::new(local.clone(), sockets),
+            machine: IceMachine::new(local.clone(), sockets, times),
             address,
             local,
             configuration,
@@ -138,6 +148,7 @@ impl Session {
             from_network,
             agent: None,
             agents_started: 0,
+            revoked: Arc::default(),
             gathering: None,
             lookups: Lookups::default(),
             names: NameLookups::default(),
@@ -183,6 +194,12 @@ impl Session {
         self.perform_effects().await
     }
 
+    pub(super) async fn end_of_remote_candidates(&mut self) -> Result<(), ActorProcessingErr> {
+        self.machine
+            .handle_end_of_remote_candidates(&mut self.effects);
+        self.perform_effects().await
+    }
+
     pub(super) async fn stop(&mut self) -> Result<(), ActorProcessingErr> {
         self.machine.handle_stop(&mut self.effects);
         self.perform_effects().await
@@ -192,11 +209,6 @@ impl Session {
         match fact {
             SessionFact::StunArrived => self.read_network(),
             SessionFact::AgentSent => self.read_agent(),
-            SessionFact::AgentStateChanged { agent, state } => {
-                if self.is_current(agent) {
-                    self.machine.handle_agent_state(state, &mut self.effects);
-                }
-            }
             SessionFact::AgentFailed { agent, reason } => {
                 if self.is_current(agent) {
                     return Err(reason.into());
@@ -228,7 +240,15 @@ impl Session {
                 gathering.handle_timer(now(), effects);
             }),
             IceTimer::Names => self.machine.handle_names_due(&mut self.effects),
-            IceTimer::NoCandidates => self.machine.handle_no_candidates(&mut self.effects),
+            IceTimer::NoPath => self.machine.handle_no_path(&mut self.effects),
+            IceTimer::Consent => {
+                let dice = Dice {
+                    transaction: TransactionId(rand::rng().random()),
+                    spread: rand::rng().random_range(0.8..1.2),
+                };
+                self.machine
+                    .handle_consent_due(dice, now(), &mut self.effects);
+            }
         }
     }
 
@@ -272,10 +292,12 @@ impl Session {
                 }
                 Effect::SendStun { socket, stun } => self.send(socket, stun),
                 Effect::SelectPath(route) => self.select_path(route),
-                Effect::KeepAgentAlive => {
-                    if let Some(agent) = &self.agent {
-                        agent.keep_alive();
-                    }
+                Effect::AwaitConsent(at) => {
+                    self.arm(IceTimer::Consent, at.saturating_duration_since(now()));
+                }
+                Effect::GiveUp => {
+                    self.agent = None;
+                    self.revoked.store(true, Ordering::Relaxed);
                 }
                 Effect::AnnounceState(state) => self.events.push(IceEvent::StateChanged(state)),
                 Effect::AnnounceRole(role) => self.events.push(IceEvent::RoleChanged(role)),
@@ -285,10 +307,10 @@ impl Session {
                 }
                 Effect::AwaitNames => self.arm(IceTimer::Names, NAMES_WAIT),
                 Effect::LookUpName(name) => self.names.look_up(name, &self.address),
-                Effect::AwaitCandidates => {
+                Effect::AwaitPath => {
                     let after =
                         self.configuration.disconnected_timeout + self.configuration.failed_timeout;
-                    self.arm(IceTimer::NoCandidates, after);
+                    self.arm(IceTimer::NoPath, after);
                 }
             }
         }
@@ -363,6 +385,7 @@ impl Session {
                 .relay(route.socket)
                 .and_then(|relay| relay.path(route.remote)),
         };
+        let path = path.map(|path| path.revocable(&self.revoked));
         self.events.extend(path.map(IceEvent::SelectedPathChanged));
     }
 
@@ -378,9 +401,12 @@ impl Session {
 /// Gathering.
 impl Session {
     /// Begins; asked again, it does nothing. `configuration` is the one set last.
-    pub(super) fn gather(&mut self, configuration: &Arc<IceConfiguration>) {
+    pub(super) async fn gather(
+        &mut self,
+        configuration: &Arc<IceConfiguration>,
+    ) -> Result<(), ActorProcessingErr> {
         if self.gathering.is_some() {
-            return;
+            return Ok(());
         }
         self.configuration = Arc::clone(configuration);
         self.tell_gathering(IceGatheringState::Gathering);
@@ -408,6 +434,7 @@ impl Session {
             &mut effects,
         ));
         self.perform_gathering(effects);
+        self.perform_effects().await
     }
 
     fn advance_gathering(&mut self, step: impl FnOnce(&mut Gathering, &mut Vec<GatheringEffect>)) {
@@ -445,6 +472,7 @@ impl Session {
                     self.timers.disarm(IceTimer::Gathering);
                     self.lookups = Lookups::default();
                     self.tell_gathering(IceGatheringState::Complete);
+                    self.machine.handle_gathered(&mut self.effects);
                 }
             }
         }
