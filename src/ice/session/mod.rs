@@ -1,8 +1,10 @@
 //! One session of the transport, from its credentials to its end: its places at the endpoints, its agent, its gathering.
 
+mod relays;
+
 use std::collections::VecDeque;
 use std::mem;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -11,6 +13,7 @@ use ractor::ActorProcessingErr;
 use rand::Rng;
 use tokio::time::Instant as TokioInstant;
 
+use self::relays::RelaySlot;
 use super::actor::IceSinks;
 use super::adapter::{AgentArguments, AgentGuard};
 use super::agent_conn::AgentPacket;
@@ -20,13 +23,13 @@ use super::consent::ConsentTimes;
 use super::effect::Effect;
 use super::gathering::{Gathering, GatheringEffect};
 use super::local_candidate::BoundSocket;
-use super::lookups::{AskedServer, Lookups, NameLookups, interfaces};
+use super::lookups::{Lookups, NameLookups, interfaces};
 use super::machine::IceMachine;
 use super::message::{AgentNumber, IceEvent, IceTimer, SessionFact, SessionNumber, SessionRef};
 use super::path::Route;
 use super::states::Dice;
 use super::stun::StunBuilder;
-use super::turn::{Relay, RelayEvent, RelayOutlet, RelayRequest};
+use super::turn::Relay;
 use crate::lane::{LaneCapacity, LaneReceiver, LaneSender, Weigh, lane};
 use crate::peer_connection::IceGatheringState;
 use crate::timer::TimerTable;
@@ -67,15 +70,6 @@ pub(super) struct Session {
     events: Vec<IceEvent>,
     arrived: VecDeque<FromEndpoint>,
     packets: VecDeque<AgentPacket>,
-}
-
-/// A relay, from the request to its end.
-#[derive(Debug)]
-struct RelaySlot {
-    relay: Option<Relay>,
-    server: SocketAddr,
-    /// Gathering waits for it.
-    awaited: bool,
 }
 
 /// What came in, and at which endpoint or relay.
@@ -483,91 +477,6 @@ impl Session {
     }
 }
 
-/// Relays.
-impl Session {
-    /// Asks a server for a relay where it is one, and gives how many were asked for.
-    async fn open_relay(&mut self, server: usize, addresses: &[SocketAddr]) -> usize {
-        let asked = self.lookups.server(server).cloned();
-        let Some(AskedServer {
-            url,
-            relay: Some(credentials),
-        }) = asked
-        else {
-            return 0;
-        };
-        let way = addresses.iter().find_map(|server| {
-            let local_ip = self.bound.iter().find_map(|it| base_for(*server, it.ip()));
-            Some((*server, local_ip?))
-        });
-        let Some((server, local_ip)) = way.filter(|_| self.relays.len() < MAX_RELAYS) else {
-            return 0;
-        };
-        let index = self.relays.len();
-        let number = self.registrations.len() + index;
-        let session = self.address.clone();
-        let request = RelayRequest {
-            server,
-            username: credentials.username().unwrap_or_default().to_owned(),
-            credential: credentials.credential().unwrap_or_default().to_owned(),
-            local_ip,
-            username_fragment: self.local.username_fragment.clone(),
-            stun: numbered(&self.to_us, number),
-            sinks: self.sinks.clone(),
-            events: RelayOutlet::new(move |event| {
-                session.tell(SessionFact::Relay {
-                    number: index,
-                    event,
-                });
-            }),
-        };
-        match Relay::spawn(request, self.address.transport.get_cell()).await {
-            Ok(relay) => {
-                self.relays.push(RelaySlot {
-                    relay: Some(relay),
-                    server,
-                    awaited: true,
-                });
-                1
-            }
-            Err(error) => {
-                tracing::warn!(%url, %error, "no relay of this server");
-                0
-            }
-        }
-    }
-
-    fn hear_relay(&mut self, index: usize, event: RelayEvent) {
-        let number = self.registrations.len() + index;
-        let Some(slot) = self.relays.get_mut(index) else {
-            return;
-        };
-        let server = slot.server;
-        let told = match event {
-            RelayEvent::Allocated { relayed, mapped } => {
-                self.machine.handle_relay_ready(number, relayed);
-                Some((relayed, mapped, server.ip()))
-            }
-            RelayEvent::ChannelBound { peer, channel } => {
-                if let Some(relay) = &mut slot.relay {
-                    relay.channel_bound(peer, channel);
-                }
-                return;
-            }
-            RelayEvent::Failed(error) => {
-                tracing::warn!(%server, %error, "no relay, or not any more");
-                slot.relay = None;
-                self.machine.handle_relay_gone(number);
-                None
-            }
-        };
-        if mem::take(&mut slot.awaited) {
-            self.advance_gathering(|gathering, effects| {
-                gathering.handle_relay(told, now(), effects);
-            });
-        }
-    }
-}
-
 impl Drop for Session {
     fn drop(&mut self) {
         tracing::debug!(statistics = ?self.machine.statistics(), "ICE session ends");
@@ -578,18 +487,6 @@ impl Drop for Session {
 fn numbered(to_us: &LaneSender<FromEndpoint>, number: usize) -> DatagramSink {
     let to_us = to_us.clone();
     DatagramSink::new(move |datagrams| to_us.push(FromEndpoint { number, datagrams }))
-}
-
-/// From where to ask a server, next to an endpoint that is bound to that address.
-fn base_for(server: SocketAddr, endpoint: IpAddr) -> Option<IpAddr> {
-    match (server, endpoint) {
-        (SocketAddr::V4(_), IpAddr::V4(_)) | (SocketAddr::V6(_), IpAddr::V6(_)) => Some(endpoint),
-        // A socket of all addresses is one of all IPv4 addresses too.
-        (SocketAddr::V4(_), IpAddr::V6(any)) if any.is_unspecified() => {
-            Some(Ipv4Addr::UNSPECIFIED.into())
-        }
-        (SocketAddr::V4(_), IpAddr::V6(_)) | (SocketAddr::V6(_), IpAddr::V4(_)) => None,
-    }
 }
 
 /// Whether IPv4, and IPv6, can be reached.
@@ -608,9 +505,6 @@ fn now() -> Instant {
 
 /// For a peer that reaches us, so that nobody is asked for its name.
 const NAMES_WAIT: Duration = Duration::from_millis(500);
-
-/// Relays of one session: each is a socket here and an allocation there.
-const MAX_RELAYS: usize = 4;
 
 /// STUN on its way to one session. Policy of lanes: the oldest go.
 const STUN_CAPACITY: LaneCapacity = LaneCapacity {
