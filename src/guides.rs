@@ -14,6 +14,7 @@ pub mod introduction {
 
     /// [intro]: intro
     /// [forwarding]: forwarding
+    /// [connectivity]: super::advanced::connectivity
     #[doc = ""]
     #[doc = include_str!("../guides/introduction/negotiation.md")]
     pub mod negotiation {}
@@ -22,6 +23,14 @@ pub mod introduction {
     #[doc = ""]
     #[doc = include_str!("../guides/introduction/forwarding.md")]
     pub mod forwarding {}
+}
+
+/// One subject each, for who has come so far.
+pub mod advanced {
+    /// [negotiation]: super::introduction::negotiation
+    #[doc = ""]
+    #[doc = include_str!("../guides/advanced/connectivity.md")]
+    pub mod connectivity {}
 }
 
 #[cfg(doctest)]

@@ -89,7 +89,7 @@ fn brief() -> PeerConnectionBuilder {
     let ms = Duration::from_millis;
     loopback()
         .ice_timeouts(ms(500), ms(2500))
-        .consent_interval(ms(200))
+        .consent_interval(ms(100))
 }
 
 /// Both descriptions had all candidates, so nothing more is awaited.
@@ -121,7 +121,7 @@ fn after(ms: u64) -> Instant {
 #[tokio::test]
 async fn c104_a_path_that_dies_for_a_moment_is_not_worth_a_word() {
     let mut scene = Scene::new().await;
-    scene.outage(Duration::from_millis(250)).await;
+    scene.outage(Duration::from_millis(150)).await;
     let told = scene.told(after(800)).await;
     assert_eq!(told, [vec![], vec![]]);
     scene.media_passes(1).await;
