@@ -17,6 +17,7 @@ pub mod introduction {
     /// [modifying]: super::advanced::modifying_a_session
     /// [perfect]: super::advanced::perfect_negotiation
     /// [transceivers]: super::advanced::mastering_transceivers
+    /// [connectivity]: super::advanced::connectivity
     #[doc = ""]
     #[doc = include_str!("../guides/introduction/negotiation.md")]
     pub mod negotiation {}
@@ -43,6 +44,11 @@ pub mod advanced {
     #[doc = ""]
     #[doc = include_str!("../guides/advanced/perfect_negotiation.md")]
     pub mod perfect_negotiation {}
+
+    /// [negotiation]: super::introduction::negotiation
+    #[doc = ""]
+    #[doc = include_str!("../guides/advanced/connectivity.md")]
+    pub mod connectivity {}
 }
 
 #[cfg(doctest)]

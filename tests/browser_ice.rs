@@ -11,12 +11,15 @@ mod common;
 mod coturn;
 
 use std::collections::HashMap;
+use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::Mutex as StdMutex;
+use std::time::{Duration, Instant};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use ractor_webrtc::ice::IceTransportPolicy;
 use ractor_webrtc::peer_connection::PeerConnectionBuilder;
+use ractor_webrtc::rtp::RtcpPacket;
 use ractor_webrtc::{Event, MediaKind, MediaStreamTrack, PeerConnection, PeerEvent, TrackId};
 use serde::Deserialize;
 use serde_json::json;
@@ -152,6 +155,82 @@ struct Transport {
     /// How often it has selected another pair.
     changes: u32,
 }
+
+/// Makes the table of `guides/advanced/connectivity.md`. Wants a network of its own, as root:
+///
+/// ```text
+/// ip netns add ice && ip -n ice link set lo up && ip -n ice link add d0 type veth peer name d1
+/// ip -n ice link set d1 up && ip -n ice addr add 10.77.0.1/24 dev d0 && ip -n ice link set d0 up && ip -n ice route add default via 10.77.0.2
+/// ip netns exec ice cargo test --test browser_ice -- --ignored --nocapture
+/// ```
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes three minutes and a network namespace, in which it cuts the network"]
+async fn what_the_owner_sees_of_a_network_that_fails() {
+    let builder = PeerConnection::builder;
+    let Some(stage) = Stage::set(builder).await else {
+        return;
+    };
+    for seconds in [3, 15, 40] {
+        let page = stage.call("{}").await;
+        decodes(&page, 30).await;
+        TOLD.lock().unwrap().clear();
+        let begun = Instant::now();
+        run("nft add table inet cut");
+        run("nft add chain inet cut in { type filter hook input priority 0; }");
+        run("nft add rule inet cut in meta l4proto udp drop");
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        run("nft delete table inet cut");
+        tokio::time::sleep(Duration::from_secs(8)).await;
+        report(&format!("cut for {seconds} s"), begun, &page).await;
+        let () = page.eval("pc.close(), socket.close()").await;
+    }
+    for restarts in [false, true] {
+        let page = stage.call("{}").await;
+        decodes(&page, 30).await;
+        TOLD.lock().unwrap().clear();
+        let begun = Instant::now();
+        run("ip addr add 10.78.0.1/24 dev d0");
+        run("ip addr del 10.77.0.1/24 dev d0");
+        run("ip route replace default via 10.78.0.2");
+        if restarts {
+            // A browser looks at its interfaces every two seconds.
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            let () = page.eval("(pc.restartIce(), offer())").await;
+        }
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        report(
+            &format!("address changes, page restarts: {restarts}"),
+            begun,
+            &page,
+        )
+        .await;
+        let () = page.eval("pc.close(), socket.close()").await;
+        run("ip addr flush dev d0");
+        run("ip addr add 10.77.0.1/24 dev d0");
+        run("ip route replace default via 10.77.0.2");
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+}
+
+async fn report(what: &str, begun: Instant, page: &Tab) {
+    println!("{what}:");
+    for (at, event) in TOLD.lock().unwrap().iter() {
+        println!("  {:5.1} s {event}", at.duration_since(begun).as_secs_f32());
+    }
+    let before: u32 = page.eval("frames()").await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let after: u32 = page.eval("frames()").await;
+    println!("  frames in a second afterwards: {}", after - before);
+}
+
+fn run(command: &str) {
+    let mut words = command.split(' ');
+    let status = Command::new(words.next().unwrap()).args(words).status();
+    assert!(status.unwrap().success(), "{command}");
+}
+
+/// What the owners of all peers heard of their states.
+static TOLD: StdMutex<Vec<(Instant, String)>> = StdMutex::new(Vec::new());
 
 /// The selected pair, by the types of its candidates.
 #[derive(Debug, Deserialize)]
@@ -383,6 +462,27 @@ impl Actor for Echo {
                 handled.send(())?;
             }
             EchoMessage::Peer(PeerEvent { event, .. }) => match event {
+                // What the page has lost, it has lost of its own picture.
+                Event::Rtcp { packets, .. } => {
+                    let asks = |packet: &_| matches!(packet, RtcpPacket::PictureLossIndication(_));
+                    let video = state
+                        .inbound
+                        .iter()
+                        .find(|(_, kind)| **kind == MediaKind::Video);
+                    if let Some((track, _)) = video.filter(|_| packets.iter().any(asks)) {
+                        state.pc.send_pli(*track, None)?;
+                    }
+                }
+                Event::IceConnectionStateChange(state) => {
+                    TOLD.lock()
+                        .unwrap()
+                        .push((Instant::now(), format!("ice {state}")));
+                }
+                Event::ConnectionStateChange(state) => {
+                    TOLD.lock()
+                        .unwrap()
+                        .push((Instant::now(), format!("connection {state}")));
+                }
                 Event::IceCandidate(Some(candidate)) => {
                     state.page.say(Signal::Ice(Some(candidate)))?;
                 }

@@ -86,7 +86,7 @@ async fn allocations_become(server: &Coturn, wanted: usize) {
 }
 
 #[tokio::test]
-async fn a_call_between_two_that_may_use_relays_only() {
+async fn c087_a_call_between_two_that_may_use_relays_only() {
     let Some(server) = Coturn::start(&[]) else {
         return;
     };
@@ -104,7 +104,7 @@ async fn a_call_between_two_that_may_use_relays_only() {
 }
 
 #[tokio::test]
-async fn an_allocation_is_given_back_however_a_peer_ends() {
+async fn c086_an_allocation_is_given_back_however_a_peer_ends() {
     // Nonces that go stale at once: giving back takes another try.
     let Some(server) = Coturn::start(&["--stale-nonce=1"]) else {
         return;

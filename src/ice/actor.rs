@@ -93,7 +93,7 @@ impl Actor for IceActor {
         match message {
             IceMessage::Gather => {
                 let newest = shell.generations.newest();
-                shell.gather(newest);
+                shell.gather(newest).await?;
                 shell.tell_events(newest, &myself);
             }
             IceMessage::Start { role, remote } => {
@@ -115,8 +115,13 @@ impl Actor for IceActor {
                 }
                 shell.tell_events(number, &myself);
             }
-            // Checks go on: a check of the peer may still bring an address (RFC 8838 §9).
-            IceMessage::EndOfRemoteCandidates => {}
+            IceMessage::EndOfRemoteCandidates => {
+                let agreed = shell.generations.agreed();
+                if let Some(session) = shell.session(agreed) {
+                    session.end_of_remote_candidates().await?;
+                }
+                shell.tell_events(agreed, &myself);
+            }
             IceMessage::Stop => shell.stop(&myself).await?,
             IceMessage::Session { session, fact } => {
                 if let Some(session) = shell.session(session) {
@@ -178,7 +183,7 @@ impl IceShell {
         let number = self.begin_session(local, myself).await?;
         let gone = self.generations.propose(number);
         self.end_session(gone);
-        self.gather(number);
+        self.gather(number).await?;
         self.tell_events(number, myself);
         Ok(())
     }
@@ -192,11 +197,12 @@ impl IceShell {
         self.tell(IceEvent::GatheringStateChanged(state), myself);
     }
 
-    fn gather(&mut self, number: SessionNumber) {
+    async fn gather(&mut self, number: SessionNumber) -> Result<(), ActorProcessingErr> {
         let configuration = Arc::clone(&self.configuration);
         if let Some(session) = self.session(number) {
-            session.gather(&configuration);
+            session.gather(&configuration).await?;
         }
+        Ok(())
     }
 
     async fn stop(&mut self, myself: &ActorRef<IceMessage>) -> Result<(), ActorProcessingErr> {

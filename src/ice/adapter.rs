@@ -23,14 +23,13 @@ use webrtc_ice::candidate::candidate_server_reflexive::CandidateServerReflexiveC
 use webrtc_ice::candidate::{Candidate, CandidateType};
 use webrtc_ice::mdns::MulticastDnsMode;
 use webrtc_ice::network_type::NetworkType;
-use webrtc_ice::state::ConnectionState;
 use webrtc_ice::udp_network::UDPNetwork;
 
 use super::agent_conn::{AgentConn, AgentMux, AgentPacket};
 use super::candidate::{IceParameters, IceRole};
 use super::configuration::IceConfiguration;
 use super::effect::AgentCandidate;
-use super::message::{AgentNumber, AgentState, SessionFact, SessionRef};
+use super::message::{AgentNumber, SessionFact, SessionRef};
 use super::remote_candidate::CandidateKind;
 use crate::lane::LaneReceiver;
 
@@ -103,7 +102,6 @@ impl AgentGuard {
         let open = OpenAgent::new(agent_config(&arguments, &conn)).await?;
         let agent = Arc::clone(&open.agent);
         conn.serve(&agent);
-        report_states(&agent, arguments.number, arguments.session.clone());
         agent.on_candidate(Box::new(|_| Box::pin(std::future::ready(()))));
         agent.gather_candidates()?;
         let (cancel, cancelled) = mpsc::channel(1);
@@ -152,13 +150,6 @@ impl AgentGuard {
     pub(super) fn take_drops(&mut self) -> u64 {
         self.from_agent.take_drops().packets
     }
-
-    /// Lets the agent take its pair for alive.
-    pub(super) fn keep_alive(&self) {
-        if let Some(pair) = self.agent.agent.get_selected_candidate_pair() {
-            pair.remote.seen(false);
-        }
-    }
 }
 
 impl Drop for AgentGuard {
@@ -204,25 +195,6 @@ async fn connect(
     }
 }
 
-fn report_states(agent: &Agent, number: AgentNumber, session: SessionRef) {
-    agent.on_connection_state_change(Box::new(move |state| {
-        let state = match state {
-            ConnectionState::Checking => Some(AgentState::Checking),
-            ConnectionState::Connected | ConnectionState::Completed => Some(AgentState::Connected),
-            ConnectionState::Disconnected => Some(AgentState::Disconnected),
-            ConnectionState::Failed => Some(AgentState::Failed),
-            ConnectionState::Unspecified | ConnectionState::New | ConnectionState::Closed => None,
-        };
-        if let Some(state) = state {
-            session.tell(SessionFact::AgentStateChanged {
-                agent: number,
-                state,
-            });
-        }
-        Box::pin(std::future::ready(()))
-    }));
-}
-
 /// One local candidate, through our own mux; no names looked up; no socket but ours.
 fn agent_config(arguments: &AgentArguments<'_>, conn: &Arc<AgentConn>) -> AgentConfig {
     let configuration = arguments.configuration;
@@ -242,9 +214,10 @@ fn agent_config(arguments: &AgentArguments<'_>, conn: &Arc<AgentConn>) -> AgentC
         is_controlling: arguments.role == IceRole::Controlling,
         check_interval: CHECK_INTERVAL,
         max_binding_requests: Some(max_checks(configuration)),
-        disconnected_timeout: Some(configuration.disconnected_timeout),
-        failed_timeout: Some(configuration.failed_timeout),
-        keepalive_interval: Some(configuration.keepalive_interval),
+        // It watches nothing by itself: see `consent`.
+        disconnected_timeout: Some(Duration::ZERO),
+        failed_timeout: Some(NEVER),
+        keepalive_interval: Some(Duration::ZERO),
         host_acceptance_min_wait: Some(Duration::ZERO),
         prflx_acceptance_min_wait: Some(Duration::ZERO),
         srflx_acceptance_min_wait: Some(REFLEXIVE_WAIT),
@@ -302,6 +275,9 @@ fn to_webrtc(
 /// How often the agent repeats its checks. What of that leaves is for the pacer to say; what must not
 /// wait for a tick does not (`hurry`).
 const CHECK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Longer than a session lasts.
+const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// Checks beyond those of the ticks: each request of the peer brings one.
 const MARGIN: u16 = 100;

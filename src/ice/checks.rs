@@ -28,7 +28,7 @@ impl IceMachine {
         effects: &mut Vec<Effect>,
     ) {
         let taken = StunMessage::parse(bytes).and_then(|message| match message.class() {
-            StunClass::Request => self.handle_check(route, &message, effects),
+            StunClass::Request => self.handle_check(route, &message, now, effects),
             StunClass::SuccessResponse => self.handle_answer(route, &message, now, effects),
             StunClass::ErrorResponse => self.handle_refusal(route, &message, effects),
             // Not authenticated, yet the agent would take it for a sign of life.
@@ -67,6 +67,7 @@ impl IceMachine {
         &mut self,
         route: Route,
         message: &StunMessage<'_>,
+        now: Instant,
         effects: &mut Vec<Effect>,
     ) -> Option<()> {
         let (ours, theirs) = message.username()?;
@@ -108,6 +109,10 @@ impl IceMachine {
             return Some(());
         }
         self.start_agent(effects);
+        if self.given_up {
+            return Some(());
+        }
+        self.look_for_peer(route, now, effects);
         effects.push(Effect::GiveToAgent {
             bytes: message.bytes().to_vec(),
             from: name,
@@ -136,10 +141,11 @@ impl IceMachine {
         self.pacer.heard(route.remote);
         self.remotes.heard(route);
         if let Some(selected) = self.path.check_answered(route, sent.nominates, now) {
-            effects.push(Effect::SelectPath(selected));
+            self.select(selected, now, effects);
         }
-        if self.path.selected() == Some(route) {
-            effects.push(Effect::KeepAgentAlive);
+        self.answered_on(route, now, effects);
+        if !sent.is_agents {
+            return Some(());
         }
         let from = self.remotes.name(route.remote)?;
         let then_hurry =
@@ -199,6 +205,7 @@ impl IceMachine {
             remote: destination,
             nominates: message.attribute(USE_CANDIDATE).is_some(),
             role: session.role,
+            is_agents: true,
         };
         self.checks_sent.push(transaction, sent);
         for route in self.ways_to(destination, now) {
@@ -279,7 +286,7 @@ impl IceMachine {
             && controlled
             && let Some(selected) = self.path.nominated(route, now)
         {
-            effects.push(Effect::SelectPath(selected));
+            self.select(selected, now, effects);
         }
     }
 }
@@ -306,7 +313,11 @@ mod tests {
         let effects = network(&mut machine, peer(), &bytes);
         assert!(matches!(
             effects[..],
-            [Effect::StartAgent { .. }, Effect::GiveToAgent { .. }]
+            [
+                Effect::StartAgent { .. },
+                Effect::AwaitPath,
+                Effect::GiveToAgent { .. }
+            ]
         ));
     }
 
@@ -428,20 +439,6 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_on_the_selected_path_keeps_the_agent_alive() {
-        let mut machine = started(IceRole::Controlled);
-        both_ways(&mut machine, peer(), 1, true);
-        let later = Instant::now() + Duration::from_secs(1);
-        let bytes = own_check(2, IceRole::Controlled, 1, false);
-        machine.handle_agent_packet(bytes, peer().remote, later, &mut Vec::new());
-        let effects = network(&mut machine, peer(), &answer(2, THEIRS));
-        assert!(matches!(
-            effects[..],
-            [Effect::KeepAgentAlive, Effect::GiveToAgent { .. }]
-        ));
-    }
-
-    #[test]
     fn an_ipv6_peer_reads_its_own_address_in_our_answer() {
         let mut machine = started(IceRole::Controlled);
         let route = route("[2001:db8::7]:4242");
@@ -469,7 +466,7 @@ mod tests {
 
     #[test]
     fn an_answer_leaves_from_where_the_request_came_in() {
-        let mut machine = IceMachine::new(parameters(HERE, OURS), vec![(true, true); 2]);
+        let mut machine = IceMachine::new(parameters(HERE, OURS), vec![(true, true); 2], TIMES);
         machine.handle_start(
             IceRole::Controlled,
             parameters(THERE, THEIRS),

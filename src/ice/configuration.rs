@@ -42,8 +42,8 @@ pub(crate) struct IceConfiguration {
     pub(crate) disconnected_timeout: Duration,
     /// Further silence after which it is `Failed`.
     pub(crate) failed_timeout: Duration,
-    /// Between two consent checks on the selected path (RFC 7675 §5.1).
-    pub(crate) keepalive_interval: Duration,
+    /// Between two consent checks on the selected path, give or take a fifth (RFC 7675 §5.1).
+    pub(crate) consent_interval: Duration,
 }
 
 impl Default for IceConfiguration {
@@ -57,7 +57,7 @@ impl Default for IceConfiguration {
             include_loopback: false,
             disconnected_timeout: Duration::from_secs(5),
             failed_timeout: Duration::from_secs(25),
-            keepalive_interval: Duration::from_secs(2),
+            consent_interval: Duration::from_secs(2),
         }
     }
 }
@@ -73,7 +73,7 @@ impl fmt::Debug for IceConfiguration {
             .field("include_loopback", &self.include_loopback)
             .field("disconnected_timeout", &self.disconnected_timeout)
             .field("failed_timeout", &self.failed_timeout)
-            .field("keepalive_interval", &self.keepalive_interval)
+            .field("consent_interval", &self.consent_interval)
             .finish()
     }
 }

@@ -1,6 +1,7 @@
 //! What the machine has the shell do.
 
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use super::candidate::{IceParameters, IceRole};
 use super::path::Route;
@@ -38,8 +39,10 @@ pub(super) enum Effect {
         stun: OutgoingStun,
     },
     SelectPath(Route),
-    /// The selected path is alive, whatever the agent thinks of its own.
-    KeepAgentAlive,
+    /// Look after consent then.
+    AwaitConsent(Instant),
+    /// Nothing is sent to the peer any more, and the agent goes.
+    GiveUp,
     AnnounceState(IceConnectionState),
     AnnounceRole(IceRole),
     RefuseCandidate {
@@ -49,6 +52,6 @@ pub(super) enum Effect {
     /// Look names up unless the peer has been heard by then.
     AwaitNames,
     LookUpName(String),
-    /// Give up unless the agent runs by then.
-    AwaitCandidates,
+    /// Fail unless there is a path by then.
+    AwaitPath,
 }

@@ -2,13 +2,15 @@
 #![allow(clippy::wildcard_enum_match_arm)]
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::candidate::{IceParameters, IceRole};
+use super::consent::ConsentTimes;
 use super::effect::Effect;
 use super::machine::IceMachine;
 use super::path::Route;
-use super::stun::{ICE_CONTROLLED, ICE_CONTROLLING, ROLE_CONFLICT, StunBuilder, USE_CANDIDATE};
+pub(super) use super::roles::role_attribute;
+use super::stun::{ROLE_CONFLICT, StunBuilder, USE_CANDIDATE};
 use crate::peer_connection::IceConnectionState;
 use crate::udp::{OutgoingStun, StunClass, TransactionId, USERNAME};
 
@@ -16,6 +18,12 @@ pub(super) const HERE: &str = "here";
 pub(super) const OURS: &str = "our password, long enough";
 pub(super) const THERE: &str = "there";
 pub(super) const THEIRS: &str = "their password, long enough";
+
+pub(super) const TIMES: ConsentTimes = ConsentTimes {
+    interval: Duration::from_secs(2),
+    disconnected: Duration::from_secs(5),
+    failed: Duration::from_secs(25),
+};
 
 pub(super) fn parameters(username_fragment: &str, password: &str) -> IceParameters {
     IceParameters {
@@ -25,7 +33,7 @@ pub(super) fn parameters(username_fragment: &str, password: &str) -> IceParamete
 }
 
 pub(super) fn machine() -> IceMachine {
-    IceMachine::new(parameters(HERE, OURS), vec![(true, true)])
+    IceMachine::new(parameters(HERE, OURS), vec![(true, true)], TIMES)
 }
 
 pub(super) fn started(role: IceRole) -> IceMachine {
@@ -70,13 +78,6 @@ pub(super) fn own_check(number: u8, role: IceRole, tie_breaker: u64, nominates: 
         builder = builder.attribute(USE_CANDIDATE, &[]);
     }
     builder.finish(Some(THEIRS))
-}
-
-pub(super) fn role_attribute(role: IceRole) -> u16 {
-    match role {
-        IceRole::Controlling => ICE_CONTROLLING,
-        IceRole::Controlled => ICE_CONTROLLED,
-    }
 }
 
 pub(super) fn answer(number: u8, password: &str) -> Vec<u8> {

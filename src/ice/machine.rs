@@ -7,9 +7,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use super::candidate::{IceParameters, IceRole};
+use super::consent::{Consent, ConsentTimes};
 use super::effect::{AgentCandidate, Effect};
 use super::mdns;
-use super::message::{AgentState, IceStatistics};
+use super::message::IceStatistics;
 use super::pacer::CheckPacer;
 use super::path::{PathFollower, Route};
 use super::remote_candidate::{CandidateAddress, CandidateError, RemoteCandidate, Unusable};
@@ -42,6 +43,15 @@ pub(super) struct IceMachine {
     pub(super) remotes: Remotes,
     pub(super) pacer: CheckPacer,
     pub(super) path: PathFollower,
+    pub(super) times: ConsentTimes,
+    /// Of the selected path.
+    pub(super) consent: Option<Consent>,
+    /// Where the peer is heard while the selected path is silent.
+    pub(super) elsewhere: Option<Route>,
+    /// All of ours are known.
+    pub(super) gathered: bool,
+    /// The other side has no more.
+    pub(super) remote_gathered: bool,
     /// The candidates that the agent was given.
     pub(super) agent_candidates: Vec<AgentCandidate>,
     pub(super) checks_received: Ring<CheckReceived>,
@@ -71,11 +81,17 @@ pub(super) struct CheckSent {
     pub(super) remote: SocketAddr,
     pub(super) nominates: bool,
     pub(super) role: IceRole,
+    /// Its answer is the agent's.
+    pub(super) is_agents: bool,
 }
 
 impl IceMachine {
     /// `sockets`: whether each of them reaches IPv4, and IPv6.
-    pub(super) fn new(local: IceParameters, sockets: Vec<(bool, bool)>) -> Self {
+    pub(super) fn new(
+        local: IceParameters,
+        sockets: Vec<(bool, bool)>,
+        times: ConsentTimes,
+    ) -> Self {
         Self {
             local,
             sockets,
@@ -92,6 +108,11 @@ impl IceMachine {
             remotes: Remotes::default(),
             pacer: CheckPacer::default(),
             path: PathFollower::default(),
+            times,
+            consent: None,
+            elsewhere: None,
+            gathered: false,
+            remote_gathered: false,
             agent_candidates: Vec::new(),
             checks_received: Ring::new(MAX_CHECKS_RECEIVED),
             checks_sent: Ring::new(MAX_CHECKS_SENT),
@@ -126,8 +147,8 @@ impl IceMachine {
             return;
         }
         self.session = Some(Session { role, remote });
-        self.announce(IceConnectionState::Checking, effects);
-        effects.push(Effect::AwaitCandidates);
+        self.begin_checking(effects);
+        effects.push(Effect::AwaitPath);
         for candidate in std::mem::take(&mut self.early_candidates) {
             self.handle_remote_candidate(candidate, effects);
         }
@@ -180,18 +201,6 @@ impl IceMachine {
         }
     }
 
-    /// The running agent has changed its state.
-    pub(super) fn handle_agent_state(&mut self, state: AgentState, effects: &mut Vec<Effect>) {
-        self.given_up |= state == AgentState::Failed;
-        let state = match state {
-            AgentState::Checking => IceConnectionState::Checking,
-            AgentState::Connected => IceConnectionState::Connected,
-            AgentState::Disconnected => IceConnectionState::Disconnected,
-            AgentState::Failed => IceConnectionState::Failed,
-        };
-        self.announce(state, effects);
-    }
-
     /// A peer that reaches us is known by its checks before long; then nobody is asked for its name.
     fn wait_for_name(&mut self, candidate: RemoteCandidate, effects: &mut Vec<Effect>) {
         let CandidateAddress::Mdns(name) = &candidate.address else {
@@ -237,18 +246,6 @@ impl IceMachine {
             });
             self.statistics.candidates_ignored += u64::from(!admitted);
         }
-    }
-
-    /// No candidate has come, and no check, for as long as checks may take.
-    pub(super) fn handle_no_candidates(&mut self, effects: &mut Vec<Effect>) {
-        if !self.agent_running && self.state == IceConnectionState::Checking {
-            self.announce(IceConnectionState::Failed, effects);
-        }
-    }
-
-    /// The session ends.
-    pub(super) fn handle_stop(&mut self, effects: &mut Vec<Effect>) {
-        self.announce(IceConnectionState::Closed, effects);
     }
 
     /// Lets the agent check an address. `false` where there are too many.
@@ -298,6 +295,8 @@ impl IceMachine {
             remote: session.remote.clone(),
             candidates: self.agent_candidates.clone(),
         });
+        // What was waited for has come, and has the whole time for itself.
+        effects.push(Effect::AwaitPath);
         for (bytes, from) in self.early_checks.drain(..) {
             effects.push(Effect::GiveToAgent {
                 bytes,
@@ -338,13 +337,6 @@ impl IceMachine {
                 .sockets
                 .iter()
                 .any(|(v4, v6)| if address.is_ipv4() { *v4 } else { *v6 })
-    }
-
-    pub(super) fn announce(&mut self, state: IceConnectionState, effects: &mut Vec<Effect>) {
-        if self.state != state && self.state != IceConnectionState::Closed {
-            self.state = state;
-            effects.push(Effect::AnnounceState(state));
-        }
     }
 }
 
@@ -409,7 +401,10 @@ mod tests {
         machine.handle_name("other.local", "192.0.2.1".parse().unwrap(), &mut effects);
         assert!(effects.is_empty());
         machine.handle_name("0a1b.local", "192.0.2.1".parse().unwrap(), &mut effects);
-        assert!(matches!(effects[..], [Effect::StartAgent { .. }]));
+        assert!(matches!(
+            effects[..],
+            [Effect::StartAgent { .. }, Effect::AwaitPath]
+        ));
         // A peer that was heard is not asked for.
         let mut machine = started(IceRole::Controlled);
         candidate(&mut machine, line);
@@ -438,7 +433,7 @@ mod tests {
 
     #[test]
     fn a_candidate_of_a_family_that_no_socket_has_is_ignored() {
-        let mut machine = IceMachine::new(parameters(HERE, OURS), vec![(true, false)]);
+        let mut machine = IceMachine::new(parameters(HERE, OURS), vec![(true, false)], TIMES);
         machine.handle_start(
             IceRole::Controlled,
             parameters(THERE, THEIRS),
@@ -458,53 +453,5 @@ mod tests {
         let mut effects = Vec::new();
         machine.handle_start(IceRole::Controlled, parameters(THERE, THEIRS), &mut effects);
         assert_eq!(given(&effects), MAX_EARLY_CHECKS);
-    }
-
-    #[test]
-    fn states_are_told_when_they_change_and_failure_is_final() {
-        let mut machine = started(IceRole::Controlled);
-        let mut effects = Vec::new();
-        for state in [
-            AgentState::Checking,
-            AgentState::Connected,
-            AgentState::Connected,
-            AgentState::Disconnected,
-            AgentState::Failed,
-        ] {
-            machine.handle_agent_state(state, &mut effects);
-        }
-        let bytes = check(1, IceRole::Controlling, 1, false);
-        machine.handle_stun(peer(), &bytes, Instant::now(), &mut effects);
-        machine.handle_stop(&mut effects);
-        machine.handle_stop(&mut effects);
-        assert!(
-            !effects
-                .iter()
-                .any(|effect| matches!(effect, Effect::StartAgent { .. })),
-            "consent is gone"
-        );
-        let states = states(&effects);
-        assert_eq!(
-            states,
-            [
-                IceConnectionState::Connected,
-                IceConnectionState::Disconnected,
-                IceConnectionState::Failed,
-                IceConnectionState::Closed,
-            ]
-        );
-    }
-
-    #[test]
-    fn without_any_candidate_the_session_fails_in_the_end_and_may_still_begin() {
-        let mut machine = started(IceRole::Controlled);
-        let mut effects = Vec::new();
-        machine.handle_no_candidates(&mut effects);
-        assert!(matches!(
-            effects[..],
-            [Effect::AnnounceState(IceConnectionState::Failed)]
-        ));
-        let bytes = check(1, IceRole::Controlling, 1, false);
-        assert_eq!(given(&network(&mut machine, peer(), &bytes)), 1);
     }
 }

@@ -58,11 +58,6 @@ pub(crate) enum SessionFact {
     StunArrived,
     /// The agent has put packets into the lane.
     AgentSent,
-    /// The agent of that number has changed its state.
-    AgentStateChanged {
-        agent: AgentNumber,
-        state: AgentState,
-    },
     /// The agent of that number could not go on.
     AgentFailed { agent: AgentNumber, reason: String },
     /// A server's name was looked up; no address where that failed.
@@ -85,22 +80,15 @@ pub(crate) enum SessionFact {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct AgentNumber(pub(super) u32);
 
-/// State of the agent, in our words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum AgentState {
-    Checking,
-    Connected,
-    Disconnected,
-    Failed,
-}
-
 /// Timers of an ICE session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum IceTimer {
     /// A request to a server is due.
     Gathering,
-    /// No remote candidate has come for too long.
-    NoCandidates,
+    /// No path was found in time.
+    NoPath,
+    /// Consent is to be looked after.
+    Consent,
     /// Names are to be looked up, should the peer not have been heard.
     Names,
 }

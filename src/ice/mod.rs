@@ -13,6 +13,9 @@
 //! one transport whose state outlives restarts, so somebody would have to stand above them to tell it; and
 //! nobody can go on without them, so there is nothing that a supervisor of their own would do.
 //!
+//! **States** are W3C's, from facts of ours: when a path is selected, what is still to be gathered, and consent (RFC 7675), which is asked
+//! for by checks of our own. When consent has expired, the path that was told sends nothing any more.
+//!
 //! Started and supervised by a peer connection. It ends with its supervisor, by `IceTransport::stop`, or when nobody
 //! listens to its events any more. With it, and with each session, go by guards: the agent and its tasks, the
 //! places at the endpoints, relays, look-ups and timers; so killing it is as good as stopping it.
@@ -32,6 +35,7 @@ mod agent_conn;
 mod candidate;
 mod checks;
 mod configuration;
+mod consent;
 mod effect;
 #[cfg(test)]
 mod fixtures;
@@ -50,6 +54,7 @@ mod ring;
 mod roles;
 mod server;
 mod session;
+mod states;
 mod stun;
 #[cfg(test)]
 mod tests;

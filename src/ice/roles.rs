@@ -73,11 +73,15 @@ impl IceMachine {
 
 /// The number with which a message claims a role, if it does.
 pub(super) fn claimed_tie_breaker(message: &StunMessage<'_>, role: IceRole) -> Option<u64> {
-    let attribute = match role {
+    tie_breaker(message, role_attribute(role))
+}
+
+/// What a check says of its sender's role.
+pub(super) fn role_attribute(role: IceRole) -> u16 {
+    match role {
         IceRole::Controlling => ICE_CONTROLLING,
         IceRole::Controlled => ICE_CONTROLLED,
-    };
-    tie_breaker(message, attribute)
+    }
 }
 
 /// Two sides that cannot agree in that many attempts never will.

@@ -233,7 +233,7 @@ pub(super) const XOR_MAPPED_ADDRESS: u16 = 0x0020;
 /// RFC 8489 §18.3.
 pub(super) const ERROR_CODE: u16 = 0x0009;
 /// RFC 8445 §20.1.
-const PRIORITY: u16 = 0x0024;
+pub(super) const PRIORITY: u16 = 0x0024;
 /// RFC 8445 §20.1.
 pub(super) const USE_CANDIDATE: u16 = 0x0025;
 /// RFC 8445 §20.1.

@@ -176,11 +176,19 @@ impl PeerConnectionBuilder {
         self
     }
 
-    /// How long the remote side may be silent before ICE says `disconnected`, and how much longer before
-    /// it says `failed` (defaults 5 s and 25 s).
+    /// How long the remote side may leave checks unanswered before ICE says `disconnected`, and how much longer before
+    /// it says `failed` (defaults 5 s and 25 s). Then its consent has expired (RFC 7675 §5.1, which says 30 s in all), nothing is
+    /// sent to it any more, and only an ICE restart helps. Both together is also how long a first path is looked for.
     pub fn ice_timeouts(mut self, disconnected: Duration, failed: Duration) -> Self {
         self.ice.disconnected_timeout = disconnected;
         self.ice.failed_timeout = failed;
+        self
+    }
+
+    /// How often the remote side is asked whether it is there and wants what it is sent, give or take a fifth (default
+    /// 2 s). The shorter of the two times of [`Self::ice_timeouts`] should have room for two questions.
+    pub fn consent_interval(mut self, interval: Duration) -> Self {
+        self.ice.consent_interval = interval;
         self
     }
 

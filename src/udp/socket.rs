@@ -65,6 +65,8 @@ pub(crate) struct TransportPath {
     channel: Option<ChannelNumber>,
     /// The kernel does not split batches on this way.
     segmentation_refused: Arc<AtomicBool>,
+    /// Set when the peer does not consent any more (RFC 7675 §5.1).
+    revoked: Arc<AtomicBool>,
 }
 
 impl TransportPath {
@@ -81,6 +83,7 @@ impl TransportPath {
             local_ip,
             channel: None,
             segmentation_refused,
+            revoked: Arc::default(),
         }
     }
 
@@ -96,14 +99,24 @@ impl TransportPath {
         }
     }
 
+    /// Sends nothing any more once `revoked` is set.
+    pub(crate) fn revocable(self, revoked: &Arc<AtomicBool>) -> Self {
+        let revoked = Arc::clone(revoked);
+        Self { revoked, ..self }
+    }
+
     /// Sends `contents`: one datagram, or several of `segment` bytes each (the last may be
     /// shorter). Never waits. Through a relay it costs a copy, for each datagram gets a header.
     ///
     /// # Errors
     ///
+    /// [`io::ErrorKind::NotConnected`] when the peer's consent has expired,
     /// [`io::ErrorKind::WouldBlock`] when the socket's buffer is full, and what the kernel says;
     /// of several datagrams, some may have left all the same.
     pub(crate) fn try_send(&self, contents: &[u8], segment: Option<usize>) -> io::Result<()> {
+        if self.revoked.load(Ordering::Relaxed) {
+            return Err(io::ErrorKind::NotConnected.into());
+        }
         match self.channel {
             None => self.transmit(contents, segment),
             Some(channel) => {

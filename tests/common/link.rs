@@ -5,6 +5,7 @@
 //! to a policy, which forwards or drops it; the test can also send anything from the very
 //! addresses that the peers have verified.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -29,14 +30,22 @@ pub(crate) enum Verdict {
 }
 
 /// The running link; dropping it cuts it.
-#[derive(Debug)]
 pub(crate) struct Link {
     /// Stands in for a: b sends here, and what b gets comes from here.
     stand_in_a: Arc<UdpSocket>,
-    /// Stands in for b.
-    stand_in_b: Arc<UdpSocket>,
+    /// Stands in for b; another one after [`Self::move_b`].
+    stand_in_b: StandIn,
     targets: Arc<Mutex<Targets>>,
+    policy: Policy,
     tasks: [JoinHandle<()>; 2],
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link")
+            .field("targets", &self.targets)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Where the peers themselves are reached.
@@ -46,6 +55,9 @@ struct Targets {
     b: Option<SocketAddr>,
 }
 
+/// A socket that may be exchanged for another.
+type StandIn = Arc<Mutex<Arc<UdpSocket>>>;
+
 type Policy = Arc<Mutex<dyn FnMut(Way, &[u8]) -> Verdict + Send>>;
 
 impl Link {
@@ -54,29 +66,47 @@ impl Link {
         policy: impl FnMut(Way, &[u8]) -> Verdict + Send + 'static,
     ) -> io::Result<Self> {
         let stand_in_a = Arc::new(UdpSocket::bind("127.0.0.1:0").await?);
-        let stand_in_b = Arc::new(UdpSocket::bind("127.0.0.1:0").await?);
+        let socket_b = Arc::new(UdpSocket::bind("127.0.0.1:0").await?);
+        let stand_in_b = Arc::new(Mutex::new(Arc::clone(&socket_b)));
         let targets = Arc::<Mutex<Targets>>::default();
         let policy: Policy = Arc::new(Mutex::new(policy));
-        let forward = |way| {
-            let (from, to) = match way {
-                Way::AToB => (&stand_in_b, &stand_in_a),
-                Way::BToA => (&stand_in_a, &stand_in_b),
-            };
-            tokio::spawn(forward(
-                way,
-                Arc::clone(from),
-                Arc::clone(to),
-                Arc::clone(&targets),
-                Arc::clone(&policy),
-            ))
-        };
-        let tasks = [forward(Way::AToB), forward(Way::BToA)];
+        let a_to_b = forward(
+            Way::AToB,
+            socket_b,
+            Arc::new(Mutex::new(Arc::clone(&stand_in_a))),
+            Arc::clone(&targets),
+            Arc::clone(&policy),
+        );
+        let b_to_a = forward(
+            Way::BToA,
+            Arc::clone(&stand_in_a),
+            Arc::clone(&stand_in_b),
+            Arc::clone(&targets),
+            Arc::clone(&policy),
+        );
         Ok(Self {
             stand_in_a,
             stand_in_b,
             targets,
-            tasks,
+            policy,
+            tasks: [tokio::spawn(a_to_b), tokio::spawn(b_to_a)],
         })
+    }
+
+    /// From now on a sees b at another address, as behind a NAT that has forgotten it; nothing is forwarded any more that a
+    /// sends to the one before.
+    pub(crate) async fn move_b(&mut self) -> io::Result<()> {
+        let socket = Arc::new(UdpSocket::bind("127.0.0.1:0").await?);
+        *self.stand_in_b.lock().expect("no holder panics") = Arc::clone(&socket);
+        let a_to_b = forward(
+            Way::AToB,
+            socket,
+            Arc::new(Mutex::new(Arc::clone(&self.stand_in_a))),
+            Arc::clone(&self.targets),
+            Arc::clone(&self.policy),
+        );
+        std::mem::replace(&mut self.tasks[0], tokio::spawn(a_to_b)).abort();
+        Ok(())
     }
 
     /// A link that loses `loss` (0 to 1) of all datagrams either way, the same ones in every run
@@ -103,7 +133,7 @@ impl Link {
 
     /// A candidate of b as a must see it; `None` when the link cannot carry it.
     pub(crate) fn candidate_of_b(&self, candidate: &str) -> Option<String> {
-        let stand_in = local_addr(&self.stand_in_b);
+        let stand_in = local_addr(&self.socket_b());
         let (candidate, addr) = redirect(candidate, stand_in)?;
         self.lock().b = Some(addr);
         Some(candidate)
@@ -122,7 +152,7 @@ impl Link {
     /// Sends `datagram` to a from the address that a takes for b's.
     pub(crate) async fn inject_to_a(&self, datagram: &[u8]) -> io::Result<()> {
         let target = self.lock().a.expect("a told a candidate");
-        self.stand_in_b.send_to(datagram, target).await.map(drop)
+        self.socket_b().send_to(datagram, target).await.map(drop)
     }
 
     /// Sends `datagram` to b from the address that b takes for a's.
@@ -134,6 +164,10 @@ impl Link {
     /// Where a itself listens.
     pub(crate) fn address_of_a(&self) -> Option<SocketAddr> {
         self.lock().a
+    }
+
+    fn socket_b(&self) -> Arc<UdpSocket> {
+        Arc::clone(&self.stand_in_b.lock().expect("no holder panics"))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Targets> {
@@ -153,7 +187,7 @@ impl Drop for Link {
 async fn forward(
     way: Way,
     from: Arc<UdpSocket>,
-    to: Arc<UdpSocket>,
+    to: StandIn,
     targets: Arc<Mutex<Targets>>,
     policy: Policy,
 ) {
@@ -173,6 +207,7 @@ async fn forward(
         let verdict = (policy.lock().expect("no holder panics"))(way, datagram);
         if let (Verdict::Forward, Some(target)) = (verdict, target) {
             // A full buffer or a closed port is loss, as on any network.
+            let to = Arc::clone(&to.lock().expect("no holder panics"));
             let _lost = to.send_to(datagram, target).await;
         }
     }

@@ -112,6 +112,20 @@ async fn c102_candidates_and_checks_may_come_before_the_start() {
 }
 
 #[tokio::test]
+async fn a_side_that_awaits_nothing_more_is_completed() {
+    let mut one = Side::on("127.0.0.1:0").await;
+    let mut other = Side::on("127.0.0.1:0").await;
+    introduce(&mut one, &mut other).await;
+    one.transport.end_of_remote_candidates();
+    one.state(IceConnectionState::Connected).await;
+    one.state(IceConnectionState::Completed).await;
+    other.connected().await;
+    other.transport.end_of_remote_candidates();
+    other.state(IceConnectionState::Completed).await;
+    exchange_media(&mut one, &mut other).await;
+}
+
+#[tokio::test]
 async fn c105_two_sides_of_the_same_role_agree() {
     for role in [IceRole::Controlling, IceRole::Controlled] {
         let mut one = Side::on("127.0.0.1:0").await;

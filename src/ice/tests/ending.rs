@@ -82,7 +82,12 @@ async fn c104_silence_disconnects_then_fails() {
     other.connected().await;
     other.transport.cell().kill();
     one.state(IceConnectionState::Disconnected).await;
+    let path = one.path.clone().unwrap();
+    path.try_send(&[0x80; 30], None).unwrap();
     one.state(IceConnectionState::Failed).await;
+    // Consent has expired.
+    let refused = path.try_send(&[0x80; 30], None).unwrap_err();
+    assert_eq!(refused.kind(), std::io::ErrorKind::NotConnected);
 }
 
 #[tokio::test]

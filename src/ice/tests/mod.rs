@@ -80,7 +80,7 @@ fn impatient() -> IceConfiguration {
     IceConfiguration {
         disconnected_timeout: Duration::from_millis(600),
         failed_timeout: Duration::from_millis(600),
-        keepalive_interval: Duration::from_millis(200),
+        consent_interval: Duration::from_millis(200),
         ..IceConfiguration::default()
     }
 }

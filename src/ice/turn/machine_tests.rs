@@ -96,7 +96,7 @@ impl Client {
 }
 
 #[test]
-fn an_allocation_is_asked_for_with_what_the_server_wants_to_know() {
+fn c086_an_allocation_is_asked_for_with_what_the_server_wants_to_know() {
     let mut client = Client::new();
     let [first] = &client.requests()[..] else {
         panic!("one request");
@@ -195,7 +195,7 @@ fn a_server_that_is_never_content_is_given_up() {
 }
 
 #[test]
-fn a_server_that_refuses_or_makes_no_sense_is_given_up() {
+fn c086_a_server_that_refuses_or_makes_no_sense_is_given_up() {
     let refusals = [
         (486, true, RelayError::Refused(486)),
         (300, true, RelayError::Refused(300)),
@@ -231,7 +231,7 @@ fn an_address_that_nobody_can_reach_is_no_allocation() {
 }
 
 #[test]
-fn allocation_and_channel_are_kept_for_an_hour_and_nonces_may_change() {
+fn c086_allocation_and_channel_are_kept_for_an_hour_and_nonces_may_change() {
     let mut client = Client::allocated();
     let mut server = TestServer::default();
     client.send(1);
@@ -274,7 +274,7 @@ fn a_lifetime_of_nothing_or_of_ages_is_not_believed() {
 }
 
 #[test]
-fn a_release_is_repeated_until_it_is_answered() {
+fn c086_a_release_is_repeated_until_it_is_answered() {
     let mut client = Client::allocated();
     client.machine.release(client.now, &mut client.effects);
     let lost = client.requests();

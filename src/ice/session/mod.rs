@@ -1,29 +1,35 @@
 //! One session of the transport, from its credentials to its end: its places at the endpoints, its agent, its gathering.
 
+mod relays;
+
 use std::collections::VecDeque;
 use std::mem;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ractor::ActorProcessingErr;
 use rand::Rng;
 use tokio::time::Instant as TokioInstant;
 
+use self::relays::RelaySlot;
 use super::actor::IceSinks;
 use super::adapter::{AgentArguments, AgentGuard};
 use super::agent_conn::AgentPacket;
 use super::candidate::{IceParameters, IceRole};
 use super::configuration::{IceConfiguration, IceTransportPolicy};
+use super::consent::ConsentTimes;
 use super::effect::Effect;
 use super::gathering::{Gathering, GatheringEffect};
 use super::local_candidate::BoundSocket;
-use super::lookups::{AskedServer, Lookups, NameLookups, interfaces};
+use super::lookups::{Lookups, NameLookups, interfaces};
 use super::machine::IceMachine;
 use super::message::{AgentNumber, IceEvent, IceTimer, SessionFact, SessionNumber, SessionRef};
 use super::path::Route;
+use super::states::Dice;
 use super::stun::StunBuilder;
-use super::turn::{Relay, RelayEvent, RelayOutlet, RelayRequest};
+use super::turn::Relay;
 use crate::lane::{LaneCapacity, LaneReceiver, LaneSender, Weigh, lane};
 use crate::peer_connection::IceGatheringState;
 use crate::timer::TimerTable;
@@ -52,6 +58,8 @@ pub(super) struct Session {
     from_network: LaneReceiver<FromEndpoint>,
     agent: Option<AgentGuard>,
     agents_started: u32,
+    /// The peer does not want to be sent anything any more.
+    revoked: Arc<AtomicBool>,
     gathering: Option<Gathering>,
     lookups: Lookups,
     names: NameLookups,
@@ -62,15 +70,6 @@ pub(super) struct Session {
     events: Vec<IceEvent>,
     arrived: VecDeque<FromEndpoint>,
     packets: VecDeque<AgentPacket>,
-}
-
-/// A relay, from the request to its end.
-#[derive(Debug)]
-struct RelaySlot {
-    relay: Option<Relay>,
-    server: SocketAddr,
-    /// Gathering waits for it.
-    awaited: bool,
 }
 
 /// What came in, and at which endpoint or relay.
@@ -125,8 +124,13 @@ impl Session {
             .iter()
             .map(|registration| families(registration.socket().families()))
             .collect();
+        let times = ConsentTimes {
+            interval: configuration.consent_interval,
+            disconnected: configuration.disconnected_timeout,
+            failed: configuration.failed_timeout,
+        };
         Ok(Self {
-            machine: IceMachine::new(local.clone(), sockets),
+            machine: IceMachine::new(local.clone(), sockets, times),
             address,
             local,
             configuration,
@@ -138,6 +142,7 @@ impl Session {
             from_network,
             agent: None,
             agents_started: 0,
+            revoked: Arc::default(),
             gathering: None,
             lookups: Lookups::default(),
             names: NameLookups::default(),
@@ -183,6 +188,12 @@ impl Session {
         self.perform_effects().await
     }
 
+    pub(super) async fn end_of_remote_candidates(&mut self) -> Result<(), ActorProcessingErr> {
+        self.machine
+            .handle_end_of_remote_candidates(&mut self.effects);
+        self.perform_effects().await
+    }
+
     pub(super) async fn stop(&mut self) -> Result<(), ActorProcessingErr> {
         self.machine.handle_stop(&mut self.effects);
         self.perform_effects().await
@@ -192,11 +203,6 @@ impl Session {
         match fact {
             SessionFact::StunArrived => self.read_network(),
             SessionFact::AgentSent => self.read_agent(),
-            SessionFact::AgentStateChanged { agent, state } => {
-                if self.is_current(agent) {
-                    self.machine.handle_agent_state(state, &mut self.effects);
-                }
-            }
             SessionFact::AgentFailed { agent, reason } => {
                 if self.is_current(agent) {
                     return Err(reason.into());
@@ -228,7 +234,15 @@ impl Session {
                 gathering.handle_timer(now(), effects);
             }),
             IceTimer::Names => self.machine.handle_names_due(&mut self.effects),
-            IceTimer::NoCandidates => self.machine.handle_no_candidates(&mut self.effects),
+            IceTimer::NoPath => self.machine.handle_no_path(&mut self.effects),
+            IceTimer::Consent => {
+                let dice = Dice {
+                    transaction: TransactionId(rand::rng().random()),
+                    spread: rand::rng().random_range(0.8..1.2),
+                };
+                self.machine
+                    .handle_consent_due(dice, now(), &mut self.effects);
+            }
         }
     }
 
@@ -272,10 +286,12 @@ impl Session {
                 }
                 Effect::SendStun { socket, stun } => self.send(socket, stun),
                 Effect::SelectPath(route) => self.select_path(route),
-                Effect::KeepAgentAlive => {
-                    if let Some(agent) = &self.agent {
-                        agent.keep_alive();
-                    }
+                Effect::AwaitConsent(at) => {
+                    self.arm(IceTimer::Consent, at.saturating_duration_since(now()));
+                }
+                Effect::GiveUp => {
+                    self.agent = None;
+                    self.revoked.store(true, Ordering::Relaxed);
                 }
                 Effect::AnnounceState(state) => self.events.push(IceEvent::StateChanged(state)),
                 Effect::AnnounceRole(role) => self.events.push(IceEvent::RoleChanged(role)),
@@ -285,10 +301,10 @@ impl Session {
                 }
                 Effect::AwaitNames => self.arm(IceTimer::Names, NAMES_WAIT),
                 Effect::LookUpName(name) => self.names.look_up(name, &self.address),
-                Effect::AwaitCandidates => {
+                Effect::AwaitPath => {
                     let after =
                         self.configuration.disconnected_timeout + self.configuration.failed_timeout;
-                    self.arm(IceTimer::NoCandidates, after);
+                    self.arm(IceTimer::NoPath, after);
                 }
             }
         }
@@ -363,6 +379,7 @@ impl Session {
                 .relay(route.socket)
                 .and_then(|relay| relay.path(route.remote)),
         };
+        let path = path.map(|path| path.revocable(&self.revoked));
         self.events.extend(path.map(IceEvent::SelectedPathChanged));
     }
 
@@ -378,9 +395,12 @@ impl Session {
 /// Gathering.
 impl Session {
     /// Begins; asked again, it does nothing. `configuration` is the one set last.
-    pub(super) fn gather(&mut self, configuration: &Arc<IceConfiguration>) {
+    pub(super) async fn gather(
+        &mut self,
+        configuration: &Arc<IceConfiguration>,
+    ) -> Result<(), ActorProcessingErr> {
         if self.gathering.is_some() {
-            return;
+            return Ok(());
         }
         self.configuration = Arc::clone(configuration);
         self.tell_gathering(IceGatheringState::Gathering);
@@ -408,6 +428,7 @@ impl Session {
             &mut effects,
         ));
         self.perform_gathering(effects);
+        self.perform_effects().await
     }
 
     fn advance_gathering(&mut self, step: impl FnOnce(&mut Gathering, &mut Vec<GatheringEffect>)) {
@@ -445,6 +466,7 @@ impl Session {
                     self.timers.disarm(IceTimer::Gathering);
                     self.lookups = Lookups::default();
                     self.tell_gathering(IceGatheringState::Complete);
+                    self.machine.handle_gathered(&mut self.effects);
                 }
             }
         }
@@ -452,91 +474,6 @@ impl Session {
 
     fn tell_gathering(&mut self, state: IceGatheringState) {
         self.events.push(IceEvent::GatheringStateChanged(state));
-    }
-}
-
-/// Relays.
-impl Session {
-    /// Asks a server for a relay where it is one, and gives how many were asked for.
-    async fn open_relay(&mut self, server: usize, addresses: &[SocketAddr]) -> usize {
-        let asked = self.lookups.server(server).cloned();
-        let Some(AskedServer {
-            url,
-            relay: Some(credentials),
-        }) = asked
-        else {
-            return 0;
-        };
-        let way = addresses.iter().find_map(|server| {
-            let local_ip = self.bound.iter().find_map(|it| base_for(*server, it.ip()));
-            Some((*server, local_ip?))
-        });
-        let Some((server, local_ip)) = way.filter(|_| self.relays.len() < MAX_RELAYS) else {
-            return 0;
-        };
-        let index = self.relays.len();
-        let number = self.registrations.len() + index;
-        let session = self.address.clone();
-        let request = RelayRequest {
-            server,
-            username: credentials.username().unwrap_or_default().to_owned(),
-            credential: credentials.credential().unwrap_or_default().to_owned(),
-            local_ip,
-            username_fragment: self.local.username_fragment.clone(),
-            stun: numbered(&self.to_us, number),
-            sinks: self.sinks.clone(),
-            events: RelayOutlet::new(move |event| {
-                session.tell(SessionFact::Relay {
-                    number: index,
-                    event,
-                });
-            }),
-        };
-        match Relay::spawn(request, self.address.transport.get_cell()).await {
-            Ok(relay) => {
-                self.relays.push(RelaySlot {
-                    relay: Some(relay),
-                    server,
-                    awaited: true,
-                });
-                1
-            }
-            Err(error) => {
-                tracing::warn!(%url, %error, "no relay of this server");
-                0
-            }
-        }
-    }
-
-    fn hear_relay(&mut self, index: usize, event: RelayEvent) {
-        let number = self.registrations.len() + index;
-        let Some(slot) = self.relays.get_mut(index) else {
-            return;
-        };
-        let server = slot.server;
-        let told = match event {
-            RelayEvent::Allocated { relayed, mapped } => {
-                self.machine.handle_relay_ready(number, relayed);
-                Some((relayed, mapped, server.ip()))
-            }
-            RelayEvent::ChannelBound { peer, channel } => {
-                if let Some(relay) = &mut slot.relay {
-                    relay.channel_bound(peer, channel);
-                }
-                return;
-            }
-            RelayEvent::Failed(error) => {
-                tracing::warn!(%server, %error, "no relay, or not any more");
-                slot.relay = None;
-                self.machine.handle_relay_gone(number);
-                None
-            }
-        };
-        if mem::take(&mut slot.awaited) {
-            self.advance_gathering(|gathering, effects| {
-                gathering.handle_relay(told, now(), effects);
-            });
-        }
     }
 }
 
@@ -550,18 +487,6 @@ impl Drop for Session {
 fn numbered(to_us: &LaneSender<FromEndpoint>, number: usize) -> DatagramSink {
     let to_us = to_us.clone();
     DatagramSink::new(move |datagrams| to_us.push(FromEndpoint { number, datagrams }))
-}
-
-/// From where to ask a server, next to an endpoint that is bound to that address.
-fn base_for(server: SocketAddr, endpoint: IpAddr) -> Option<IpAddr> {
-    match (server, endpoint) {
-        (SocketAddr::V4(_), IpAddr::V4(_)) | (SocketAddr::V6(_), IpAddr::V6(_)) => Some(endpoint),
-        // A socket of all addresses is one of all IPv4 addresses too.
-        (SocketAddr::V4(_), IpAddr::V6(any)) if any.is_unspecified() => {
-            Some(Ipv4Addr::UNSPECIFIED.into())
-        }
-        (SocketAddr::V4(_), IpAddr::V6(_)) | (SocketAddr::V6(_), IpAddr::V4(_)) => None,
-    }
 }
 
 /// Whether IPv4, and IPv6, can be reached.
@@ -580,9 +505,6 @@ fn now() -> Instant {
 
 /// For a peer that reaches us, so that nobody is asked for its name.
 const NAMES_WAIT: Duration = Duration::from_millis(500);
-
-/// Relays of one session: each is a socket here and an allocation there.
-const MAX_RELAYS: usize = 4;
 
 /// STUN on its way to one session. Policy of lanes: the oldest go.
 const STUN_CAPACITY: LaneCapacity = LaneCapacity {
