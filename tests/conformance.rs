@@ -6,25 +6,94 @@ mod common;
 use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
-use ractor_webrtc::peer_connection::MediaStats;
+use ractor_webrtc::peer_connection::{MediaStats, PeerConnectionState, SetOwnerError};
 use ractor_webrtc::rtp::{HeaderExtension, RtpPacket};
 use ractor_webrtc::{Event, MediaConfiguration, MediaKind, PeerConnection};
 
 use self::common::eventually;
-use self::common::owner::{Ours, loopback, rtp_packet};
+use self::common::owner::{Ours, RunningOwner, loopback, rtp_packet};
 use self::common::session::connect_ours;
 
-/// There is no change of owner as in Elixir: an actor that hands a peer over passes its events on, and the first
-/// event finds the owner that was named.
 #[tokio::test]
-async fn c005_all_events_go_to_the_owner_that_was_named_whoever_supervises() {
+async fn c005_events_go_to_the_owner_that_was_named_and_after_a_change_to_the_new_one() {
     let (supervisor, _) = Actor::spawn(None, Supervisor, ()).await.unwrap();
-    let mut peer = Ours::spawn_below(loopback(), supervisor.get_cell()).await;
-    peer.expect("negotiation needed", |event| {
+    let mut one = Ours::spawn_below(loopback(), supervisor.get_cell()).await;
+    let mut two = Ours::spawn(loopback()).await;
+    connect_ours(&mut one, &mut two, None).await;
+
+    // Media arrives while the owner changes, five times.
+    let mut heard = Vec::new();
+    let mut sent = 0;
+    for _ in 0..5 {
+        for _ in 0..20 {
+            sent += 1;
+            send_audio(&two, sent);
+            tokio::task::yield_now().await;
+        }
+        let before = one.change_owner(RunningOwner::spawn().await).await;
+        // The death of the one before is nobody's business.
+        heard.extend(before.end().await.iter().flat_map(audio_numbers));
+    }
+    while heard.len() < usize::from(sent) {
+        let event = tokio::time::timeout(Duration::from_secs(5), one.event()).await;
+        heard.extend(audio_numbers(&event.unwrap().unwrap()));
+    }
+    assert_eq!(heard, (1..=sent).collect::<Vec<_>>());
+
+    // News of the peer connection itself goes the same way.
+    one.peer.restart_ice().await.unwrap();
+    one.expect("negotiation needed", |event| {
         matches!(event, Event::NegotiationNeeded).then_some(())
     })
     .await;
+
+    let peer = one.peer.clone();
+    drop(one);
+    eventually(
+        Duration::from_secs(2),
+        "the end with its owner",
+        async || (peer.connection_state() == PeerConnectionState::Closed).then_some(()),
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn c005_a_new_owner_that_is_gone_is_refused_and_the_peer_lives_on() {
+    let (supervisor, _) = Actor::spawn(None, Supervisor, ()).await.unwrap();
+    let mut peer = Ours::spawn_below(loopback(), supervisor.get_cell()).await;
+    let gone = RunningOwner::spawn().await;
+    let actor = gone.actor().clone();
+    gone.end().await;
+    let refused = peer.peer.set_owner(&actor).await;
+    assert_eq!(refused, Err(SetOwnerError::OwnerGone));
+    // The same one again is still watched afterwards.
+    let same = peer.owner().clone();
+    peer.peer.set_owner(&same).await.unwrap();
     peer.offer().await;
+    same.stop(None);
+    eventually(
+        Duration::from_secs(2),
+        "the end with its owner",
+        async || (peer.peer.connection_state() == PeerConnectionState::Closed).then_some(()),
+    )
+    .await;
+    let late = peer.peer.set_owner(&actor).await;
+    assert!(matches!(
+        late,
+        Err(SetOwnerError::Closed | SetOwnerError::Call(_))
+    ));
+}
+
+fn send_audio(from: &Ours, number: u16) {
+    let packet = rtp_packet(111, number, 960 * u32::from(number), false, vec![1; 100]);
+    from.peer.send_rtp(from.audio.id(), packet).unwrap();
+}
+
+fn audio_numbers(event: &Event) -> Vec<u16> {
+    match event {
+        Event::Rtp { packets, .. } => packets.iter().map(|it| it.sequence_number().0).collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// The shape is ours; W3C's statistics have an issue of their own.

@@ -13,6 +13,7 @@ use super::life::Life;
 use super::machine::{ConnectionMachine, PeerConnectionStates};
 use super::message::PeerConnectionMessage;
 use super::monitor::Monitor;
+use super::owner::Owner;
 use super::parts::Parts;
 use super::registry::Listed;
 use super::shell::PeerConnectionShell;
@@ -57,6 +58,7 @@ impl Actor for PeerConnectionActor {
         if !ACTIVE_STATES.contains(&owner.listener().get_status()) {
             return Err(SpawnError::OwnerGone.into());
         }
+        let owner = Owner::new(owner);
         let ice = IceParameters::generate();
         let jsep = Jsep::new(JsepArguments {
             configuration: Arc::clone(&settings.media),
@@ -90,7 +92,7 @@ impl Actor for PeerConnectionActor {
             events: Vec::new(),
             life: Life::new(id, owner, states),
             _listed: Listed::new(peer),
-            _watched_owner: watched_owner,
+            watched_owner,
         })
     }
 

@@ -1,4 +1,4 @@
-//! Why a peer connection did not start, and why media was not taken or routed.
+//! Why a peer connection did not start, and why its owner stays, why media was not taken or routed.
 
 use crate::call::{CallError, StartError};
 use crate::dtls::CertificateError;
@@ -26,6 +26,21 @@ pub enum SpawnError {
     /// An actor of the peer did not start.
     #[error("an actor of the peer did not start")]
     Actor(#[from] StartError),
+}
+
+/// Why a peer connection keeps the owner that it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SetOwnerError {
+    /// The new owner has ended already.
+    #[error("the new owner has stopped")]
+    OwnerGone,
+    /// The peer connection is closing, and tells its end to the owner that it has.
+    #[error("peer connection is closed")]
+    Closed,
+    /// The peer could not be asked.
+    #[error(transparent)]
+    Call(#[from] CallError),
 }
 
 /// Why packets were not taken for sending.

@@ -5,13 +5,14 @@ use tokio::sync::watch;
 
 use super::event::{CloseReason, Event, PeerEvent, PeerId};
 use super::machine::PeerConnectionStates;
+use super::owner::Owner;
 use crate::outlet::{ListenerGone, Outlet};
 
 /// The peer's life as others see it: the states in every handle, and the owner's last event.
 #[derive(Debug)]
 pub(super) struct Life {
     pub(super) id: PeerId,
-    owner: Outlet<PeerEvent>,
+    owner: Owner,
     states: watch::Sender<PeerConnectionStates>,
     /// What the owner hears last; a failure until something better is known.
     pub(super) reason: CloseReason,
@@ -21,7 +22,7 @@ pub(super) struct Life {
 impl Life {
     pub(super) fn new(
         id: PeerId,
-        owner: Outlet<PeerEvent>,
+        owner: Owner,
         states: watch::Sender<PeerConnectionStates>,
     ) -> Self {
         Self {
@@ -38,7 +39,12 @@ impl Life {
     }
 
     pub(super) fn is_owner(&self, actor: &ActorCell) -> bool {
-        self.owner.listener().get_id() == actor.get_id()
+        self.owner.is(actor)
+    }
+
+    /// Whoever was the owner hears nothing more, the last event included.
+    pub(super) fn change_owner(&self, to: Outlet<PeerEvent>) {
+        self.owner.change(to);
     }
 
     pub(super) fn show(&self, states: PeerConnectionStates) {
@@ -51,8 +57,7 @@ impl Life {
         }
         self.ended = true;
         // ractor kills the children of an actor that ends, without a hook of theirs.
-        let owner = self.owner.listener().get_status();
-        if self.reason == CloseReason::Crashed && owner >= ActorStatus::Stopping {
+        if self.reason == CloseReason::Crashed && self.owner.status() >= ActorStatus::Stopping {
             self.reason = CloseReason::OwnerGone;
         }
         self.states.send_modify(PeerConnectionStates::close);

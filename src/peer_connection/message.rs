@@ -3,6 +3,8 @@
 use ractor::RpcReplyPort;
 
 use super::configuration::{Configuration, SetConfigurationError};
+use super::error::SetOwnerError;
+use super::event::PeerEvent;
 use super::snapshot::Descriptions;
 use crate::codec::RtpCodec;
 use crate::dtls::DtlsEvent;
@@ -12,6 +14,7 @@ use crate::jsep::{
     RtpTransceiver, RtpTransceiverDirection, RtpTransceiverInit, SenderId, SessionDescription,
     TrackOrKind, TransceiverError, TransceiverId,
 };
+use crate::outlet::Outlet;
 use crate::track::MediaStreamTrack;
 
 /// Mailbox of the peer connection.
@@ -49,6 +52,11 @@ pub(crate) enum PeerConnectionMessage {
     SetConfiguration {
         configuration: Configuration,
         reply: RpcReplyPort<Result<(), SetConfigurationError>>,
+    },
+    /// Tell somebody else from now on.
+    SetOwner {
+        owner: Outlet<PeerEvent>,
+        reply: RpcReplyPort<Result<(), SetOwnerError>>,
     },
     /// One of the operations on transceivers.
     Transceiver(TransceiverRequest),

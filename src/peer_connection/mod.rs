@@ -1,8 +1,9 @@
 //! [`PeerConnection`]: one connection to one remote side, as an actor (W3C webrtc-pc §4.4).
 //!
 //! Started by [`PeerConnection::builder`]; told what to do through its handle; tells its
-//! **owner**, any actor whose messages are `From<PeerEvent>`, what happens. It is
-//! supervised by its owner unless [`PeerConnectionBuilder::spawn`] names another supervisor, and is
+//! **owner**, any actor whose messages are `From<PeerEvent>`, what happens; [`PeerConnection::set_owner`] names
+//! another one. It is
+//! supervised by its first owner unless [`PeerConnectionBuilder::spawn`] names another supervisor, and is
 //! itself the supervisor of its parts:
 //!
 //! | child | how it may end | what is lost | what we do | what the owner hears |
@@ -30,6 +31,7 @@ mod life;
 mod machine;
 mod message;
 mod monitor;
+mod owner;
 mod parts;
 mod registry;
 mod route;
@@ -46,10 +48,11 @@ use tokio::sync::watch;
 
 pub use self::builder::PeerConnectionBuilder;
 pub use self::configuration::{Configuration, SetConfigurationError};
-pub use self::error::{RouteError, SendError, SpawnError};
+pub use self::error::{RouteError, SendError, SetOwnerError, SpawnError};
 pub use self::event::{CloseReason, Event, Part, PeerEvent, PeerId};
 pub use self::machine::PeerConnectionStates;
 use self::message::{PeerConnectionMessage as Message, TransceiverRequest as Request};
+pub(crate) use self::owner::Owner;
 pub use self::route::RouteSource;
 use self::snapshot::{Descriptions, KnownTracks};
 pub use self::state::{

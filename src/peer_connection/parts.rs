@@ -6,9 +6,10 @@ use ractor::{ActorCell, ActorRef};
 
 use super::SpawnError;
 use super::builder::Settings;
-use super::event::{Part, PeerEvent, PeerId};
+use super::event::{Part, PeerId};
 use super::message::PeerConnectionMessage;
 use super::monitor::Monitor;
+use super::owner::Owner;
 use crate::dtls::{DtlsArguments, DtlsTransport};
 use crate::ice::{IceArguments, IceParameters, IceSinks, IceTransport};
 use crate::outlet::Outlet;
@@ -33,7 +34,7 @@ impl Parts {
         id: PeerId,
         settings: &Settings,
         ice: IceParameters,
-        owner: &Outlet<PeerEvent>,
+        owner: &Owner,
         myself: &ActorRef<PeerConnectionMessage>,
     ) -> Result<Self, SpawnError> {
         let (endpoint, endpoint_is_own) = settings.endpoint.open(myself).await?;

@@ -1,12 +1,50 @@
 //! What a running session lets itself be asked for besides descriptions and transceivers.
 
+use ractor::{ActorRef, Message as ActorMessage};
+
 use super::message::{PeerConnectionMessage as Message, TransceiverRequest as Request};
-use super::{Configuration, PeerConnection, SetConfigurationError};
+use super::{Configuration, PeerConnection, PeerEvent, SetConfigurationError, SetOwnerError};
 use crate::call::{CallError, ask};
 use crate::codec::RtpCodec;
 use crate::jsep::{ParametersError, RtpSendParameters, SenderId};
+use crate::outlet::Outlet;
 
 impl PeerConnection {
+    /// Gives the peer to another owner. Once this has returned, all events go to `owner`, those of media included; what
+    /// was told before stays in the mailbox of the one before, and nothing is told to both. The peer ends
+    /// with the new owner, and no longer with the one before. Naming the same owner again changes nothing.
+    ///
+    /// The supervisor stays who it was. A peer of [`spawn_linked`](super::PeerConnectionBuilder::spawn_linked) has its first
+    /// owner for it, and so ends with that one still. Peers that are to be handed on are started with
+    /// [`spawn`](super::PeerConnectionBuilder::spawn), below somebody who lives longer than their owners.
+    ///
+    /// Media that waits in the mailbox of the one before counts towards the bound of
+    /// [`MediaLimits`](super::MediaLimits) until it is consumed or dropped. Whoever negotiates by
+    /// [`PerfectNegotiation`](crate::perfect_negotiation::PerfectNegotiation) passes on the events it wants as before.
+    ///
+    /// ```
+    /// # use ractor_webrtc::{PeerConnection, PeerEvent};
+    /// # async fn example<M: ractor::Message + From<PeerEvent>>(lobby: ractor::ActorRef<M>, room: ractor::ActorRef<M>)
+    /// # -> Result<(), Box<dyn std::error::Error>> {
+    /// # let supervisor = lobby.get_cell();
+    /// let pc = PeerConnection::builder().spawn(&lobby, supervisor).await?;
+    /// pc.set_owner(&room).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`SetOwnerError::OwnerGone`] when `owner` has ended, [`SetOwnerError::Closed`] when the peer is closing,
+    /// [`SetOwnerError::Call`] when it has ended. The owner stays who it was.
+    pub async fn set_owner<M>(&self, owner: &ActorRef<M>) -> Result<(), SetOwnerError>
+    where
+        M: ActorMessage + From<PeerEvent>,
+    {
+        let owner = Outlet::new(owner);
+        self.ask(|reply| Message::SetOwner { owner, reply }).await
+    }
+
     /// Has the next offer restart ICE (W3C `restartIce()`, RFC 8445 §9): after a path was lost, or to use another
     /// network. [`Event::NegotiationNeeded`](super::Event::NegotiationNeeded) follows; the offer made then, and the
     /// answer to it, bring new credentials and candidates. Media keeps to the old path until the new one works.

@@ -3,11 +3,12 @@
 use std::mem;
 use std::sync::Arc;
 
-use ractor::{ActorRef, RpcReplyPort};
+use ractor::{ACTIVE_STATES, ActorRef, RpcReplyPort};
 
 use super::close::Closing;
 use super::configuration::{Configuration, InForce, SetConfigurationError};
-use super::event::{CloseReason, Event};
+use super::error::SetOwnerError;
+use super::event::{CloseReason, Event, PeerEvent};
 use super::life::Life;
 use super::machine::ConnectionMachine;
 use super::message::{PeerConnectionMessage, TransceiverRequest};
@@ -19,6 +20,7 @@ use super::state::IceGatheringState;
 use crate::dtls::DtlsEvent;
 use crate::ice::IceEvent;
 use crate::jsep::{Jsep, JsepEffect};
+use crate::outlet::Outlet;
 
 /// State of the running actor.
 #[derive(Debug)]
@@ -36,7 +38,7 @@ pub(super) struct PeerConnectionShell {
     /// Tells the end, however it comes. Dropped after everything above.
     pub(super) life: Life,
     pub(super) _listed: Listed,
-    pub(super) _watched_owner: Monitor,
+    pub(super) watched_owner: Monitor,
 }
 
 impl PeerConnectionShell {
@@ -79,6 +81,7 @@ impl PeerConnectionShell {
                 configuration,
                 reply,
             } => answer(reply, self.set_configuration(configuration)),
+            Message::SetOwner { owner, reply } => answer(reply, self.set_owner(owner, myself)),
             Message::Transceiver(request) => self.receive_transceiver(request, myself),
             Message::Descriptions { reply } => answer(reply, self.descriptions()),
             Message::Close => self.begin_close(CloseReason::Requested, myself),
@@ -172,6 +175,30 @@ impl PeerConnectionShell {
             let ice = Arc::clone(&self.configuration.ice);
             self.parts.ice.set_configuration(ice);
             self.jsep.replace_credentials();
+        }
+        Ok(())
+    }
+
+    /// The new owner is watched first, so that its end is seen here or told. What is told of the end of the one
+    /// before finds nobody whom it concerns.
+    fn set_owner(
+        &mut self,
+        owner: Outlet<PeerEvent>,
+        myself: &ActorRef<PeerConnectionMessage>,
+    ) -> Result<(), SetOwnerError> {
+        if self.closing.is_some() {
+            return Err(SetOwnerError::Closed);
+        }
+        let listener = owner.listener().clone();
+        // The end of one watch ends them all between two actors.
+        let watched = (!self.life.is_owner(&listener))
+            .then(|| Monitor::new(myself.get_cell(), listener.clone()));
+        if !ACTIVE_STATES.contains(&listener.get_status()) {
+            return Err(SetOwnerError::OwnerGone);
+        }
+        if let Some(watched) = watched {
+            self.watched_owner = watched;
+            self.life.change_owner(owner);
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ use super::message::RtpTransportMessage;
 use crate::egress::{Membership, Reservation, SendingCommand, SendingCounters, SendingEvent};
 use crate::lane::LaneReceiver;
 use crate::outlet::Outlet;
-use crate::peer_connection::{Event, PeerEvent, PeerId};
+use crate::peer_connection::{Event, Owner, PeerEvent, PeerId};
 use crate::rtp::ntp_of_unix_time;
 use crate::timer::TimerTable;
 use crate::udp::Datagrams;
@@ -26,7 +26,7 @@ pub(super) struct RtpTransportActor;
 #[derive(Debug)]
 pub(super) struct ActorArguments {
     pub(super) peer: PeerId,
-    pub(super) owner: Outlet<PeerEvent>,
+    pub(super) owner: Owner,
     pub(super) machine: MachineArguments,
     pub(super) inbound: LaneReceiver<Datagrams>,
     /// This peer's place at the actor that sends.
@@ -40,7 +40,7 @@ pub(super) struct ActorArguments {
 pub(super) struct RtpTransportShell {
     machine: RtpTransportMachine,
     peer: PeerId,
-    owner: Outlet<PeerEvent>,
+    owner: Owner,
     inbound: LaneReceiver<Datagrams>,
     /// The sending half; it goes when this is dropped, however this actor ends.
     sending: Membership,

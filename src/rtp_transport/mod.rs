@@ -53,7 +53,7 @@ use crate::egress::{Egress, Outgoing, RouteOrigin, SendingCommand, SendingHandle
 use crate::jsep::MediaPlan;
 use crate::lane::{LaneCapacity, lane};
 use crate::outlet::{ListenerGone, Outlet};
-use crate::peer_connection::{PeerEvent, PeerId};
+use crate::peer_connection::{Owner, PeerId};
 use crate::rtp::{CreditLimit, Rid, RtcpError, RtcpPacket, RtpBatch};
 use crate::srtp::SrtpKeys;
 use crate::track::TrackId;
@@ -64,7 +64,7 @@ use crate::udp::{MediaInbound, TransportPath};
 pub(crate) struct RtpTransportArguments {
     pub(crate) peer: PeerId,
     /// Hears media, feedback and drops.
-    pub(crate) owner: Outlet<PeerEvent>,
+    pub(crate) owner: Owner,
     pub(crate) limits: MediaLimits,
     /// Sends for this peer and all others of the same socket.
     pub(crate) egress: Egress,

@@ -1,6 +1,7 @@
 //! The running actor: lanes, sockets, timers, an owner with a mailbox.
 #![allow(clippy::wildcard_enum_match_arm)]
 
+use std::mem;
 use std::net::{Ipv4Addr, UdpSocket as StdSocket};
 use std::time::{Duration, Instant};
 
@@ -11,12 +12,12 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::fixtures::*;
-use crate::peer_connection::Event;
-use crate::rtp::{PictureLossIndication, RtpPacket, Ssrc};
+use crate::peer_connection::{Event, PeerEvent};
+use crate::rtp::{PictureLossIndication, RtpPacket, SequenceNumber, Ssrc};
 use crate::udp::EndpointSocket;
 
 /// Test owner: passes every event to a channel.
-struct Owner;
+struct Listener;
 
 struct OwnerMessage(PeerEvent);
 
@@ -26,7 +27,7 @@ impl From<PeerEvent> for OwnerMessage {
     }
 }
 
-impl Actor for Owner {
+impl Actor for Listener {
     type Msg = OwnerMessage;
     type State = mpsc::UnboundedSender<PeerEvent>;
     type Arguments = mpsc::UnboundedSender<PeerEvent>;
@@ -55,6 +56,7 @@ struct Scene {
     peer: PeerId,
     events: mpsc::UnboundedReceiver<PeerEvent>,
     owner: ActorRef<OwnerMessage>,
+    told: Owner,
     supervisor: ActorRef<OwnerMessage>,
     socket: UdpSocket,
     remote: Remote,
@@ -63,7 +65,7 @@ struct Scene {
 
 async fn owner() -> (ActorRef<OwnerMessage>, mpsc::UnboundedReceiver<PeerEvent>) {
     let (events, inbox) = mpsc::unbounded_channel();
-    let (owner, _) = Actor::spawn(None, Owner, events).await.unwrap();
+    let (owner, _) = Actor::spawn(None, Listener, events).await.unwrap();
     (owner, inbox)
 }
 
@@ -73,9 +75,10 @@ impl Scene {
         let (supervisor, _) = self::owner().await;
         let peer = PeerId::next();
         let egress = Egress::spawn(supervisor.get_cell()).await.unwrap();
+        let told = Owner::new(Outlet::new(&owner));
         let arguments = RtpTransportArguments {
             peer,
-            owner: Outlet::new(&owner),
+            owner: told.clone(),
             limits,
             egress,
         };
@@ -97,6 +100,7 @@ impl Scene {
             peer,
             events,
             owner,
+            told,
             supervisor,
             socket,
             remote: Remote::new(),
@@ -211,7 +215,7 @@ async fn without_a_path_packets_are_counted_and_forgotten() {
     let (owner, _events) = owner().await;
     let arguments = RtpTransportArguments {
         peer: PeerId::next(),
-        owner: Outlet::new(&owner),
+        owner: Owner::new(Outlet::new(&owner)),
         limits: MediaLimits::default(),
         egress: Egress::spawn(owner.get_cell()).await.unwrap(),
     };
@@ -340,6 +344,40 @@ async fn c108_stopping_says_goodbye() {
     scene
         .transport
         .send_rtp(scene.session.local, made(2).into());
+}
+
+#[tokio::test]
+async fn after_a_change_the_new_owner_gets_what_waits_once_the_one_before_gives_back_its_credit() {
+    let limit = QueueLimit {
+        packets: 4,
+        bytes: 1 << 20,
+    };
+    let mut scene = Scene::new(MediaLimits {
+        owner: limit,
+        ..MediaLimits::default()
+    })
+    .await;
+    for sequence in 1..=6 {
+        scene.arrive([sequence]);
+        scene.settle().await;
+    }
+    let (new, events) = owner().await;
+    scene.told.change(Outlet::new(&new));
+    let mut before = mem::replace(&mut scene.events, events);
+    // Never read: what is left in its channel goes with the channel.
+    scene.owner.stop(None);
+    scene.owner.wait(None).await.unwrap();
+    assert_eq!(before.len(), 4);
+    scene.settle().await;
+    assert!(scene.events.is_empty());
+    before.close();
+    drop(before);
+    for sequence in [5, 6] {
+        let batch = scene.batch().await;
+        assert_eq!(batch[0].sequence_number(), SequenceNumber(sequence));
+    }
+    let stats = scene.settle().await;
+    assert_eq!((stats.delivered, stats.owner_overflow), (6, 0));
 }
 
 #[tokio::test]

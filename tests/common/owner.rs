@@ -74,6 +74,18 @@ impl RunningOwner {
         let (actor, _) = Actor::spawn(None, Owner, sender).await.unwrap();
         Self { actor, events }
     }
+
+    /// Ends the actor, and gives what it has heard and nobody has read.
+    pub(crate) async fn end(mut self) -> Vec<Event> {
+        self.actor.drain().unwrap();
+        self.actor.wait(None).await.unwrap();
+        std::iter::from_fn(|| self.events.try_recv().ok()).collect()
+    }
+
+    /// The actor.
+    pub(crate) fn actor(&self) -> &ActorRef<PeerEvent> {
+        &self.actor
+    }
 }
 
 impl Drop for RunningOwner {
@@ -263,6 +275,12 @@ impl Ours {
     pub(crate) async fn accept_answer(&self, answer: &str) {
         let answer = SessionDescription::answer(answer);
         self.peer.set_remote_description(answer).await.unwrap();
+    }
+
+    /// Gives the peer to another owner; what this one has not read is lost to the test.
+    pub(crate) async fn change_owner(&mut self, to: RunningOwner) -> RunningOwner {
+        self.peer.set_owner(&to.actor).await.unwrap();
+        std::mem::replace(&mut self.owner, to)
     }
 
     /// Its owner.
