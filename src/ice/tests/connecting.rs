@@ -139,7 +139,7 @@ async fn c105_two_sides_of_the_same_role_agree() {
 
 #[tokio::test]
 async fn connecting_does_not_wait_for_a_tick_of_the_agent() {
-    let mut slowest = Duration::ZERO;
+    let mut times = Vec::new();
     for _ in 0..20 {
         let mut one = Side::on("127.0.0.1:0").await;
         let mut other = Side::on("127.0.0.1:0").await;
@@ -147,12 +147,13 @@ async fn connecting_does_not_wait_for_a_tick_of_the_agent() {
         introduce(&mut one, &mut other).await;
         one.connected().await;
         other.connected().await;
-        slowest = slowest.max(begun.elapsed());
+        times.push(begun.elapsed());
         one.transport.stop();
         other.transport.stop();
     }
-    // One tick is 100 ms; a loaded machine may need some of it.
-    assert!(slowest < Duration::from_millis(90), "{slowest:?}");
+    times.sort_unstable();
+    // One tick is 100 ms. A tick that is waited for shows in all of them, a loaded machine in a few.
+    assert!(times[10] < Duration::from_millis(90), "{times:?}");
 }
 
 #[tokio::test]
