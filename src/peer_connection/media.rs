@@ -1,0 +1,141 @@
+//! Media of a peer: packets sent by hand, routes, and what the media path has counted.
+
+use super::{
+    MediaStats, PeerConnection, PeerConnectionState, RouteError, RouteSource, RtpDelivery,
+    SendError,
+};
+use crate::call::CallError;
+use crate::rtp::{Rid, RtcpPacket, RtpBatch};
+use crate::track::TrackId;
+
+impl PeerConnection {
+    /// Sends packets on a local track. Does not wait: they are rewritten, protected and sent by the
+    /// media path, in a queue that drops the oldest when it is full.
+    ///
+    /// SSRC, payload type, MID and header-extension identifiers become those of this peer's
+    /// negotiation; sequence number, timestamp, marker and payload stay. Before the connection
+    /// is up, or while the direction forbids sending, packets are dropped and counted.
+    ///
+    /// The sequence numbers of one track must go on: SRTP refuses a number twice, and one that lies
+    /// far behind (RFC 3711 §3.3.2). Whoever changes the source of a track renumbers.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::UnknownTrack`] when no sender has this track, [`SendError::Closed`] after the end.
+    pub fn send_rtp(&self, track: TrackId, packets: impl Into<RtpBatch>) -> Result<(), SendError> {
+        self.alive()?;
+        if self.tracks.sent(track).is_none() {
+            return Err(SendError::UnknownTrack(track));
+        }
+        self.rtp.send_rtp(track, packets.into());
+        Ok(())
+    }
+
+    /// Feeds a local track by route: what arrives on the source is sent on it from now on, from media
+    /// path to media path, without passing any owner. `None` ends the route.
+    ///
+    /// Another source takes the place of the one before; sequence numbers and timestamps go on
+    /// without a jump. For video a change wants a keyframe, so ask the source for one
+    /// ([`send_pli`](Self::send_pli)). While a route feeds a track, packets sent by hand
+    /// are dropped and counted (`displaced`); those sent by hand after it are numbered on from it. A route may be set before either side is connected; packets
+    /// of a codec that was not negotiated here are dropped and counted (`not_negotiated`).
+    ///
+    /// A route ends when either peer ends, and when one of the two tracks is no longer part of its peer. By
+    /// default the owner of the source does not get the media of routed tracks as events; see
+    /// [`set_rtp_delivery`](Self::set_rtp_delivery).
+    ///
+    /// ```
+    /// # use ractor_webrtc::peer_connection::{PeerConnection, RouteError, RouteSource};
+    /// # use ractor_webrtc::track::TrackId;
+    /// # async fn example(viewer: PeerConnection, screen: TrackId, publisher: PeerConnection, camera: TrackId)
+    /// # -> Result<(), Box<dyn std::error::Error>> {
+    /// viewer.set_route(screen, RouteSource::new(&publisher, camera)).await?;
+    /// publisher.send_pli(camera, None)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`RouteError::UnknownTrack`] when no sender has this track, [`RouteError::UnknownSource`] when no
+    /// receiver of the publisher has the other, [`RouteError::KindMismatch`] when one is audio and one
+    /// video, [`RouteError::SourceClosed`] when the publisher has ended, [`RouteError::Call`] when this
+    /// peer has.
+    pub async fn set_route(
+        &self,
+        track: TrackId,
+        source: impl Into<Option<RouteSource>>,
+    ) -> Result<(), RouteError> {
+        // Its tracks are forgotten by then, and unknown ones are another mistake.
+        self.alive().map_err(|_closed| CallError::Stopped)?;
+        let origin = match source.into() {
+            None => None,
+            Some(source) => {
+                let to = (self.tracks.sent(track)).ok_or(RouteError::UnknownTrack(track))?;
+                Some(source.origin(to)?)
+            }
+        };
+        let set = self.rtp.set_route(track, origin).await?;
+        set.map_err(|_gone| RouteError::SourceClosed)
+    }
+
+    /// Whether the owner of this peer gets the media of a remote track as [`Event::Rtp`]: always, never, or (the
+    /// default) while no route takes it anywhere.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::UnknownReceiver`] when no receiver has this track, [`SendError::Closed`] after the end.
+    pub fn set_rtp_delivery(&self, track: TrackId, delivery: RtpDelivery) -> Result<(), SendError> {
+        self.alive()?;
+        if self.tracks.received(track).is_none() {
+            return Err(SendError::UnknownReceiver(track));
+        }
+        self.rtp.set_delivery(track, delivery);
+        Ok(())
+    }
+
+    /// Sends RTCP packets as they are, in one datagram, behind a report where they need one
+    /// (RFC 3550 §6.1).
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Closed`] after the end; [`SendError::InvalidRtcp`] when a part of a packet is
+    /// larger than its field.
+    pub fn send_rtcp(&self, packets: Vec<RtcpPacket>) -> Result<(), SendError> {
+        self.alive()?;
+        self.rtp.send_rtcp(&packets)?;
+        Ok(())
+    }
+
+    /// Asks the remote side for a whole picture of a track that it sends (RFC 4585 §6.3.1), of one
+    /// of its simulcast encodings where `rid` names one.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::UnknownReceiver`] when no receiver has this track, [`SendError::Closed`] after the end.
+    pub fn send_pli(&self, track: TrackId, rid: impl Into<Option<Rid>>) -> Result<(), SendError> {
+        self.alive()?;
+        if self.tracks.received(track).is_none() {
+            return Err(SendError::UnknownReceiver(track));
+        }
+        self.rtp.send_pli(track, rid.into());
+        Ok(())
+    }
+
+    /// What the media path has counted so far: traffic, and every drop by its cause. Never delays
+    /// media; waits for the media path's turn, one second at most.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Stopped`] after the end, [`CallError::Timeout`] when the media path is stuck.
+    pub async fn media_stats(&self) -> Result<MediaStats, CallError> {
+        self.rtp.stats().await
+    }
+
+    fn alive(&self) -> Result<(), SendError> {
+        if self.states().connection == PeerConnectionState::Closed {
+            return Err(SendError::Closed);
+        }
+        Ok(())
+    }
+}
