@@ -17,11 +17,15 @@ use axum::response::{Html, Response};
 use axum::routing::get;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use ractor_webrtc::jsep::{RtpSender, RtpTransceiver, RtpTransceiverDirection};
+use ractor_webrtc::peer_connection::DtlsTransportState;
 use ractor_webrtc::perfect_negotiation::{
     NegotiationEvent, PerfectNegotiation, PerfectNegotiationEvent, Politeness,
 };
 use ractor_webrtc::rtp::RtcpPacket;
-use ractor_webrtc::{Event, MediaKind, MediaStreamTrack, PeerConnection, PeerEvent, Rid, TrackId};
+use ractor_webrtc::{
+    Event, MediaKind, MediaStreamTrack, PeerConnection, PeerConnectionState, PeerEvent, Rid,
+    TrackId,
+};
 use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -132,6 +136,37 @@ async fn c032_simulcast_that_is_offered_in_a_running_call_arrives_by_encoding() 
     assert_eq!(call.server.failures(), Vec::<String>::new());
 }
 
+/// Chromium closes DTLS with the m-line that it was made for, and begins it anew for those that are
+/// left. Ours had closed for good, and the picture stood still.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_stops_its_first_transceiver_keeps_the_others_and_may_add_it_again() {
+    let Some(browser) = Browser::launch().await else {
+        return;
+    };
+    let mut servers = serve().await;
+    for query in ["polite=true", "polite=false"] {
+        let call = Call::begin(&browser, &mut servers, query).await;
+        call.wait_for_picture().await;
+        call.settle().await;
+        // The microphone goes, and comes back.
+        let () = call.page.eval("void pc.getTransceivers()[0].stop()").await;
+        call.settle().await;
+        call.wait_for_connection().await;
+        call.wait_for_picture().await;
+        let known = call.server.heard().remote.len();
+        let () = call.page.eval("void add(tone.clone())").await;
+        call.settle().await;
+        call.server.wait_for_packets_of(known).await;
+        call.wait_for_picture().await;
+        // Now the camera comes first, and goes.
+        let () = call.page.eval("void pc.getTransceivers()[0].stop()").await;
+        call.settle().await;
+        call.wait_for_connection().await;
+        call.server.wait_for_packets_of(known).await;
+        assert_eq!(call.server.failures(), Vec::<String>::new());
+    }
+}
+
 async fn glare(call: &Call) {
     call.wait_for_picture().await;
     for round in 0..20 {
@@ -185,6 +220,18 @@ impl Call {
         self.page.wait_until(&more, PATIENCE).await;
     }
 
+    async fn wait_for_connection(&self) {
+        let connected = "pc.connectionState === 'connected'";
+        self.page.wait_until(connected, PATIENCE).await;
+        let deadline = Instant::now() + PATIENCE;
+        while self.server.pc.connection_state() != PeerConnectionState::Connected
+            || self.server.pc.dtls_transport_state() != DtlsTransportState::Connected
+        {
+            assert!(Instant::now() < deadline, "{:?}", self.server.heard());
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     async fn seen(&self) -> Seen {
         self.page.eval("state()").await
     }
@@ -219,6 +266,7 @@ struct Server {
 struct Heard {
     remote: Vec<MediaStreamTrack>,
     muted: Vec<TrackId>,
+    dtls: Vec<DtlsTransportState>,
     packets: HashMap<(TrackId, Option<Rid>), u64>,
     failures: Vec<String>,
 }
@@ -272,6 +320,24 @@ impl Server {
 
     async fn video_sender(&self) -> RtpSender {
         self.video_transceiver().await.sender().clone()
+    }
+
+    /// Until more arrives on the remote track after the first `known` ones.
+    async fn wait_for_packets_of(&self, known: usize) {
+        let count = || {
+            let heard = self.heard();
+            let track = heard.remote.get(known).map(MediaStreamTrack::id);
+            let of_the_track = heard
+                .packets
+                .iter()
+                .filter(|((from, _), _)| Some(*from) == track);
+            of_the_track.map(|(_, count)| count).sum::<u64>()
+        };
+        let (before, deadline) = (count(), Instant::now() + PATIENCE);
+        while count() < before + 10 {
+            assert!(Instant::now() < deadline, "{:?}", self.heard());
+            sleep(Duration::from_millis(50)).await;
+        }
     }
 
     fn heard(&self) -> Heard {
@@ -497,6 +563,7 @@ impl OwnerState {
                     remote.push(track);
                 }
             }
+            Event::DtlsTransportStateChange(state) => self.heard.lock().unwrap().dtls.push(state),
             Event::TrackMuted(track) => self.heard.lock().unwrap().muted.push(track),
             Event::Rtp {
                 track_id,

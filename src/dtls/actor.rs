@@ -80,6 +80,9 @@ impl Actor for DtlsActor {
                 shell.machine.handle_path(now(), effects);
             }
             DtlsMessage::Close => shell.machine.handle_close(effects),
+            DtlsMessage::PeerSpoke { attempt } => {
+                shell.machine.handle_peer_spoke(attempt, now(), effects);
+            }
             DtlsMessage::HandshakeCompleted { attempt, outcome } => {
                 shell
                     .machine

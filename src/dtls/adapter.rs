@@ -125,6 +125,9 @@ async fn shake_hands(
         DtlsRole::Client => arguments.profiles.clone(),
         DtlsRole::Server => {
             let offered = link.client_offer().await;
+            let attempt = arguments.attempt;
+            // An actor that has ended does not care.
+            let _ended = arguments.actor.cast(DtlsMessage::PeerSpoke { attempt });
             best_common(&arguments.profiles, &offered)
         }
     };

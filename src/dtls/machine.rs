@@ -64,6 +64,11 @@ enum Phase {
     Closed {
         leaving: Option<Attempt>,
     },
+    /// The remote side closed, and may speak again: this attempt listens for its hello.
+    Left {
+        attempt: Attempt,
+        orders: Orders,
+    },
     Failed,
 }
 
@@ -97,14 +102,14 @@ impl DtlsMachine {
             Phase::New { .. } => DtlsTransportState::New,
             Phase::Connecting { .. } => DtlsTransportState::Connecting,
             Phase::Connected { .. } => DtlsTransportState::Connected,
-            Phase::Closed { .. } => DtlsTransportState::Closed,
+            Phase::Closed { .. } | Phase::Left { .. } => DtlsTransportState::Closed,
             Phase::Failed => DtlsTransportState::Failed,
         }
     }
 
     /// A new association may follow a closed or a failed one, for instance when an ICE restart
     /// leads to another peer; it replaces a running one whose peer had another certificate, and any other
-    /// running one is left alone (RFC 8842 §4).
+    /// running one is left alone (RFC 8842 §4). So is a server that listens for the peer that left.
     pub(crate) fn handle_start(
         &mut self,
         role: DtlsRole,
@@ -121,6 +126,12 @@ impl DtlsMachine {
                 effects.push(Effect::Disarm(DtlsTimer::Handshake));
                 effects.push(Effect::HangUp);
             }
+            Phase::Left { orders, .. } => {
+                if role == orders.role && orders.are_for(&fingerprints) {
+                    return;
+                }
+                effects.push(Effect::HangUp);
+            }
             // The actor is about to end.
             Phase::Closed { leaving: Some(_) } => return,
         }
@@ -134,6 +145,21 @@ impl DtlsMachine {
     pub(crate) fn handle_path(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         self.path_known = true;
         self.connect_if_ready(now, effects);
+    }
+
+    /// The handshake of this attempt has begun, by the remote side's hello.
+    pub(crate) fn handle_peer_spoke(
+        &mut self,
+        spoken_to: Attempt,
+        now: Instant,
+        effects: &mut Vec<Effect>,
+    ) {
+        if let Phase::Left { attempt, orders } = &self.phase
+            && *attempt == spoken_to
+        {
+            let (attempt, orders) = (*attempt, orders.clone());
+            self.begin(attempt, orders, now, effects);
+        }
     }
 
     pub(crate) fn handle_handshake_completed(
@@ -169,28 +195,45 @@ impl DtlsMachine {
     ) {
         if self.orders_of(attempt).is_some() {
             self.fail(error, effects);
+        } else if matches!(self.phase, Phase::Left { attempt: listening, .. } if listening == attempt)
+        {
+            // Nobody had spoken, so nothing has changed.
+            self.phase = Phase::Closed { leaving: None };
         }
     }
 
     /// The connection is over, by the remote side's wish or after ours.
     pub(crate) fn handle_connection_ended(&mut self, ended: Attempt, effects: &mut Vec<Effect>) {
-        match self.phase {
-            Phase::Connected { attempt, .. } if attempt == ended => {
+        match &self.phase {
+            Phase::Connected { attempt, orders } if *attempt == ended => {
+                let orders = orders.clone();
                 self.phase = Phase::Closed { leaving: None };
                 effects.push(Effect::HangUp);
                 effects.push(Effect::Announce(DtlsEvent::ClosedByPeer));
                 self.announce_state(effects);
+                if orders.role == DtlsRole::Server {
+                    self.listen(orders, effects);
+                }
             }
             Phase::Closed {
                 leaving: Some(attempt),
-            } if attempt == ended => effects.push(Effect::Stop),
+            } if *attempt == ended => effects.push(Effect::Stop),
             // Of an earlier attempt.
             Phase::New { .. }
             | Phase::Connecting { .. }
             | Phase::Connected { .. }
             | Phase::Closed { .. }
+            | Phase::Left { .. }
             | Phase::Failed => {}
         }
+    }
+
+    /// Chromium leaves and comes back at once when the m-line that its transport was made for is
+    /// stopped. Nothing tells a server whether that is so but the next ClientHello, which costs
+    /// nothing to wait for. A client would have to knock at a door that may be closed for good.
+    fn listen(&mut self, orders: Orders, effects: &mut Vec<Effect>) {
+        let attempt = self.connect(&orders, effects);
+        self.phase = Phase::Left { attempt, orders };
     }
 
     pub(crate) fn handle_timer(&mut self, timer: DtlsTimer, effects: &mut Vec<Effect>) {
@@ -201,7 +244,11 @@ impl DtlsMachine {
             }
             (
                 DtlsTimer::Handshake,
-                Phase::New { .. } | Phase::Connected { .. } | Phase::Closed { .. } | Phase::Failed,
+                Phase::New { .. }
+                | Phase::Connected { .. }
+                | Phase::Closed { .. }
+                | Phase::Left { .. }
+                | Phase::Failed,
             ) => {}
         }
     }
@@ -223,7 +270,7 @@ impl DtlsMachine {
                 self.announce_state(effects);
                 effects.push(Effect::Stop);
             }
-            Phase::Closed { leaving: None } => effects.push(Effect::Stop),
+            Phase::Closed { leaving: None } | Phase::Left { .. } => effects.push(Effect::Stop),
             Phase::Closed { leaving: Some(_) } => {}
         }
     }
@@ -235,6 +282,11 @@ impl DtlsMachine {
         let Some(orders) = orders.take_if(|_| self.path_known) else {
             return;
         };
+        let attempt = self.connect(&orders, effects);
+        self.begin(attempt, orders, now, effects);
+    }
+
+    fn connect(&mut self, orders: &Orders, effects: &mut Vec<Effect>) -> Attempt {
         let attempt = Attempt(self.next_attempt);
         self.next_attempt += 1;
         effects.push(Effect::Connect {
@@ -242,6 +294,10 @@ impl DtlsMachine {
             role: orders.role,
             fingerprints: orders.fingerprints.clone(),
         });
+        attempt
+    }
+
+    fn begin(&mut self, attempt: Attempt, orders: Orders, now: Instant, effects: &mut Vec<Effect>) {
         let deadline = now + self.handshake_timeout;
         effects.push(Effect::Arm(DtlsTimer::Handshake, deadline));
         self.phase = Phase::Connecting { attempt, orders };
@@ -256,6 +312,7 @@ impl DtlsMachine {
             | Phase::Connecting { .. }
             | Phase::Connected { .. }
             | Phase::Closed { .. }
+            | Phase::Left { .. }
             | Phase::Failed => None,
         }
     }
@@ -416,32 +473,80 @@ mod tests {
     fn c048_a_closed_or_failed_transport_may_be_started_again() {
         let (mut closed, mut effects) = connected();
         closed.handle_connection_ended(FIRST, &mut effects);
-        assert_eq!(
-            effects,
-            [
-                Effect::HangUp,
-                Effect::Announce(DtlsEvent::ClosedByPeer),
-                state(DtlsTransportState::Closed),
-            ]
-        );
         let (mut failed, _) = connecting(right());
         failed.handle_handshake_failed(FIRST, DtlsError::Internal, &mut effects);
         for mut machine in [closed, failed] {
             effects.clear();
             machine.handle_start(DtlsRole::Client, right(), Instant::now(), &mut effects);
-            assert!(matches!(
-                effects[0],
-                Effect::Connect {
-                    attempt: Attempt(1),
-                    ..
-                }
-            ));
+            let begins = |effect: &_| {
+                matches!(
+                    effect,
+                    Effect::Connect {
+                        role: DtlsRole::Client,
+                        ..
+                    }
+                )
+            };
+            assert!(effects.iter().any(begins));
+            assert_eq!(machine.state(), DtlsTransportState::Connecting);
             effects.clear();
             machine.handle_handshake_failed(FIRST, DtlsError::Internal, &mut effects);
             machine.handle_handshake_completed(FIRST, outcome(), &mut effects);
             machine.handle_connection_ended(FIRST, &mut effects);
             assert!(effects.is_empty(), "news of the first attempt are stale");
         }
+    }
+
+    #[test]
+    fn a_server_that_was_left_listens_and_connects_when_its_peer_speaks_again() {
+        let now = Instant::now();
+        let second = Attempt(1);
+        let (mut machine, mut effects) = connected();
+        machine.handle_peer_spoke(FIRST, now, &mut effects);
+        machine.handle_peer_spoke(second, now, &mut effects);
+        assert!(effects.is_empty(), "the association runs");
+        machine.handle_connection_ended(FIRST, &mut effects);
+        let left = [
+            Effect::HangUp,
+            Effect::Announce(DtlsEvent::ClosedByPeer),
+            state(DtlsTransportState::Closed),
+            Effect::Connect {
+                attempt: second,
+                role: DtlsRole::Server,
+                fingerprints: right(),
+            },
+        ];
+        assert_eq!(effects, left);
+        effects.clear();
+        machine.handle_start(DtlsRole::Server, right(), now, &mut effects);
+        machine.handle_handshake_completed(second, outcome(), &mut effects);
+        machine.handle_timer(DtlsTimer::Handshake, &mut effects);
+        assert!(effects.is_empty(), "nobody has spoken");
+        machine.handle_peer_spoke(second, now, &mut effects);
+        let begun = [
+            Effect::Arm(DtlsTimer::Handshake, now + TIMEOUT),
+            state(DtlsTransportState::Connecting),
+        ];
+        assert_eq!(effects, begun);
+        machine.handle_handshake_completed(second, outcome(), &mut effects);
+        assert_eq!(machine.state(), DtlsTransportState::Connected);
+    }
+
+    #[test]
+    fn a_client_that_was_left_does_not_knock() {
+        let (mut machine, mut effects) = (DtlsMachine::new(TIMEOUT), Vec::new());
+        let now = Instant::now();
+        machine.handle_path(now, &mut effects);
+        machine.handle_start(DtlsRole::Client, right(), now, &mut effects);
+        machine.handle_handshake_completed(FIRST, outcome(), &mut effects);
+        effects.clear();
+        machine.handle_connection_ended(FIRST, &mut effects);
+        let left = [
+            Effect::HangUp,
+            Effect::Announce(DtlsEvent::ClosedByPeer),
+            state(DtlsTransportState::Closed),
+        ];
+        assert_eq!(effects, left);
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub(crate) enum DtlsMessage {
     Close,
 
     // Facts, from the actor's own helpers.
+    /// The client of `attempt` has said hello.
+    PeerSpoke { attempt: Attempt },
     /// The handshake of `attempt` is done.
     HandshakeCompleted {
         attempt: Attempt,
@@ -71,6 +73,7 @@ impl fmt::Debug for DtlsMessage {
             Self::Start { .. } => "Start",
             Self::SetPath(_) => "SetPath",
             Self::Close => "Close",
+            Self::PeerSpoke { .. } => "PeerSpoke",
             Self::HandshakeCompleted { .. } => "HandshakeCompleted",
             Self::HandshakeFailed { .. } => "HandshakeFailed",
             Self::ConnectionEnded { .. } => "ConnectionEnded",

@@ -13,7 +13,7 @@
 //! | child | how it may end | what is lost | what we do | what the owner hears |
 //! | --- | --- | --- | --- | --- |
 //! | connection task | handshake fails, times out | the attempt | state failed; may be started again | `Failed`, state failed |
-//! | connection task | remote side closes | the connection | state closed; may be started again | `ClosedByPeer`, state closed |
+//! | connection task | remote side closes | the connection | state closed; may be started again; a server listens for a new handshake | `ClosedByPeer`, state closed |
 //! | connection task | panic in the crate | the attempt or the connection | as failed, or as closed | the same |
 //! | the actor itself | killed | everything | its connection task still says goodbye, then ends | what its supervisor tells |
 
@@ -100,7 +100,8 @@ impl DtlsTransport {
 
     /// Shakes hands as `role` as soon as there is a path, and trusts only a certificate with one
     /// of these fingerprints. Does nothing while a handshake or a connection with such a one is there; begins
-    /// anew where it was with another one, after a failure and after the remote side closed. Does not wait.
+    /// anew where it was with another one, after a failure and after the remote side closed. A server whose
+    /// client closed goes on listening for it without being asked. Does not wait.
     pub(crate) fn start(&self, role: DtlsRole, remote_fingerprints: Vec<Fingerprint>) {
         self.tell(DtlsMessage::Start {
             role,

@@ -68,6 +68,85 @@ async fn c048_the_side_that_was_left_may_connect_to_another_peer() {
     connect(&mut other, &mut server).await;
 }
 
+/// Chromium does so when the m-line is stopped that its transport was made for; the server, which
+/// had closed for good, answered nothing and the call was lost.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_closes_and_says_hello_again_gets_new_keys() {
+    let (mut client, mut server) = pair().await;
+    let first = connect(&mut client, &mut server).await;
+    client.transport.close();
+    assert_eq!(server.next().await, DtlsEvent::ClosedByPeer);
+    server.expect_state(DtlsTransportState::Closed).await;
+
+    let mut again = Side::with_certificate(&ALL, client.certificate.clone()).await;
+    again.set_wire(&Wire::new(&server, |_| Fate::Arrives));
+    server.set_wire(&Wire::new(&again, |_| Fate::Arrives));
+    again.start(DtlsRole::Client, &server.certificate);
+    let second = again.expect_keys().await;
+    assert_mirrored(&second, &server.expect_keys().await);
+    assert!(first.local != second.local && first.remote != second.remote);
+}
+
+#[tokio::test(start_paused = true)]
+async fn c103_whoever_says_hello_after_a_close_needs_the_same_certificate() {
+    let (mut client, mut server) = pair().await;
+    connect(&mut client, &mut server).await;
+    client.transport.close();
+    assert_eq!(server.next().await, DtlsEvent::ClosedByPeer);
+    server.expect_state(DtlsTransportState::Closed).await;
+
+    let stranger = Side::new(&ALL).await;
+    stranger.set_wire(&Wire::new(&server, |_| Fate::Arrives));
+    server.set_wire(&Wire::new(&stranger, |_| Fate::Arrives));
+    stranger.start(DtlsRole::Client, &server.certificate);
+    let error = server.expect_failure().await;
+    assert_eq!(error, DtlsError::FingerprintMismatch);
+}
+
+#[tokio::test(start_paused = true)]
+async fn c115_a_hello_that_nobody_vouches_for_leaves_a_running_association_alone() {
+    let (mut client, mut server) = pair().await;
+    connect(&mut client, &mut server).await;
+    let stranger = Side::new(&ALL).await;
+    stranger.set_wire(&Wire::new(&server, |_| Fate::Arrives));
+    stranger.start(DtlsRole::Client, &server.certificate);
+    tokio::time::sleep(DEFAULT_HANDSHAKE_TIMEOUT).await;
+    server.expect_silence().await;
+    client.expect_silence().await;
+    client.transport.close();
+    assert_eq!(server.next().await, DtlsEvent::ClosedByPeer);
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_wins_over_listening_and_over_the_handshake_that_came_of_it() {
+    for speaks in [false, true] {
+        let before = tasks();
+        let (mut client, mut server) = pair().await;
+        connect(&mut client, &mut server).await;
+        client.transport.close();
+        assert_eq!(server.next().await, DtlsEvent::ClosedByPeer);
+        server.expect_state(DtlsTransportState::Closed).await;
+        let again = Side::with_certificate(&ALL, client.certificate.clone()).await;
+        if speaks {
+            // Its hello arrives, and no answer comes back.
+            again.set_wire(&Wire::new(&server, |_| Fate::Arrives));
+            again.start(DtlsRole::Client, &server.certificate);
+            server.expect_state(DtlsTransportState::Connecting).await;
+        }
+        server.transport.close();
+        if speaks {
+            server.expect_state(DtlsTransportState::Closed).await;
+        }
+        server.expect_silence().await;
+        let status = server.transport.cell().get_status();
+        assert_eq!(status, ActorStatus::Stopped);
+        for side in [client, server, again] {
+            side.end().await;
+        }
+        expect_tasks(before).await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn c056_a_killed_actor_says_goodbye_and_leaves_no_task() {
     let before = tasks();
