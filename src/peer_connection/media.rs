@@ -79,7 +79,7 @@ impl PeerConnection {
         set.map_err(|_gone| RouteError::SourceClosed)
     }
 
-    /// Whether the owner of this peer gets the media of a remote track as [`Event::Rtp`]: always, never, or (the
+    /// Whether the owner of this peer gets the media of a remote track as [`Event::Rtp`](super::Event::Rtp): always, never, or (the
     /// default) while no route takes it anywhere.
     ///
     /// # Errors
