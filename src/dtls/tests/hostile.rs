@@ -56,6 +56,60 @@ async fn poison_before_the_handshake_does_not_prevent_it() {
     assert_alive(client, server).await;
 }
 
+/// A server whose client has closed, and that client's certificate.
+async fn left_server() -> (Side, Certificate) {
+    let (mut client, mut server) = pair().await;
+    connect(&mut client, &mut server).await;
+    client.transport.close();
+    assert_eq!(server.next().await, DtlsEvent::ClosedByPeer);
+    server.expect_state(DtlsTransportState::Closed).await;
+    (server, client.certificate.clone())
+}
+
+#[tokio::test(start_paused = true)]
+async fn poison_after_a_close_neither_begins_a_handshake_nor_prevents_one() {
+    let (mut server, certificate) = left_server().await;
+    feed(&server, poison()).await;
+    server.expect_silence().await;
+    let mut again = Side::with_certificate(&ALL, certificate).await;
+    again.set_wire(&Wire::new(&server, |_| Fate::Arrives));
+    server.set_wire(&Wire::new(&again, |_| Fate::Arrives));
+    again.start(DtlsRole::Client, &server.certificate);
+    let keys = again.expect_keys().await;
+    assert_mirrored(&keys, &server.expect_keys().await);
+    assert_alive(again, server).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_hellos_after_a_close_gets_few_answers_and_less_than_it_sends() {
+    let (mut server, _) = left_server().await;
+    let (hellos, mut heard) = mpsc::unbounded_channel();
+    let stranger = Side::new(&ALL).await;
+    stranger.set_wire(&Wire::new(&server, move |hello| {
+        let _enough = hellos.send(hello.to_vec());
+        Fate::IsLost
+    }));
+    stranger.start(DtlsRole::Client, &server.certificate);
+    let hello = heard.recv().await.unwrap();
+
+    let (answers, mut answered) = mpsc::unbounded_channel();
+    server.set_wire(&Wire::new(&stranger, move |answer| {
+        let _enough = answers.send(answer.len());
+        Fate::IsLost
+    }));
+    feed(&server, vec![hello.clone(); 2000]).await;
+    server.expect_state(DtlsTransportState::Connecting).await;
+    let after = DEFAULT_HANDSHAKE_TIMEOUT;
+    let failed = DtlsEvent::Failed(DtlsError::HandshakeTimeout { after });
+    assert_eq!(server.next().await, failed);
+    let mut lengths = Vec::new();
+    while let Ok(length) = answered.try_recv() {
+        lengths.push(length);
+    }
+    assert!((1..=300).contains(&lengths.len()), "{}", lengths.len());
+    assert!(lengths.iter().all(|length| *length <= hello.len()));
+}
+
 #[tokio::test(start_paused = true)]
 async fn poison_for_a_client_that_waits_does_not_prevent_the_handshake() {
     let (mut client, mut server) = pair().await;
