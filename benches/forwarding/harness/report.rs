@@ -100,7 +100,7 @@ fn print_row(row: &Row, rows: &[Row]) {
 }
 
 /// What may have come between the server and its figures.
-fn print_doubts(row: &Row) {
+pub(crate) fn print_doubts(row: &Row) {
     let name = format!("{}, {} viewers, {}", row.server, row.fanout, row.pace.shape);
     let behind = row.sum(|window| window.behind.as_millis() as u64);
     if behind > 0 {

@@ -15,7 +15,7 @@ use super::Failure;
 use super::arguments::{Arguments, Scenario};
 use super::clients::{Pace, Shape};
 use super::cores::Cores;
-use super::report::{Row, print_rows};
+use super::report::{Row, print_doubts, print_rows};
 use super::servers::ServerKind;
 use super::session::{Session, Surroundings, Window};
 

@@ -4,12 +4,13 @@ use std::time::{Duration, Instant};
 
 use tokio::time::{sleep, timeout};
 
-use super::{Bench, CROWD, Failure, Pace, ServerKind, Window, at_load};
+use super::{Bench, CROWD, Failure, Pace, Row, ServerKind, Window, at_load, print_doubts};
 use crate::harness::child::Server;
 use crate::harness::clients::{KeyframeRequests, Viewers};
 use crate::harness::protocol::Usage;
 
 pub(super) async fn every(bench: &Bench) -> Result<(), Failure> {
+    let mut rows = Vec::new();
     println!(
         "| server | packets | published/s | forwarded/s | lost, % | % of a core | driver, % | \
          RSS before / highest / after, MiB | `media_stats` ms, worst | keyframe request ms, worst | \
@@ -17,12 +18,14 @@ pub(super) async fn every(bench: &Bench) -> Result<(), Failure> {
     );
     println!("| --- | --- | ---: | ---: | ---: | ---: | ---: | --- | ---: | ---: | ---: | ---: |");
     for kind in bench.arguments.servers.iter().filter(|kind| kind.is_ours()) {
-        saturate(bench, *kind).await?;
+        rows.push(saturate(bench, *kind).await?);
     }
+    println!();
+    rows.iter().for_each(print_doubts);
     Ok(())
 }
 
-async fn saturate(bench: &Bench, kind: ServerKind) -> Result<(), Failure> {
+async fn saturate(bench: &Bench, kind: ServerKind) -> Result<Row, Failure> {
     let usual = bench.load_pace();
     let mut session = bench.session(kind, CROWD).await?;
     let part = at_load(&mut session, usual, PART).await?;
@@ -40,10 +43,7 @@ async fn saturate(bench: &Bench, kind: ServerKind) -> Result<(), Failure> {
     let window = session.close(opened, sent?).await?;
     let afterwards = session.window(usual, bench.arguments.window).await?;
     print_row(kind, pace, &window, &probe, &afterwards);
-    if window.clients_gave_up() {
-        println!("\nThe clients of {kind} did not keep up either.\n");
-    }
-    Ok(())
+    session.row(pace, vec![window]).await
 }
 
 /// What is asked of a server while it drowns.
