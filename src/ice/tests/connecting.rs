@@ -152,8 +152,8 @@ async fn connecting_does_not_wait_for_a_tick_of_the_agent() {
         other.transport.stop();
     }
     times.sort_unstable();
-    // One tick is 100 ms. A tick that is waited for shows in all of them, a loaded machine in a few.
-    assert!(times[10] < Duration::from_millis(90), "{times:?}");
+    // One tick is 100 ms: waiting for it takes half of that on average. A loaded machine shows in a few only.
+    assert!(times[10] < Duration::from_millis(45), "{times:?}");
 }
 
 #[tokio::test]
