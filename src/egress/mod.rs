@@ -12,7 +12,7 @@
 //! | a member's half panics | that half | throw it away, go on with the others | its [`SendingEvent::Failed`]: that peer closes |
 //! | a member's receiving half ends or is killed | that peer | its guard is dropped: goodbye, routes end | streams of it end at their subscribers |
 //! | a publisher ends | its streams | subscribers keep their numbering for the next source | |
-//! | this actor | all halves | the endpoint fails as well | every peer of it: `EndpointLost` |
+//! | this actor | all halves | the endpoint fails as well | every peer of it: `Closed { PartFailed }` |
 //!
 //! # Queues
 //!
