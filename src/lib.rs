@@ -128,6 +128,7 @@ mod rtp_transport;
 pub mod srtp;
 mod timer;
 pub mod track;
+mod turn;
 pub mod udp;
 
 pub use self::call::{CallError, StartError};

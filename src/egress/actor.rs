@@ -22,6 +22,7 @@ use crate::lane::{LaneReceiver, lane};
 use crate::outlet::{ListenerGone, Outlet};
 use crate::rtp::RtpBatch;
 use crate::track::TrackId;
+use crate::turn::come_back;
 use crate::udp::TransportPath;
 
 /// The actor; all that changes lives in [`EgressShell`].
@@ -128,7 +129,7 @@ impl EgressShell {
             }
             SendingCommand::InstallKeys(profile, local) => {
                 let installed = self.with_half(id, |half, _, _| half.install_key(profile, &local));
-                // A key that does not fit its profile are a fault of our own, and media cannot flow.
+                // A key that does not fit its profile is a fault of our own, and media cannot flow.
                 if let Some(Err(error)) = installed {
                     self.fail(id, error.to_string());
                 }
@@ -402,14 +403,6 @@ impl Wire<'_> {
             self.flush();
         }
     }
-}
-
-/// The rest of a lane is for another turn. Other tasks come first: without it one poll of this actor would
-/// be all the turns that tokio's budget allows, hundreds of milliseconds where many are sent to.
-async fn come_back(myself: &ActorRef<EgressMessage>, message: EgressMessage) {
-    // Refused only when this actor is stopping.
-    let _stopping = myself.cast(message);
-    tokio::task::yield_now().await;
 }
 
 fn text_of(panic: &(dyn Any + Send)) -> String {

@@ -16,6 +16,7 @@ use crate::outlet::Outlet;
 use crate::peer_connection::{Event, Owner, PeerEvent, PeerId};
 use crate::rtp::ntp_of_unix_time;
 use crate::timer::TimerTable;
+use crate::turn::come_back;
 use crate::udp::Datagrams;
 
 /// The actor; all that changes lives in [`RtpTransportShell`].
@@ -127,10 +128,7 @@ impl Actor for RtpTransportActor {
         }
         shell.perform_effects(&myself);
         if more {
-            // Refused only when this actor is stopping.
-            let _stopping = myself.cast(RtpTransportMessage::InboundRang);
-            // Who takes what this turn has brought may run on the same thread.
-            tokio::task::yield_now().await;
+            come_back(&myself, RtpTransportMessage::InboundRang).await;
         }
         Ok(())
     }

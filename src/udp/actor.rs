@@ -17,6 +17,7 @@ use super::message::{OutgoingStun, StunPurpose, UdpEndpointStatistics, UdpMessag
 use super::receive::read_once;
 use super::registration::Registration;
 use super::socket::EndpointSocket;
+use crate::turn::come_back;
 
 /// The actor; all that changes lives in [`UdpShell`].
 #[derive(Debug)]
@@ -93,10 +94,7 @@ impl Actor for UdpActor {
             }
             UdpMessage::Readable => {
                 if shell.read_a_turn() {
-                    // Refused only when the actor is stopping, and then nobody reads.
-                    let _stopped = myself.cast(UdpMessage::Readable);
-                    // Else one poll of this actor would be all the turns that tokio's budget allows.
-                    tokio::task::yield_now().await;
+                    come_back(&myself, UdpMessage::Readable).await;
                 }
             }
         }
