@@ -11,6 +11,17 @@ mod tests;
 
 pub(crate) use self::queue::{LaneCapacity, LaneDrops, LaneReceiver, LaneSender, Weigh, lane};
 
+impl LaneCapacity {
+    /// How many packets may travel in one item: a quarter of what the lane holds, so that a full one loses its
+    /// oldest part, and not all that one wake-up has brought.
+    pub(crate) fn packets_per_item(self) -> usize {
+        (self.packets.min(self.bytes / FULL_PACKET_BYTES) / 4).max(1)
+    }
+}
+
+/// What a path carries, as a rule.
+const FULL_PACKET_BYTES: usize = 1500;
+
 /// What a lane's ends meet at.
 mod sync {
     pub(super) use std::sync::{Arc, Mutex, MutexGuard};

@@ -55,17 +55,12 @@ impl Default for MediaLimits {
 }
 
 impl MediaLimits {
-    /// How many packets may travel together: a quarter of what waits at most on a route, so that
-    /// a full one loses its oldest part, and not all that one wake-up has brought.
+    /// How many packets may travel together on a route.
     pub(super) fn batch_packets(&self) -> usize {
-        let QueueLimit { packets, bytes } = self.routed;
-        let quarter = packets.min(bytes / FULL_PACKET_BYTES) / 4;
-        quarter.clamp(1, MAX_BATCH_PACKETS)
+        let route = LaneCapacity::from(self.routed);
+        route.packets_per_item().min(MAX_BATCH_PACKETS)
     }
 }
-
-/// What a path carries, as a rule.
-const FULL_PACKET_BYTES: usize = 1_500;
 
 /// What one system call sends of it, and few enough for a turn that sends it to hundreds to end
 /// within milliseconds.

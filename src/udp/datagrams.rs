@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 
-use crate::lane::{LaneCapacity, LaneSender, Weigh};
+use crate::lane::{LaneSender, Weigh};
 
 /// Datagrams from one remote address, in one slab, in the order they arrived.
 #[derive(Debug)]
@@ -39,8 +39,7 @@ impl Datagrams {
     /// Puts them into a lane, in parts where one read has brought much beside what the lane holds: else a full
     /// lane would lose all of it at once.
     pub(super) fn push_into(mut self, lane: &MediaInbound) {
-        let LaneCapacity { packets, bytes } = lane.capacity();
-        let part = (packets.min(bytes / FULL_DATAGRAM_BYTES) / 4).max(1);
+        let part = lane.capacity().packets_per_item();
         while self.datagrams.len() > part {
             let rest = self.datagrams.split_off(part);
             lane.push(Self {
@@ -89,15 +88,12 @@ pub(crate) struct PeerSinks {
     pub(crate) media: MediaInbound,
 }
 
-/// What a path carries, as a rule.
-const FULL_DATAGRAM_BYTES: usize = 1500;
-
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
 
     use super::*;
-    use crate::lane::{LaneDrops, lane};
+    use crate::lane::{LaneCapacity, LaneDrops, lane};
 
     fn datagrams(count: u8) -> Datagrams {
         Datagrams {
