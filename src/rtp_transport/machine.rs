@@ -189,6 +189,11 @@ impl RtpTransportMachine {
         }
         let drops = self.delivery.trim();
         self.stats.owner_overflow += drops.packets;
+        self.note_drops(drops, now, effects);
+    }
+
+    /// Announces drops with all others of the same second.
+    fn note_drops(&mut self, drops: LaneDrops, now: Instant, effects: &mut Vec<Effect>) {
         self.add_unannounced(drops);
         if !self.notice_armed {
             self.announce_drops(now, effects);
@@ -219,10 +224,7 @@ impl RtpTransportMachine {
         effects: &mut Vec<Effect>,
     ) {
         self.stats.outbound_overflow += lost.packets;
-        self.add_unannounced(lost);
-        if !self.notice_armed {
-            self.announce_drops(now, effects);
-        }
+        self.note_drops(lost, now, effects);
     }
 
     /// The sending half has something to report from now on, or no longer.
@@ -250,10 +252,7 @@ impl RtpTransportMachine {
             PublisherRequest::Unsubscribe { stream } => self.publishing.unsubscribe(stream),
             PublisherRequest::Overflowed(lost) => {
                 self.stats.route_overflow += lost.packets;
-                self.add_unannounced(lost);
-                if !self.notice_armed {
-                    self.announce_drops(now, effects);
-                }
+                self.note_drops(lost, now, effects);
             }
         }
     }
