@@ -5,13 +5,13 @@ mod common;
 
 use std::time::Duration;
 
-use ractor::{Actor, ActorProcessingErr, ActorRef};
+use ractor::Actor;
 use ractor_webrtc::peer_connection::{MediaStats, PeerConnectionState, SetOwnerError};
 use ractor_webrtc::rtp::{HeaderExtension, RtpPacket};
 use ractor_webrtc::{Event, MediaConfiguration, MediaKind, PeerConnection};
 
 use self::common::eventually;
-use self::common::owner::{Ours, RunningOwner, loopback, rtp_packet};
+use self::common::owner::{Ours, RunningOwner, Supervisor, loopback, rtp_packet};
 use self::common::session::connect_ours;
 
 #[tokio::test]
@@ -204,17 +204,4 @@ fn elements(packet: &RtpPacket) -> Vec<(u8, Vec<u8>)> {
     let mut elements: Vec<_> = elements.map(|(id, value)| (id, value.to_vec())).collect();
     elements.sort_unstable();
     elements
-}
-
-/// Nothing but a place in the tree.
-struct Supervisor;
-
-impl Actor for Supervisor {
-    type Msg = ();
-    type State = ();
-    type Arguments = ();
-
-    async fn pre_start(&self, _: ActorRef<()>, (): ()) -> Result<(), ActorProcessingErr> {
-        Ok(())
-    }
 }

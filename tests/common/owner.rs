@@ -289,8 +289,8 @@ impl Ours {
     }
 }
 
-/// Nothing but a place for the endpoint in the tree.
-struct Supervisor;
+/// Nothing but a place in the tree.
+pub(crate) struct Supervisor;
 
 impl Actor for Supervisor {
     type Msg = ();

@@ -144,22 +144,7 @@ async fn a_restart_that_is_never_answered_or_taken_back_leaves_the_session_runni
 
 #[tokio::test]
 async fn a_restart_of_a_failed_session_connects_again() {
-    let mut one = Side::new(vec![endpoint("127.0.0.1:0").await], impatient()).await;
-    let mut gone = Side::on("127.0.0.1:0").await;
-    introduce(&mut one, &mut gone).await;
-    one.connected().await;
-    gone.transport.cell().kill();
-    one.state(IceConnectionState::Failed).await;
-    let mut other = Side::on("127.0.0.1:0").await;
-    let others = (other.parameters.clone(), other.candidates().await);
-    let ones = one.restart().await;
-    one.path = None;
-    one.agree(IceRole::Controlling, &others);
-    other.agree(IceRole::Controlled, &ones);
-    one.state(IceConnectionState::Checking).await;
-    one.connected().await;
-    other.connected().await;
-    exchange_media(&mut one, &mut other).await;
+    connects_again_once(IceConnectionState::Failed, impatient()).await;
 }
 
 #[tokio::test]
@@ -168,12 +153,17 @@ async fn a_restart_of_a_disconnected_session_connects_again() {
         failed_timeout: PATIENCE,
         ..impatient()
     };
-    let mut one = Side::new(vec![endpoint("127.0.0.1:0").await], patient).await;
+    connects_again_once(IceConnectionState::Disconnected, patient).await;
+}
+
+/// The other side is gone, and one restarts in that state, to meet another.
+async fn connects_again_once(state: IceConnectionState, configuration: IceConfiguration) {
+    let mut one = Side::new(vec![endpoint("127.0.0.1:0").await], configuration).await;
     let mut gone = Side::on("127.0.0.1:0").await;
     introduce(&mut one, &mut gone).await;
     one.connected().await;
     gone.transport.cell().kill();
-    one.state(IceConnectionState::Disconnected).await;
+    one.state(state).await;
     let mut other = Side::on("127.0.0.1:0").await;
     let others = (other.parameters.clone(), other.candidates().await);
     let ones = one.restart().await;
