@@ -125,6 +125,8 @@ pub mod peer_connection;
 pub mod perfect_negotiation;
 pub mod rtp;
 mod rtp_transport;
+#[cfg(feature = "signaling")]
+pub mod signaling;
 pub mod srtp;
 mod timer;
 pub mod track;

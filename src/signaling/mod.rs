@@ -1,0 +1,1 @@
+//! Routers for a web server: how pages and other clients reach the actors. With the feature `signaling`, on [`axum`].
