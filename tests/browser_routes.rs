@@ -1,4 +1,5 @@
-//! Routes as Chromium sees them: its own picture, and another page's, past all owners.
+//! Routes as Chromium sees them: its own picture, and another page's, past all owners, whom no request for a
+//! keyframe needs either.
 #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm)]
 
 #[path = "common/browser.rs"]
@@ -6,19 +7,16 @@
 mod browser;
 mod common;
 
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
 use axum::response::Html;
 use axum::routing::get;
 use ractor_webrtc::peer_connection::RouteSource;
-use ractor_webrtc::rtp::RtcpPacket;
-use ractor_webrtc::{Event, MediaKind, PeerConnection, PeerConnectionBuilder, TrackId};
+use ractor_webrtc::{MediaKind, PeerConnectionBuilder};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
 
 use self::browser::{Browser, Page};
 use self::common::owner::{Ours, loopback, shared_endpoint};
@@ -39,7 +37,6 @@ async fn a_page_sees_and_hears_itself_by_route() {
         let set = peer.set_route(track, caller.source(kind));
         set.await.unwrap();
     }
-    caller.ask_for_keyframe();
     let figures = decodes(&caller.page, 60, SMALL).await;
     assert!(figures.sound > 50, "{figures:?}");
     assert_eq!(figures.packets_lost, 0, "{figures:?}");
@@ -60,13 +57,11 @@ async fn a_page_sees_another_and_a_change_of_the_source_does_not_freeze_it() {
 
     let peer = viewer.ours.peer.clone();
     let tracks = KINDS.map(|kind| (kind, viewer.ours.local_track(kind).id()));
-    let (page, requests) = (viewer.page, Requests::pass_on(viewer.ours));
+    let page = viewer.page;
     for (source, size) in [(&one, SMALL), (&other, LARGE), (&one, SMALL)] {
-        requests.go_to(source);
         for (kind, track) in tracks {
             peer.set_route(track, source.source(kind)).await.unwrap();
         }
-        source.ask_for_keyframe();
         decodes(&page, 40, size).await;
     }
     let figures: Figures = page.eval("figures()").await;
@@ -103,54 +98,6 @@ impl Caller {
 
     fn source(&self, kind: MediaKind) -> RouteSource {
         RouteSource::new(&self.ours.peer, self.ours.remote_track(kind).id())
-    }
-
-    fn camera(&self) -> (PeerConnection, TrackId) {
-        let track = self.ours.remote_track(MediaKind::Video);
-        (self.ours.peer.clone(), track.id())
-    }
-
-    fn ask_for_keyframe(&self) {
-        let (peer, camera) = self.camera();
-        peer.send_pli(camera, None).unwrap();
-    }
-}
-
-/// What a viewer's owner does for it: whoever it watches is asked for the keyframes that it asks for.
-struct Requests {
-    source: Arc<Mutex<Option<(PeerConnection, TrackId)>>>,
-    task: JoinHandle<()>,
-}
-
-impl Requests {
-    fn pass_on(mut viewer: Ours) -> Self {
-        let source = Arc::<Mutex<Option<(PeerConnection, TrackId)>>>::default();
-        let asked = Arc::clone(&source);
-        let task = tokio::spawn(async move {
-            while let Some(event) = viewer.event().await {
-                let Event::Rtcp { packets, .. } = event else {
-                    continue;
-                };
-                let is_request =
-                    |packet: &RtcpPacket| matches!(packet, RtcpPacket::PictureLossIndication(_));
-                if packets.iter().any(is_request)
-                    && let Some((peer, camera)) = &*asked.lock().unwrap()
-                {
-                    peer.send_pli(*camera, None).unwrap();
-                }
-            }
-        });
-        Self { source, task }
-    }
-
-    fn go_to(&self, source: &Caller) {
-        *self.source.lock().unwrap() = Some(source.camera());
-    }
-}
-
-impl Drop for Requests {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use tokio::time::Instant as TokioInstant;
@@ -57,6 +57,26 @@ struct Incoming {
     stream: StreamId,
     lane: LaneReceiver<RtpBatch>,
     publisher: Outlet<PublisherRequest>,
+    /// When packets that were held back last made us ask for a keyframe.
+    starved_at: Option<Instant>,
+}
+
+impl Incoming {
+    /// Asks the publisher for a keyframe; it knows how often its source may be asked.
+    fn request_keyframe(&self) {
+        let stream = self.stream;
+        // A publisher that is gone has ended the stream.
+        let _gone = (self.publisher).tell(PublisherRequest::RequestKeyframe { stream });
+    }
+
+    /// The same, now and then while packets are held back.
+    fn starve(&mut self, now: Instant) {
+        let asked = |at: Instant| now.saturating_duration_since(at) < STARVING_INTERVAL;
+        if !self.starved_at.is_some_and(asked) {
+            self.starved_at = Some(now);
+            self.request_keyframe();
+        }
+    }
 }
 
 impl Drop for Incoming {
@@ -133,9 +153,11 @@ impl EgressShell {
                 if let Some(Err(error)) = installed {
                     self.fail(id, error.to_string());
                 }
+                self.request_wanted(id);
             }
             SendingCommand::Apply(plan) => {
                 self.with_half(id, |half, wire, _| half.apply(&plan, wire.outbox));
+                self.request_wanted(id);
             }
             SendingCommand::Rtcp { packets, encoded } => {
                 self.with_half(id, |half, wire, _| {
@@ -153,6 +175,11 @@ impl EgressShell {
                 reply,
             } => self.set_route(Destination { member: id, track }, origin, reply, myself),
             SendingCommand::KeepRoutes(tracks) => self.keep_routes(id, &tracks),
+            SendingCommand::RequestKeyframe(track) => {
+                let member = self.members.get(&id);
+                let stream = member.and_then(|member| member.half.feed(track));
+                self.request_keyframes(stream);
+            }
             SendingCommand::Close => {
                 let listener = self.members.get(&id).map(|member| member.listener.clone());
                 self.close(id);
@@ -241,13 +268,20 @@ impl EgressShell {
             let _gone = incoming.publisher.tell(PublisherRequest::Overflowed(lost));
         }
         let now = now();
+        let mut starving = false;
         for Destination { member, track } in destinations {
-            self.with_half(member, |half, wire, events| {
+            let held_back = self.with_half(member, |half, wire, events| {
+                let mut held_back = false;
                 for batch in &batches {
-                    half.send_routed(track, batch, now, wire.outbox, events);
+                    held_back |= half.send_routed(track, batch, now, wire.outbox, events);
                     wire.flush_if_large();
                 }
+                held_back
             });
+            starving |= held_back.unwrap_or(false);
+        }
+        if starving && let Some((incoming, _)) = self.routes.get_mut(stream) {
+            incoming.starve(now);
         }
         batches.clear();
         self.drained_stream = batches;
@@ -307,6 +341,7 @@ impl EgressShell {
             stream,
             lane: receiver,
             publisher: origin.publisher,
+            starved_at: None,
         };
         self.routes.open(stream, key, incoming);
         Ok(stream)
@@ -324,9 +359,25 @@ impl EgressShell {
         let before = half.set_feed(track, stream);
         if let Some(stream) = stream {
             self.routes.join(stream, destination);
+            self.request_keyframes([stream]);
         }
         if let Some(before) = before {
             drop(self.routes.leave(before, destination));
+        }
+    }
+
+    /// Asks for the keyframes without which a peer cannot be sent what it is to get.
+    fn request_wanted(&mut self, id: MemberId) {
+        let member = self.members.get(&id);
+        let wanted = member.map(|member| member.half.wanted_keyframes());
+        self.request_keyframes(wanted.unwrap_or_default());
+    }
+
+    fn request_keyframes(&mut self, streams: impl IntoIterator<Item = StreamId>) {
+        for stream in streams {
+            if let Some((incoming, _)) = self.routes.get_mut(stream) {
+                incoming.request_keyframe();
+            }
         }
     }
 
@@ -415,6 +466,9 @@ fn text_of(panic: &(dyn Any + Send)) -> String {
 fn now() -> Instant {
     TokioInstant::now().into_std()
 }
+
+/// Between two requests for a keyframe that packets cause which cannot be sent without.
+const STARVING_INTERVAL: Duration = Duration::from_millis(100);
 
 /// What one turn sends of one lane: some milliseconds, before others get theirs.
 const PACKETS_PER_TURN: usize = 1024;

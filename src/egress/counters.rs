@@ -13,6 +13,7 @@ pub(crate) struct SendingCounters {
     pub(crate) not_negotiated: Counter,
     pub(crate) displaced: Counter,
     pub(crate) before_switch: Counter,
+    pub(crate) before_keyframe: Counter,
     pub(crate) protect_failed: Counter,
     pub(crate) send_failed: Counter,
 }

@@ -8,10 +8,11 @@ use std::time::Instant;
 use super::counters::SendingCounters;
 use super::message::{Outgoing, SendingEvent, StreamId};
 use super::outbox::Outbox;
+use crate::codec::RtpCodec;
 use crate::jsep::MediaPlan;
 use crate::rtp::{
-    MAX_BLOCKS, Mid, Numbers, ReceptionReport, Report, Rewrite, RtcpPacket, RtpBatch, RtpPacket,
-    RtpStreamSender, Speaker, compound_reports,
+    KeyframeMark, MAX_BLOCKS, Mid, Numbers, ReceptionReport, Report, Rewrite, RtcpPacket, RtpBatch,
+    RtpPacket, RtpStreamSender, Speaker, compound_reports,
 };
 use crate::srtp::{Protector, SrtpError, SrtpMasterKey, SrtpProfile};
 use crate::track::TrackId;
@@ -39,6 +40,11 @@ struct Sender {
     mid: Mid,
     track: Option<TrackId>,
     stream: RtpStreamSender,
+    /// What a route brings is held back until a picture begins that stands for itself: what the decoder
+    /// has is of another source, or it has nothing.
+    wants_keyframe: bool,
+    /// The codec of the route that the remote side has not agreed to, once that has been told.
+    refused: Option<Arc<RtpCodec>>,
     /// Packets sent at the last report and at the one before it.
     reported: [u32; 2],
 }
@@ -49,6 +55,29 @@ impl Sender {
             ssrc: self.stream.ssrc(),
             cname: Arc::clone(self.stream.cname()),
         }
+    }
+
+    /// What comes next continues nothing of what was sent before.
+    fn begin_anew(&mut self) {
+        self.stream.change_source();
+        self.wants_keyframe = true;
+    }
+
+    /// Whether a routed packet has to wait for a keyframe. Without a sign to know keyframes by, as for sound,
+    /// none has.
+    fn holds_back(&mut self, mark: Option<KeyframeMark>, packet: &RtpPacket) -> bool {
+        self.wants_keyframe &= mark.is_some_and(|mark| !mark.begins_keyframe(packet.payload()));
+        self.wants_keyframe
+    }
+
+    /// Notes that a codec cannot be sent; gives it back when that is news.
+    fn refuse(&mut self, codec: &Arc<RtpCodec>) -> Option<Arc<RtpCodec>> {
+        self.begin_anew();
+        if self.refused.as_ref() == Some(codec) {
+            return None;
+        }
+        self.refused.replace(Arc::clone(codec));
+        self.refused.clone()
     }
 
     /// Whether it has sent during the last two intervals (RFC 3550 §6.4).
@@ -106,7 +135,7 @@ impl SendingHalf {
                     }
                     sender.stream.apply(&section.mid, send);
                     if mem::replace(&mut sender.track, send.track) != send.track {
-                        sender.stream.change_source();
+                        sender.begin_anew();
                     }
                     sender
                 }
@@ -114,6 +143,8 @@ impl SendingHalf {
                     mid: section.mid.clone(),
                     track: send.track,
                     stream: RtpStreamSender::new(&section.mid, send),
+                    wants_keyframe: true,
+                    refused: None,
                     reported: [0; 2],
                 },
             };
@@ -123,7 +154,7 @@ impl SendingHalf {
         self.say_goodbye(&before, outbox);
         for sender in &mut before {
             // What comes meanwhile is not lost on the way.
-            sender.stream.change_source();
+            sender.begin_anew();
         }
         self.paused.append(&mut before);
         let sections = &plan.sections;
@@ -147,7 +178,9 @@ impl SendingHalf {
         stream: Option<StreamId>,
     ) -> Option<StreamId> {
         for index in self.by_track.get(&track).into_iter().flatten() {
-            self.senders[*index].stream.change_source();
+            let sender = &mut self.senders[*index];
+            sender.begin_anew();
+            sender.refused = None;
         }
         match stream {
             Some(stream) => self.feeds.insert(track, stream),
@@ -158,6 +191,15 @@ impl SendingHalf {
     /// Which stream feeds a track.
     pub(crate) fn feed(&self, track: TrackId) -> Option<StreamId> {
         self.feeds.get(&track).copied()
+    }
+
+    /// The streams of which nothing can be sent before a keyframe begins.
+    pub(crate) fn wanted_keyframes(&self) -> Vec<StreamId> {
+        if self.protector.is_none() {
+            return Vec::new();
+        }
+        let waiting = self.senders.iter().filter(|it| it.wants_keyframe);
+        waiting.filter_map(|it| self.feed(it.track?)).collect()
     }
 
     /// The tracks that a stream feeds.
@@ -177,17 +219,12 @@ impl SendingHalf {
             self.counters.displaced.add(outgoing.batch.len());
             return;
         }
-        self.send(
-            outgoing.track_id,
-            &outgoing.batch,
-            now,
-            outbox,
-            events,
-            RtpStreamSender::keep_or_place,
-        );
+        let Outgoing { track_id, batch } = outgoing;
+        self.send(*track_id, batch, Origin::Application, now, outbox, events);
     }
 
-    /// Sends packets of the stream that feeds this track, numbered on from what it sent before.
+    /// Sends packets of the stream that feeds this track, numbered on from what it sent before. Says whether some
+    /// were held back, and a keyframe is wanted.
     pub(crate) fn send_routed(
         &mut self,
         track: TrackId,
@@ -195,9 +232,9 @@ impl SendingHalf {
         now: Instant,
         outbox: &mut Outbox,
         events: &mut Vec<SendingEvent>,
-    ) {
+    ) -> bool {
         self.counters.routed.add(batch.len());
-        self.send(track, batch, now, outbox, events, RtpStreamSender::place);
+        self.send(track, batch, Origin::Route, now, outbox, events)
     }
 
     /// Rewrites and protects packets of a track for every m-line that sends it.
@@ -205,47 +242,65 @@ impl SendingHalf {
         &mut self,
         track: TrackId,
         batch: &RtpBatch,
+        origin: Origin,
         now: Instant,
         outbox: &mut Outbox,
         events: &mut Vec<SendingEvent>,
-        mut place: impl FnMut(&mut RtpStreamSender, &Rewrite, &RtpPacket, Instant) -> Option<Numbers>,
-    ) {
+    ) -> bool {
         let counters = &*self.counters;
         let Some(protector) = &mut self.protector else {
             counters.not_connected.add(batch.len());
-            return;
+            return false;
         };
         let Some(senders) = self.by_track.get(&track) else {
             counters.not_negotiated.add(batch.len());
-            return;
+            return false;
         };
         let at = batch.received_at().unwrap_or(now);
+        let mut held_back = 0;
         for index in senders {
-            let sender = &mut self.senders[*index].stream;
-            let Some(rewrite) = sender.rewrite_for(batch.source()) else {
+            let sender = &mut self.senders[*index];
+            let Some(rewrite) = sender.stream.rewrite_for(batch.source()) else {
                 counters.not_negotiated.add(batch.len());
                 // What is left out is no gap in the numbers: nobody is to ask for it.
-                sender.change_source();
+                let codec = batch.source().and_then(|it| sender.refuse(&it.codec));
+                if let (Origin::Route, Some(codec)) = (origin, codec) {
+                    events.push(SendingEvent::CodecMismatch { track, codec });
+                }
                 continue;
             };
+            sender.refused = None;
+            let gate = origin == Origin::Route && sender.wants_keyframe;
+            let mark = gate
+                .then(|| batch.codec().and_then(KeyframeMark::of))
+                .flatten();
             for packet in batch {
-                let Some(numbers) = place(sender, &rewrite, packet, at) else {
+                if gate && sender.holds_back(mark, packet) {
+                    held_back += 1;
+                    continue;
+                }
+                let stream = &mut sender.stream;
+                let Some(numbers) = origin.number(stream, &rewrite, packet, at) else {
                     counters.before_switch.add(1);
                     continue;
                 };
                 let sealed = outbox.append(|slab, start| {
-                    sender.write_outgoing(&rewrite, packet, numbers, slab);
+                    stream.write_outgoing(&rewrite, packet, numbers, slab);
                     protector.protect_rtp(slab, start)
                 });
                 match sealed {
-                    Ok(()) => sender.count(&rewrite, packet, numbers, at),
+                    Ok(()) => stream.count(&rewrite, packet, numbers, at),
                     Err(_) => counters.protect_failed.add(1),
                 }
             }
         }
+        if held_back > 0 {
+            counters.before_keyframe.add(held_back);
+        }
         if !mem::replace(&mut self.reporting, true) {
             events.push(SendingEvent::ActivityChanged { active: true });
         }
+        held_back > 0
     }
 
     /// Sends a compound packet, and after it what is written already.
@@ -321,6 +376,29 @@ impl SendingHalf {
         let ssrcs: Vec<_> = leaving.iter().map(|it| it.stream.ssrc()).collect();
         for compound in first.speaker().goodbye(&ssrcs) {
             self.send_rtcp(&compound, &[], outbox);
+        }
+    }
+}
+
+/// Who gave a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    Application,
+    Route,
+}
+
+impl Origin {
+    /// The numbers that a packet goes out under; `None` for one whose time is over.
+    fn number(
+        self,
+        stream: &mut RtpStreamSender,
+        rewrite: &Rewrite,
+        packet: &RtpPacket,
+        at: Instant,
+    ) -> Option<Numbers> {
+        match self {
+            Self::Application => stream.keep_or_place(rewrite, packet, at),
+            Self::Route => stream.place(rewrite, packet, at),
         }
     }
 }

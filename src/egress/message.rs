@@ -7,6 +7,7 @@ use ractor::{ActorRef, RpcReplyPort};
 
 use super::counters::SendingCounters;
 use super::machine::ReportRequest;
+use crate::codec::RtpCodec;
 use crate::jsep::MediaPlan;
 use crate::lane::{LaneCapacity, LaneDrops, LaneReceiver, LaneSender, Weigh};
 use crate::outlet::{ListenerGone, Outlet};
@@ -97,6 +98,8 @@ pub(crate) enum SendingCommand {
     },
     /// End the routes of all tracks but these.
     KeepRoutes(Vec<TrackId>),
+    /// The remote side wants a keyframe of a track.
+    RequestKeyframe(TrackId),
     /// Say goodbye and end.
     Close,
     /// Fail as a fault of ours would.
@@ -111,6 +114,11 @@ pub(crate) enum SendingEvent {
     ActivityChanged { active: bool },
     /// Packets sent by hand were thrown away, because sending did not keep up.
     Overflowed(LaneDrops),
+    /// What a route brings for a track has a codec that the remote side has not agreed to.
+    CodecMismatch {
+        track: TrackId,
+        codec: Arc<RtpCodec>,
+    },
     /// The half is gone through a fault of its own.
     Failed(String),
     /// The half has said goodbye and is gone.
@@ -135,6 +143,8 @@ pub(crate) enum PublisherRequest {
     Subscribe(Subscription),
     /// Nobody wants this stream any more.
     Unsubscribe { stream: StreamId },
+    /// Somebody who takes this stream waits for a keyframe.
+    RequestKeyframe { stream: StreamId },
     /// Packets on their way to subscribers were thrown away, because sending did not keep up.
     Overflowed(LaneDrops),
 }

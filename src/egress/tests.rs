@@ -5,19 +5,22 @@ use std::marker::PhantomData;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket as StdSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::message::{PublisherRequest, RouteOrigin, SendingCommand, SendingEvent, Subscription};
+use super::message::{
+    PublisherRequest, RouteOrigin, SendingCommand, SendingEvent, StreamId, Subscription,
+};
 use super::{Egress, Membership, Outgoing, SendingCounters, SendingHandle};
+use crate::codec::RtpCodec;
 use crate::fixtures::*;
 use crate::lane::LaneCapacity;
 use crate::outlet::{ListenerGone, Outlet};
-use crate::rtp::{RtcpPacket, RtpBatch, RtpPacket, Ssrc};
+use crate::rtp::{ExtensionMap, RtcpPacket, RtpBatch, RtpPacket, RtpSource, Ssrc};
 use crate::track::TrackId;
 use crate::udp::{EndpointSocket, TransportPath};
 
@@ -165,8 +168,27 @@ impl Publisher {
         }
     }
 
+    /// The next one that is not about keyframes.
     async fn request(&mut self) -> PublisherRequest {
-        soon(self.requests.recv()).await.unwrap()
+        loop {
+            match soon(self.requests.recv()).await.unwrap() {
+                PublisherRequest::RequestKeyframe { .. } => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// How often it was asked for a keyframe of this stream since the last request, and for nothing else.
+    fn keyframe_requests(&mut self, of: StreamId) -> usize {
+        let mut count = 0;
+        while let Ok(request) = self.requests.try_recv() {
+            match request {
+                PublisherRequest::RequestKeyframe { stream } => assert_eq!(stream, of),
+                other => panic!("{other:?}"),
+            }
+            count += 1;
+        }
+        count
     }
 
     async fn subscription(&mut self) -> Subscription {
@@ -199,6 +221,23 @@ impl Publisher {
         };
         sequences.into_iter().map(packet).collect()
     }
+
+    /// Packets as they come from a network, coded so, with these payloads.
+    fn coded(&self, codec: &Arc<RtpSource>, packets: &[(u16, &'static [u8])]) -> RtpBatch {
+        let packet = |(sequence, payload): &(u16, &'static [u8])| {
+            let bytes = rtp_bytes(VIDEO, *sequence, Ssrc(self.ssrc), &[], payload);
+            RtpPacket::parse(bytes.into()).unwrap()
+        };
+        let packets = packets.iter().map(packet).collect();
+        RtpBatch::received(packets, Arc::clone(codec), Instant::now())
+    }
+}
+
+fn source(codec: RtpCodec) -> Arc<RtpSource> {
+    Arc::new(RtpSource {
+        codec: Arc::new(codec),
+        extensions: ExtensionMap::default(),
+    })
 }
 
 fn path_to(remote: SocketAddr) -> TransportPath {
@@ -210,6 +249,11 @@ async fn egress() -> Egress {
     let (supervisor, _) = listener::<()>().await;
     Egress::spawn(supervisor.get_cell()).await.unwrap()
 }
+
+/// Beginnings of VP8 frames, and of a packet that is not the first of its frame.
+const KEY: &[u8] = &[0x10, 0];
+const DELTA: &[u8] = &[0x10, 1];
+const LATER: &[u8] = &[0, 0];
 
 const ROOMY: LaneCapacity = LaneCapacity {
     packets: 10_000,
@@ -262,7 +306,125 @@ async fn one_lane_feeds_all_who_take_the_same_track() {
         assert_eq!(viewer.numbers(3).await, [65_535, 0, 1]);
         assert_eq!(viewer.counters.routed.get(), 3);
     }
-    assert!(publisher.requests.try_recv().is_err(), "asked for once");
+    // Subscribed to once, and a keyframe wanted for each of them.
+    assert_eq!(publisher.keyframe_requests(stream.stream), 5);
+}
+
+#[tokio::test]
+async fn c110_a_picture_begins_with_a_keyframe_and_the_source_is_asked_for_it() {
+    let egress = egress().await;
+    let mut viewer = Peer::join(&egress).await;
+    let mut publisher = Publisher::new(1).await;
+    viewer.route(publisher.origin(ROOMY)).await.unwrap();
+    let stream = publisher.subscription().await;
+    let vp8 = source(RtpCodec::vp8());
+    let rest = publisher.coded(&vp8, &[(8, DELTA), (9, LATER), (10, KEY), (11, LATER)]);
+    stream.lane.push(rest);
+    assert_eq!(viewer.numbers(2).await, [10, 11]);
+    stream.lane.push(publisher.coded(&vp8, &[(12, DELTA)]));
+    assert_eq!(viewer.numbers(1).await, [12]);
+    assert_eq!(viewer.counters.before_keyframe.get(), 2);
+    // For the route, and for what was held back.
+    assert_eq!(publisher.keyframe_requests(stream.stream), 2);
+
+    // Another source begins in the same way, and its numbers go on without a gap for what was held back.
+    let mut other = Publisher::new(2).await;
+    viewer.route(other.origin(ROOMY)).await.unwrap();
+    let stream = other.subscription().await;
+    let rest = other.coded(&vp8, &[(500, DELTA), (501, KEY)]);
+    stream.lane.push(rest);
+    assert_eq!(viewer.numbers(1).await, [13]);
+}
+
+#[tokio::test]
+async fn c110_packets_held_back_ask_now_and_then_and_a_wish_at_once() {
+    let egress = egress().await;
+    let mut viewer = Peer::join(&egress).await;
+    let mut publisher = Publisher::new(1).await;
+    viewer.route(publisher.origin(ROOMY)).await.unwrap();
+    let stream = publisher.subscription().await;
+    let vp8 = source(RtpCodec::vp8());
+    for number in 0..50 {
+        stream.lane.push(publisher.coded(&vp8, &[(number, DELTA)]));
+    }
+    stream.lane.push(publisher.coded(&vp8, &[(50, KEY)]));
+    viewer.numbers(1).await;
+    let asked = publisher.keyframe_requests(stream.stream);
+    assert!((2..10).contains(&asked), "{asked}");
+
+    let track = viewer.session.local;
+    viewer.handle.tell(SendingCommand::RequestKeyframe(track));
+    // Not its own, and of no route.
+    viewer
+        .handle
+        .tell(SendingCommand::RequestKeyframe(viewer.session.remote));
+    viewer.route(None).await.unwrap();
+    viewer.handle.tell(SendingCommand::RequestKeyframe(track));
+    viewer.route(None).await.unwrap();
+    match publisher.requests.recv().await {
+        Some(PublisherRequest::RequestKeyframe { stream: of }) => assert_eq!(of, stream.stream),
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(
+        publisher.requests.try_recv(),
+        Ok(PublisherRequest::Unsubscribe { .. })
+    ));
+    assert!(publisher.requests.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn who_begins_to_send_asks_for_the_keyframes_of_its_routes() {
+    let egress = egress().await;
+    let mut viewer = Peer::join(&egress).await;
+    let mut publisher = Publisher::new(1).await;
+    viewer.route(publisher.origin(ROOMY)).await.unwrap();
+    let stream = publisher.subscription().await;
+    let apply = |viewer: &Peer| {
+        let plan = viewer.session.plan.clone();
+        viewer.handle.tell(SendingCommand::Apply(plan));
+    };
+    apply(&viewer);
+    stream.lane.push(publisher.batch([1]));
+    viewer.numbers(1).await;
+    assert_eq!(publisher.keyframe_requests(stream.stream), 2);
+    // Its decoder has something to go on with now.
+    apply(&viewer);
+    stream.lane.push(publisher.batch([2]));
+    viewer.numbers(1).await;
+    assert_eq!(publisher.keyframe_requests(stream.stream), 0);
+}
+
+#[tokio::test]
+async fn a_codec_that_the_remote_side_does_not_know_is_told_once() {
+    let egress = egress().await;
+    let mut viewer = Peer::join(&egress).await;
+    let mut publisher = Publisher::new(1).await;
+    viewer.route(publisher.origin(ROOMY)).await.unwrap();
+    let stream = publisher.subscription().await;
+    let [vp8, av1] = [RtpCodec::vp8(), RtpCodec::av1()].map(source);
+    let told = async |viewer: &mut Peer| loop {
+        match viewer.event().await {
+            SendingEvent::ActivityChanged { .. } => {}
+            SendingEvent::CodecMismatch { track, codec } => {
+                assert_eq!(track, viewer.session.local);
+                break codec;
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    for number in 0..3 {
+        stream.lane.push(publisher.coded(&av1, &[(number, KEY)]));
+    }
+    assert_eq!(told(&mut viewer).await, av1.codec);
+    stream
+        .lane
+        .push(publisher.coded(&vp8, &[(3, DELTA), (4, KEY)]));
+    assert_eq!(viewer.numbers(1).await, [4]);
+    stream.lane.push(publisher.coded(&av1, &[(5, KEY)]));
+    assert_eq!(told(&mut viewer).await, av1.codec);
+    viewer.route(None).await.unwrap();
+    assert!(viewer.events.try_recv().is_err());
+    assert_eq!(viewer.counters.not_negotiated.get(), 4);
 }
 
 #[tokio::test]

@@ -45,6 +45,7 @@ pub struct PeerConnectionBuilder {
     handshake_timeout: Duration,
     media: Arc<MediaConfiguration>,
     media_limits: MediaLimits,
+    audio_levels: Option<Duration>,
 }
 
 /// What the builder has settled.
@@ -57,6 +58,7 @@ pub(super) struct Settings {
     pub(super) handshake_timeout: Duration,
     pub(super) media: Arc<MediaConfiguration>,
     pub(super) media_limits: MediaLimits,
+    pub(super) audio_levels: Option<Duration>,
 }
 
 /// Whose socket.
@@ -97,6 +99,7 @@ impl PeerConnectionBuilder {
             handshake_timeout: DEFAULT_HANDSHAKE_TIMEOUT,
             media: Arc::clone(&DEFAULT_MEDIA),
             media_limits: MediaLimits::default(),
+            audio_levels: None,
         }
     }
 
@@ -224,6 +227,16 @@ impl PeerConnectionBuilder {
         self
     }
 
+    /// Tells the owner how loud each remote audio track is ([`Event::AudioLevel`](super::Event::AudioLevel)), so often while sound arrives. By
+    /// default it is not told.
+    ///
+    /// The remote side measures (RFC 6464) and says so in each packet, where that header extension is negotiated; by
+    /// default it is, and browsers do.
+    pub fn audio_level_interval(mut self, interval: Duration) -> Self {
+        self.audio_levels = Some(interval);
+        self
+    }
+
     /// Starts the peer with `owner` as its owner and supervisor.
     ///
     /// # Errors
@@ -280,6 +293,7 @@ impl PeerConnectionBuilder {
             handshake_timeout: self.handshake_timeout,
             media: self.media,
             media_limits: self.media_limits,
+            audio_levels: self.audio_levels,
         })
     }
 }

@@ -8,7 +8,7 @@ use super::state::{
 };
 use crate::codec::RtpCodec;
 use crate::ice::IceCandidate;
-use crate::rtp::{Mid, Rid, RtcpPacket, RtpBatch};
+use crate::rtp::{AudioLevel, Mid, Rid, RtcpPacket, RtpBatch};
 use crate::track::{MediaKind, MediaStreamTrack, TrackId};
 
 /// Names one peer connection within this process. Never used again for another one.
@@ -94,6 +94,23 @@ pub enum Event {
         rid: Option<Rid>,
         /// The packets, decrypted, in the order they arrived.
         packets: RtpBatch,
+    },
+    /// What a route brings for one of our tracks is coded in a way that the remote side has not agreed to decode.
+    /// It is dropped (`not_negotiated`) until its source changes the codec, or another source is set. Told once for
+    /// each source and codec.
+    RouteCodecMismatch {
+        /// The local track.
+        track_id: TrackId,
+        /// The codec of its source.
+        codec: RtpCodec,
+    },
+    /// How loud a remote track was since the last time, while sound arrives; see
+    /// [`audio_level_interval`](super::PeerConnectionBuilder::audio_level_interval).
+    AudioLevel {
+        /// The remote track.
+        track_id: TrackId,
+        /// The loudest of the interval; speech if any of it was.
+        level: AudioLevel,
     },
     /// Reports and feedback arrived.
     Rtcp {

@@ -35,10 +35,14 @@ impl PeerConnection {
     /// path to media path, without passing any owner. `None` ends the route.
     ///
     /// Another source takes the place of the one before; sequence numbers and timestamps go on
-    /// without a jump. For video a change wants a keyframe, so ask the source for one
-    /// ([`send_pli`](Self::send_pli)). While a route feeds a track, packets sent by hand
+    /// without a jump. While a route feeds a track, packets sent by hand
     /// are dropped and counted (`displaced`); those sent by hand after it are numbered on from it. A route may be set before either side is connected; packets
-    /// of a codec that was not negotiated here are dropped and counted (`not_negotiated`).
+    /// of a codec that was not negotiated here are dropped, counted (`not_negotiated`) and told
+    /// ([`Event::RouteCodecMismatch`](super::Event::RouteCodecMismatch)).
+    ///
+    /// **Keyframes.** Of video nothing is sent before a keyframe begins (VP8, VP9, H.264, H.265 and AV1; what comes
+    /// before is counted, `before_keyframe`), and the source is asked for one: when the route is set, when this peer
+    /// begins to send the track, and when the remote side asks for one (PLI, FIR). So nobody has to pass such requests on.
     ///
     /// A route ends when either peer ends, and when one of the two tracks is no longer part of its peer. By
     /// default the owner of the source does not get the media of routed tracks as events; see
@@ -50,7 +54,6 @@ impl PeerConnection {
     /// # async fn example(viewer: PeerConnection, screen: TrackId, publisher: PeerConnection, camera: TrackId)
     /// # -> Result<(), Box<dyn std::error::Error>> {
     /// viewer.set_route(screen, RouteSource::new(&publisher, camera)).await?;
-    /// publisher.send_pli(camera, None)?;
     /// # Ok(())
     /// # }
     /// ```
@@ -108,7 +111,8 @@ impl PeerConnection {
     }
 
     /// Asks the remote side for a whole picture of a track that it sends (RFC 4585 §6.3.1), of one
-    /// of its simulcast encodings where `rid` names one.
+    /// of its simulcast encodings where `rid` names one. At once, once: see
+    /// [`request_keyframe`](Self::request_keyframe).
     ///
     /// # Errors
     ///
@@ -119,6 +123,28 @@ impl PeerConnection {
             return Err(SendError::UnknownReceiver(track));
         }
         self.rtp.send_pli(track, rid.into());
+        Ok(())
+    }
+
+    /// Makes sure that a keyframe comes on a track that the remote side sends, on one of its simulcast encodings where `rid`
+    /// names one: asks for it (PLI), again until one arrives, and no source more often than is good (every 300 ms), however many want one.
+    ///
+    /// Repeats after half a second, later after two, for about a minute; and not at all for codecs whose keyframes cannot
+    /// be told from outside. Without effect on sound.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::UnknownReceiver`] when no receiver has this track, [`SendError::Closed`] after the end.
+    pub fn request_keyframe(
+        &self,
+        track: TrackId,
+        rid: impl Into<Option<Rid>>,
+    ) -> Result<(), SendError> {
+        self.alive()?;
+        if self.tracks.received(track).is_none() {
+            return Err(SendError::UnknownReceiver(track));
+        }
+        self.rtp.request_keyframe(track, rid.into());
         Ok(())
     }
 

@@ -45,6 +45,7 @@ impl Parts {
                 peer: id,
                 owner: owner.clone(),
                 limits: settings.media_limits,
+                audio_levels: settings.audio_levels,
                 egress: endpoint.egress().clone(),
             },
             myself.get_cell(),

@@ -42,6 +42,8 @@ mod demuxer;
 mod element;
 mod error;
 mod extension;
+mod keyframe;
+mod keyframe_requests;
 mod packet;
 mod receiver;
 mod rtcp;
@@ -59,6 +61,8 @@ pub(crate) use self::demuxer::{Route, RtpDemuxer};
 pub use self::error::RtpError;
 pub(crate) use self::extension::ExtensionMap;
 pub use self::extension::{AudioLevel, HeaderExtension};
+pub(crate) use self::keyframe::KeyframeMark;
+pub(crate) use self::keyframe_requests::{Asked, KeyframeRequests};
 pub use self::packet::RtpPacket;
 pub use self::rtcp::{
     FullIntraRequest, Goodbye, Nack, OtherRtcp, PictureLossIndication, ReceiverReport,

@@ -10,6 +10,7 @@ use tokio::time::Instant as TokioInstant;
 
 use super::machine::{Effect, MachineArguments, RtpTransportMachine, RtpTransportTimer};
 use super::message::RtpTransportMessage;
+use crate::codec::RtpCodec;
 use crate::egress::{Membership, Reservation, SendingCommand, SendingCounters, SendingEvent};
 use crate::lane::LaneReceiver;
 use crate::outlet::Outlet;
@@ -99,6 +100,9 @@ impl Actor for RtpTransportActor {
             RtpTransportMessage::SendPli { track_id, rid } => {
                 machine.send_pli(track_id, rid.as_ref(), effects);
             }
+            RtpTransportMessage::RequestKeyframe { track_id, rid } => {
+                machine.request_keyframe(track_id, rid, now(), effects);
+            }
             RtpTransportMessage::SetDelivery { track, delivery } => {
                 machine.set_delivery(track, delivery);
             }
@@ -161,6 +165,12 @@ impl RtpTransportShell {
             }
             SendingEvent::Overflowed(lost) => {
                 self.machine.handle_outbound_drops(lost, now(), effects);
+            }
+            SendingEvent::CodecMismatch { track, codec } => {
+                effects.push(Effect::Tell(Event::RouteCodecMismatch {
+                    track_id: track,
+                    codec: RtpCodec::clone(&codec),
+                }));
             }
             // The other half without this one would be a peer that only listens.
             SendingEvent::Failed(message) => return Err(message.into()),

@@ -6,6 +6,7 @@ use std::time::Instant;
 use bytes::BytesMut;
 
 use super::arrivals::Arrivals;
+use super::audio_levels::AudioLevels;
 use super::delivery::Arrival;
 use super::stats::MediaStats;
 use crate::rtp::{Rid, Route, RtcpPacket, RtpBatch, RtpDemuxer, RtpPacket, RtpSource};
@@ -18,6 +19,7 @@ use crate::udp::Datagrams;
 pub(super) struct Inbound {
     pub(super) demuxer: RtpDemuxer,
     pub(super) arrivals: Arrivals,
+    pub(super) levels: AudioLevels,
     unprotector: Option<Unprotector>,
     batch_packets: usize,
     groups: Vec<Group>,
@@ -37,10 +39,11 @@ struct Group {
 
 impl Inbound {
     /// So many packets travel together at most.
-    pub(super) fn new(batch_packets: usize) -> Self {
+    pub(super) fn new(batch_packets: usize, levels: AudioLevels) -> Self {
         Self {
             demuxer: RtpDemuxer::default(),
             arrivals: Arrivals::default(),
+            levels,
             unprotector: None,
             batch_packets,
             groups: Vec::new(),
@@ -79,6 +82,7 @@ impl Inbound {
             if !is_rtcp {
                 let mut sorter = Sorter {
                     arrivals: &mut self.arrivals,
+                    levels: &mut self.levels,
                     groups: &mut self.groups,
                     spare: &mut self.spare,
                     stats,
@@ -122,6 +126,7 @@ impl Inbound {
 /// The fields that sorting one packet touches.
 struct Sorter<'a> {
     arrivals: &'a mut Arrivals,
+    levels: &'a mut AudioLevels,
     groups: &'a mut Vec<Group>,
     spare: &'a mut Vec<Vec<RtpPacket>>,
     stats: &'a mut MediaStats,
@@ -146,6 +151,7 @@ impl Sorter<'_> {
             route.source.codec.clock_rate_hz,
             received_at,
         );
+        (self.levels).record(route.track, route.source, &packet, received_at);
         let packet = match route.repairs {
             None => packet,
             Some((ssrc, payload_type)) => {

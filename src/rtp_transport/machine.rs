@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use super::delivery::Delivery;
+use super::audio_levels::AudioLevels;
+use super::delivery::{Arrival, Delivery};
 use super::feedback::FeedbackInbox;
 use super::inbound::Inbound;
 use super::message::EncodedRtcp;
@@ -18,10 +19,11 @@ use crate::jsep::MediaPlan;
 use crate::lane::LaneDrops;
 use crate::peer_connection::Event;
 use crate::rtp::{
-    CreditLimit, Load, PictureLossIndication, ReceptionReport, Rid, RtcpPacket, Speaker, Ssrc,
+    Asked, CreditLimit, KeyframeMark, KeyframeRequests, Load, PictureLossIndication,
+    ReceptionReport, Rid, RtcpPacket, RtpPacket, Speaker, Ssrc,
 };
 use crate::srtp::{SrtpError, SrtpMasterKey, SrtpProfile, Unprotector};
-use crate::track::TrackId;
+use crate::track::{MediaKind, TrackId};
 use crate::udp::Datagrams;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -32,6 +34,8 @@ pub(crate) enum RtpTransportTimer {
     DropNotice,
     /// Feedback on arrival times is due.
     ArrivalFeedback,
+    /// A source is to be asked for a keyframe, perhaps once more.
+    KeyframeRequest,
 }
 
 /// What the shell must do, in order.
@@ -52,6 +56,8 @@ pub(super) struct MachineArguments {
     pub(super) waiting: Load,
     /// How many packets travel together at most.
     pub(super) batch_packets: usize,
+    /// Between two events about how loud a track is.
+    pub(super) audio_levels: Option<Duration>,
     /// Where the randomness of SSRC and report times comes from.
     pub(super) seed: u64,
 }
@@ -62,6 +68,7 @@ pub(super) struct RtpTransportMachine {
     delivery: Delivery,
     feedback: FeedbackInbox,
     publishing: Publishing,
+    keyframes: KeyframeRequests,
     speakers: Speakers,
     /// Every m-line takes RTCP of reduced size (RFC 5506).
     reduced_size: bool,
@@ -82,10 +89,14 @@ impl RtpTransportMachine {
     pub(super) fn new(arguments: MachineArguments) -> Self {
         let mut random = StdRng::seed_from_u64(arguments.seed);
         Self {
-            inbound: Inbound::new(arguments.batch_packets),
+            inbound: Inbound::new(
+                arguments.batch_packets,
+                AudioLevels::new(arguments.audio_levels),
+            ),
             delivery: Delivery::new(arguments.credit, arguments.waiting),
             feedback: FeedbackInbox::default(),
             publishing: Publishing::default(),
+            keyframes: KeyframeRequests::default(),
             speakers: Speakers::new(Speaker {
                 ssrc: Ssrc(random.random()),
                 cname: format!("{:032x}", random.random::<u128>()).into(),
@@ -149,13 +160,17 @@ impl RtpTransportMachine {
         self.stats.inbound_overflow += lost.packets;
         self.add_unannounced(lost);
         let (publishing, delivery) = (&self.publishing, &mut self.delivery);
+        let keyframes = &mut self.keyframes;
         self.inbound.finish(|arrival| {
+            note_keyframe(keyframes, &arrival);
             if let Some(arrival) = publishing.hand_on(arrival) {
                 delivery.push(arrival);
             }
         });
         self.deliver(now, effects);
+        effects.extend(self.inbound.levels.take_due(now).map(Effect::Tell));
         self.stats.feedback_overflow += self.feedback.finish(|event| {
+            effects.extend(keyframe_wish(&event).map(Effect::Send));
             effects.push(Effect::Tell(event));
         });
         if self.heard {
@@ -250,6 +265,11 @@ impl RtpTransportMachine {
         match request {
             PublisherRequest::Subscribe(subscription) => self.publishing.subscribe(subscription),
             PublisherRequest::Unsubscribe { stream } => self.publishing.unsubscribe(stream),
+            PublisherRequest::RequestKeyframe { stream } => {
+                if let Some((track, rid)) = self.publishing.source(stream) {
+                    self.request_keyframe(track, rid, now, effects);
+                }
+            }
             PublisherRequest::Overflowed(lost) => {
                 self.stats.route_overflow += lost.packets;
                 self.note_drops(lost, now, effects);
@@ -265,6 +285,10 @@ impl RtpTransportMachine {
     /// No other tracks are received any more; what concerns them is forgotten.
     pub(super) fn keep_tracks(&mut self, received: &[TrackId]) {
         self.publishing.retain(|track| received.contains(&track));
+        self.keyframes.retain(|track| received.contains(&track));
+        self.inbound
+            .levels
+            .retain(|track| received.contains(&track));
     }
 
     /// Sends RTCP packets of the application.
@@ -275,6 +299,28 @@ impl RtpTransportMachine {
             packets: introduction.into_iter().flatten().collect(),
             encoded: rtcp.bytes,
         }));
+    }
+
+    /// Asks for a keyframe of this track, not too often, and again until one comes. Sound has none.
+    pub(super) fn request_keyframe(
+        &mut self,
+        track: TrackId,
+        rid: Option<Rid>,
+        now: Instant,
+        effects: &mut Vec<Effect>,
+    ) {
+        if self.inbound.demuxer.kind_of(track) != Some(MediaKind::Audio) {
+            self.keyframes.want(Asked { track, rid });
+            self.send_due_requests(now, effects);
+        }
+    }
+
+    fn send_due_requests(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        for Asked { track, rid } in self.keyframes.take_due(now) {
+            self.send_pli(track, rid.as_ref(), effects);
+        }
+        let next = self.keyframes.next_due(now);
+        effects.extend(next.map(|at| Effect::Arm(RtpTransportTimer::KeyframeRequest, at)));
     }
 
     /// Asks for a keyframe of this track: of one encoding, or of all.
@@ -314,6 +360,7 @@ impl RtpTransportMachine {
                 self.inbound.arrivals.disarm();
                 self.send_arrivals(now, effects);
             }
+            RtpTransportTimer::KeyframeRequest => self.send_due_requests(now, effects),
             RtpTransportTimer::Report => {
                 self.reports_armed = false;
                 self.send_reports(now, ntp, effects);
@@ -360,6 +407,33 @@ impl RtpTransportMachine {
     pub(super) fn stats(&self) -> MediaStats {
         self.stats
     }
+}
+
+/// Whoever waits for a keyframe of this encoding waits no longer if one begins here, or if nobody could tell.
+fn note_keyframe(requests: &mut KeyframeRequests, arrival: &Arrival) {
+    let rid = arrival.rid.as_ref();
+    if !requests.is_awaited(arrival.track_id, rid) {
+        return;
+    }
+    let mark = arrival.batch.codec().and_then(KeyframeMark::of);
+    let begins = |packet: &RtpPacket| mark.is_none_or(|it| it.begins_keyframe(packet.payload()));
+    if arrival.batch.iter().any(begins) {
+        requests.note_arrival(arrival.track_id, rid);
+    }
+}
+
+/// The remote side wants a keyframe of one of our tracks: where a route feeds it, its source is asked.
+fn keyframe_wish(event: &Event) -> Option<SendingCommand> {
+    let Event::Rtcp { track_id, packets } = event else {
+        return None;
+    };
+    let asks = packets.iter().any(|packet| {
+        use RtcpPacket::{FullIntraRequest, PictureLossIndication};
+        matches!(packet, PictureLossIndication(_) | FullIntraRequest(_))
+    });
+    (*track_id)
+        .filter(|_| asks)
+        .map(SendingCommand::RequestKeyframe)
 }
 
 /// One datagram of RTCP.

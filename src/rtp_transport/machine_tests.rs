@@ -9,14 +9,15 @@ use std::time::{Duration, Instant};
 use super::machine::*;
 use super::message::EncodedRtcp;
 use super::stats::MediaStats;
-use crate::codec::RtcpFeedback;
+use crate::codec::{RtcpFeedback, RtpCodec};
 use crate::egress::{Outbox, Outgoing, SendingCommand, SendingCounters, SendingEvent, SendingHalf};
 use crate::fixtures::*;
 use crate::lane::LaneDrops;
 use crate::peer_connection::Event;
 use crate::rtp::{
-    CreditLimit, Goodbye, HeaderExtension, Load, Nack, PictureLossIndication, ReceiverReport, Rid,
-    RtcpPacket, RtpBatch, RtpPacket, RtpTimestamp, SenderReport, SequenceNumber, Ssrc,
+    CreditLimit, FullIntraRequest, Goodbye, HeaderExtension, Load, Nack, PictureLossIndication,
+    ReceiverReport, Rid, RtcpPacket, RtpBatch, RtpPacket, RtpTimestamp, SenderReport,
+    SequenceNumber, Ssrc,
 };
 use crate::track::TrackId;
 
@@ -34,6 +35,8 @@ struct Bench {
     outbox: Outbox,
     effects: Vec<Effect>,
     bells: Arc<AtomicUsize>,
+    /// Of which keyframes the remote side wants.
+    wishes: Vec<TrackId>,
 }
 
 impl Bench {
@@ -50,6 +53,7 @@ impl Bench {
             }),
             waiting: limit,
             batch_packets: 256,
+            audio_levels: None,
             seed: 7,
         });
         let counters = Arc::new(SendingCounters::default());
@@ -63,6 +67,7 @@ impl Bench {
             outbox: Outbox::default(),
             effects: Vec::new(),
             bells,
+            wishes: Vec::new(),
         }
     }
 
@@ -99,6 +104,7 @@ impl Bench {
         match command {
             SendingCommand::Rtcp { packets, encoded } => half.send_rtcp(&packets, &encoded, outbox),
             SendingCommand::Report(request) => half.send_reports(request, outbox, events),
+            SendingCommand::RequestKeyframe(track) => self.wishes.push(track),
             other => panic!("the machine does not say {other:?}"),
         }
     }
@@ -135,6 +141,13 @@ impl Bench {
     fn send_pli(&mut self, rid: Option<&Rid>) {
         let track = self.session.remote;
         self.machine.send_pli(track, rid, &mut self.effects);
+        self.settle();
+    }
+
+    fn request_keyframe(&mut self, rid: Option<Rid>) {
+        let (track, now) = (self.session.remote, self.now);
+        self.machine
+            .request_keyframe(track, rid, now, &mut self.effects);
         self.settle();
     }
 
@@ -417,6 +430,64 @@ fn c108_a_request_for_a_keyframe_is_compound_and_has_real_ssrcs() {
     bench.apply();
     bench.send_pli(None);
     assert_eq!(bench.sent_rtcp(), [[expected_pli]]);
+}
+
+#[test]
+fn c110_a_keyframe_is_asked_for_until_one_comes() {
+    let mut bench = Bench::connected(session());
+    bench.receive_video([1]);
+    let asked_at = bench.now;
+    bench.request_keyframe(None);
+    bench.armed(RtpTransportTimer::KeyframeRequest);
+    bench.request_keyframe(None);
+    assert_eq!(bench.sent_rtcp().len(), 1);
+    bench.receive_video([2]);
+    bench.fire(RtpTransportTimer::KeyframeRequest);
+    assert_eq!(bench.now, asked_at + Duration::from_millis(500));
+    assert_eq!(bench.sent_rtcp().len(), 1);
+
+    let key = rtp_bytes(VIDEO, 3, THEIR_SSRC, &[(4, "v")], &[0x10, 0]);
+    let key = bench.remote.rtp(&key);
+    bench.receive(vec![key]);
+    bench.fire(RtpTransportTimer::KeyframeRequest);
+    assert!(bench.outbox.is_empty());
+    assert_eq!(bench.armed(RtpTransportTimer::KeyframeRequest), None);
+}
+
+#[test]
+fn of_sound_no_keyframe_is_asked_for() {
+    let mut session = session();
+    session.receive().codecs[0].codec = Arc::new(RtpCodec::opus());
+    let mut bench = Bench::connected(session);
+    bench.receive_video([1]);
+    bench.request_keyframe(None);
+    assert!(bench.outbox.is_empty());
+}
+
+#[test]
+fn c030_c110_a_wish_for_a_keyframe_goes_to_whoever_feeds_the_track() {
+    let mut bench = Bench::connected(session());
+    let pli = RtcpPacket::PictureLossIndication(PictureLossIndication {
+        sender_ssrc: THEIR_SSRC,
+        media_ssrc: OUR_SSRC,
+    });
+    let fir = RtcpPacket::FullIntraRequest(FullIntraRequest {
+        sender_ssrc: THEIR_SSRC,
+        requests: vec![(OUR_SSRC, 1)],
+    });
+    let of_another = RtcpPacket::PictureLossIndication(PictureLossIndication {
+        sender_ssrc: THEIR_SSRC,
+        media_ssrc: Ssrc(99),
+    });
+    for (packets, wishes) in [
+        (vec![pli.clone(), pli], 1),
+        (vec![fir], 1),
+        (vec![of_another], 0),
+    ] {
+        let brought = vec![bench.remote.rtcp(&packets)];
+        assert_eq!(bench.receive(brought).len(), 1);
+        assert_eq!(mem::take(&mut bench.wishes).len(), wishes);
+    }
 }
 
 #[test]

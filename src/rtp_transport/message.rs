@@ -24,6 +24,8 @@ pub(crate) enum RtpTransportMessage {
     SendRtcp(EncodedRtcp),
     /// Ask the remote side for a keyframe.
     SendPli { track_id: TrackId, rid: Option<Rid> },
+    /// Ask the remote side for a keyframe, not too often, and again until one comes.
+    RequestKeyframe { track_id: TrackId, rid: Option<Rid> },
     /// Whether the owner gets the media of a remote track.
     SetDelivery {
         track: TrackId,

@@ -27,6 +27,7 @@
 
 mod actor;
 mod arrivals;
+mod audio_levels;
 mod delivery;
 mod feedback;
 mod inbound;
@@ -38,6 +39,7 @@ mod speakers;
 mod stats;
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use ractor::{Actor, ActorCell, ActorRef};
 use rand::Rng;
@@ -66,6 +68,8 @@ pub(crate) struct RtpTransportArguments {
     /// Hears media, feedback and drops.
     pub(crate) owner: Owner,
     pub(crate) limits: MediaLimits,
+    /// How often the owner hears how loud a track is; never without it.
+    pub(crate) audio_levels: Option<Duration>,
     /// Sends for this peer and all others of the same socket.
     pub(crate) egress: Egress,
 }
@@ -107,6 +111,7 @@ impl RtpTransport {
                 credit,
                 waiting: limits.waiting.into(),
                 batch_packets: limits.batch_packets(),
+                audio_levels: arguments.audio_levels,
                 seed: rand::rng().random(),
             },
             inbound: inbound_end,
@@ -214,6 +219,11 @@ impl RtpTransport {
     /// Asks the remote side for a keyframe of its track: of one encoding, or of all.
     pub(crate) fn send_pli(&self, track_id: TrackId, rid: Option<Rid>) {
         self.cast(RtpTransportMessage::SendPli { track_id, rid });
+    }
+
+    /// Asks the same, not more often than is good, and again until a keyframe comes.
+    pub(crate) fn request_keyframe(&self, track_id: TrackId, rid: Option<Rid>) {
+        self.cast(RtpTransportMessage::RequestKeyframe { track_id, rid });
     }
 
     /// The counters. Waits for the actor's turn, one second at most.

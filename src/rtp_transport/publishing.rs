@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::delivery::Arrival;
 use crate::egress::{StreamId, Subscription};
+use crate::rtp::Rid;
 use crate::track::TrackId;
 
 /// Whether the owner gets [`Event::Rtp`](crate::peer_connection::Event::Rtp) of a remote track.
@@ -33,6 +34,12 @@ impl Publishing {
 
     pub(super) fn unsubscribe(&mut self, stream: StreamId) {
         self.subscriptions.retain(|known| known.stream != stream);
+    }
+
+    /// What a stream consists of, if it is taken.
+    pub(super) fn source(&self, stream: StreamId) -> Option<(TrackId, Option<Rid>)> {
+        let known = self.subscriptions.iter().find(|it| it.stream == stream)?;
+        Some((known.track, known.rid.clone()))
     }
 
     /// Tracks that are not received any more are forgotten, with all that concerns them.

@@ -54,6 +54,9 @@ pub struct MediaStats {
     pub displaced: u64,
     /// Packets of a route from before its source was changed, which came late.
     pub before_switch: u64,
+    /// Packets of a route held back until a keyframe begins, after its source was changed or while this
+    /// peer was not connected.
+    pub before_keyframe: u64,
     /// Packets that SRTP refused, such as a sequence number sent before.
     pub protect_failed: u64,
     /// Datagrams that the socket did not take.
@@ -73,6 +76,7 @@ impl MediaStats {
             not_negotiated: counters.not_negotiated.get(),
             displaced: counters.displaced.get(),
             before_switch: counters.before_switch.get(),
+            before_keyframe: counters.before_keyframe.get(),
             protect_failed: counters.protect_failed.get(),
             send_failed: counters.send_failed.get(),
             ..self

@@ -80,6 +80,7 @@ impl Scene {
             peer,
             owner: told.clone(),
             limits,
+            audio_levels: None,
             egress,
         };
         let transport = RtpTransport::spawn(arguments, supervisor.get_cell())
@@ -217,6 +218,7 @@ async fn without_a_path_packets_are_counted_and_forgotten() {
         peer: PeerId::next(),
         owner: Owner::new(Outlet::new(&owner)),
         limits: MediaLimits::default(),
+        audio_levels: None,
         egress: Egress::spawn(owner.get_cell()).await.unwrap(),
     };
     let transport = RtpTransport::spawn(arguments, owner.get_cell())

@@ -13,7 +13,9 @@ use crate::common::owner::{Ours, loopback, rtp_packet, shared_endpoint};
 use crate::common::session::{Offerer, connect_ours, negotiate};
 use crate::common::str0m_peer::{OfferedMedia, OutgoingRtp, Str0mEvent, Str0mOptions, Str0mPeer};
 use crate::common::{PATIENCE, eventually};
-use crate::stage::{Publisher, Viewer, codec_of, connect, expect_tracks, go_on, other_numbers};
+use crate::stage::{
+    Publisher, Viewer, codec_of, connect, expect_tracks, go_on, other_numbers, payload,
+};
 
 #[tokio::test]
 async fn every_viewer_gets_every_packet_as_its_own_negotiation_has_it() {
@@ -117,7 +119,7 @@ async fn a_route_may_be_older_than_both_connections() {
         sequence_number: number.into(),
         timestamp: 0,
         marker: true,
-        payload: vec![number as u8; 100],
+        payload: [0x10, 0, number as u8].repeat(30),
         extensions: Default::default(),
     };
     assert!(client.write_rtp(mids[0], None, packet(1)).await);
@@ -132,7 +134,7 @@ async fn a_route_may_be_older_than_both_connections() {
     watching.expect_connected().await;
     screen.expect_connected().await;
     assert!(client.write_rtp(mids[0], None, packet(2)).await);
-    assert_eq!(screen.expect_rtp().await.payload, [2; 100]);
+    assert_eq!(screen.expect_rtp().await.payload, [0x10, 0, 2].repeat(30));
 }
 
 #[tokio::test]
@@ -250,6 +252,17 @@ async fn a_codec_that_a_viewer_does_not_know_is_counted_there_and_others_get_it(
         }
     }
     assert_eq!(viewers[1].stats().await.not_negotiated, 3);
+    let mismatch = |event: &Event| match event {
+        Event::RouteCodecMismatch { track_id, codec } => Some((*track_id, codec.name.clone())),
+        _ => None,
+    };
+    let track = viewers[1].track(kind);
+    let ours = &mut viewers[1].session.ours;
+    let told = ours.expect("a mismatch", mismatch).await;
+    assert_eq!(told, (track, "H264".to_owned()));
+    while let Some(event) = ours.try_event() {
+        assert_eq!(mismatch(&event), None, "told once");
+    }
     // What it cannot have is no loss.
     for got in &got {
         go_on(got);
@@ -257,11 +270,12 @@ async fn a_codec_that_a_viewer_does_not_know_is_counted_there_and_others_get_it(
 }
 
 #[tokio::test]
-async fn a_viewer_s_keyframe_request_is_told_with_the_routed_track_and_can_be_passed_on() {
+async fn c110_a_viewer_s_keyframe_request_goes_to_the_source_and_its_owner_hears_of_it() {
     let mut publisher = Publisher::connect("camera", 7, loopback()).await;
     let mut viewer = Viewer::connect(loopback()).await;
     let kind = MediaKind::Video;
     viewer.watch(kind, &publisher).await;
+    is_asked(&mut publisher).await;
     let sent = publisher.publish(kind, 1).await;
     viewer.gets(&sent).await;
 
@@ -281,21 +295,43 @@ async fn a_viewer_s_keyframe_request_is_told_with_the_routed_track_and_can_be_pa
         .await;
     assert_eq!(track, Some(viewer.track(kind)));
 
-    let (camera, mid) = (publisher.track(kind), publisher.session.mid(kind));
-    publisher.peer().send_pli(camera, None).unwrap();
-    let asked = publisher
-        .session
-        .theirs
-        .expect(
-            Duration::from_secs(5),
-            "keyframe request",
-            |event| match event {
-                Str0mEvent::KeyframeRequest { mid, .. } => Some(mid),
-                _ => None,
-            },
-        )
-        .await;
-    assert_eq!(asked, mid);
+    is_asked(&mut publisher).await;
+    // Until it answers.
+    is_asked(&mut publisher).await;
+}
+
+/// Somebody wants a keyframe of its camera.
+async fn is_asked(publisher: &mut Publisher) {
+    let camera = publisher.session.mid(MediaKind::Video);
+    let request = |event| match event {
+        Str0mEvent::KeyframeRequest { mid, .. } => Some(mid),
+        _ => None,
+    };
+    let theirs = &mut publisher.session.theirs;
+    let asked = theirs.expect(PATIENCE, "keyframe request", request).await;
+    assert_eq!(asked, camera);
+}
+
+#[tokio::test]
+async fn the_owner_hears_how_loud_a_track_is_when_it_wants_to() {
+    let builder = loopback().audio_level_interval(Duration::from_millis(1));
+    let mut publisher = Publisher::connect("singer", 40, builder).await;
+    let (kind, microphone) = (MediaKind::Audio, publisher.track(MediaKind::Audio));
+    let told = eventually(PATIENCE, "an audio level", async || {
+        publisher.publish(kind, 3).await;
+        while let Some(event) = publisher.session.ours.try_event() {
+            if let Event::AudioLevel { track_id, level } = event {
+                return Some((track_id, level));
+            }
+        }
+        None
+    })
+    .await;
+    assert_eq!(told.0, microphone);
+    assert!(
+        told.1.voice && (40..127).contains(&told.1.level),
+        "{told:?}"
+    );
 }
 
 #[tokio::test]
@@ -358,7 +394,8 @@ async fn a_loop_of_routes_harms_nobody_else_and_ends_with_a_route() {
         // The first of a loop may come back before there is one.
         peer.set_route(track, None).await.unwrap();
         number += 1_000;
-        let packet = rtp_packet(96, number, 1, true, b"round and round".to_vec());
+        let text = payload("round and round".to_owned(), MediaKind::Video);
+        let packet = rtp_packet(96, number, 1, true, text);
         peer.send_rtp(track, packet).unwrap();
         to_itself(&one).await;
         (rounds().await > 100).then_some(())
@@ -404,11 +441,12 @@ async fn a_route_takes_the_encoding_that_it_names() {
             sequence_number: *number,
             timestamp: 3_000 * *number as u32,
             marker: true,
-            payload: format!("{rid} {number}").into_bytes(),
+            payload: payload(format!("{rid} {number}"), kind),
             extensions: Default::default(),
         };
-        assert!(client.write_rtp(mids[0], Some(rid.into()), packet).await);
-        format!("{rid} {number}").into_bytes()
+        let written = client.write_rtp(mids[0], Some(rid.into()), packet);
+        assert!(written.await);
+        payload(format!("{rid} {number}"), kind)
     };
     let mut got = Vec::new();
     for (wanted, other) in [("h", "l"), ("l", "h"), ("h", "l")] {

@@ -137,7 +137,7 @@ impl Publisher {
             sequence_number,
             timestamp: numbers.timestamp,
             marker: !sequence_number.is_multiple_of(3),
-            payload: format!("{kind} {sequence_number} of {}", self.name).into(),
+            payload: payload(format!("{kind} {sequence_number} of {}", self.name), kind),
             extensions: ExtensionValues {
                 audio_level: (kind == MediaKind::Audio).then_some(-(sequence_number as i8 & 0x7f)),
                 voice_activity: (kind == MediaKind::Audio).then_some(true),
@@ -256,6 +256,15 @@ impl Viewer {
         })
         .await;
     }
+}
+
+/// Behind what begins a keyframe of VP8: a route lets no video through before one.
+pub(crate) fn payload(text: String, kind: MediaKind) -> Vec<u8> {
+    let mark: &[u8] = match kind {
+        MediaKind::Audio => &[],
+        MediaKind::Video => &[0x10, 0],
+    };
+    [mark, text.as_bytes()].concat()
 }
 
 /// Nothing is missing between them, and time goes on.

@@ -13,7 +13,7 @@ use super::extension::{HeaderExtension, read_token};
 use super::packet::RtpPacket;
 use super::types::{Mid, PayloadType, Rid, Ssrc};
 use crate::jsep::{MediaPlan, ReceivePlan};
-use crate::track::TrackId;
+use crate::track::{MediaKind, TrackId};
 
 /// Finds the place of every packet, and learns from those that say where they belong.
 #[derive(Debug, Default)]
@@ -270,6 +270,12 @@ impl RtpDemuxer {
                 .into_iter()
                 .collect(),
         }
+    }
+
+    /// Sound or pictures, by what was negotiated for a remote track.
+    pub(crate) fn kind_of(&self, track: TrackId) -> Option<MediaKind> {
+        let section = self.sections.iter().find(|it| it.track == track)?;
+        section.sources.first().map(|(_, source)| source.codec.kind)
     }
 
     fn declared_ssrc(&self, section: usize) -> Option<Ssrc> {

@@ -73,9 +73,11 @@ impl Pace {
     }
 }
 
-/// The payload of the packet at `position`: its number, and bytes that follow from it.
+/// The payload of the packet at `position`: what begins a VP8 keyframe, so that no forwarder waits for another, its number, and
+/// bytes that follow from it.
 pub(crate) fn payload(position: u64) -> Vec<u8> {
     let mut payload = Vec::with_capacity(PAYLOAD_BYTES);
+    payload.extend(KEYFRAME);
     payload.extend(position.to_be_bytes());
     payload.extend((payload.len()..PAYLOAD_BYTES).map(|index| filler(position, index)));
     payload
@@ -83,10 +85,10 @@ pub(crate) fn payload(position: u64) -> Vec<u8> {
 
 /// Which packet of the stream this payload is, if it is one and every byte is right.
 pub(crate) fn position_of(payload: &[u8]) -> Option<u64> {
-    let position = u64::from_be_bytes(*payload.first_chunk()?);
+    let position = u64::from_be_bytes(*payload.strip_prefix(&KEYFRAME)?.first_chunk()?);
     let right = payload.len() == PAYLOAD_BYTES
-        && (8..)
-            .zip(&payload[8..])
+        && (10..)
+            .zip(&payload[10..])
             .all(|(index, byte)| *byte == filler(position, index));
     right.then_some(position)
 }
@@ -131,6 +133,9 @@ pub(super) fn wall_clock() -> u64 {
 
 /// Packets of a frame.
 pub(crate) const FRAME: u64 = 16;
+
+/// Descriptor and first byte of a frame (RFC 7741 §4.2, §4.3).
+const KEYFRAME: [u8; 2] = [0x10, 0];
 
 /// Bytes of an RTP payload.
 const PAYLOAD_BYTES: usize = 1100;

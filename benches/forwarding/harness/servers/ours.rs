@@ -210,8 +210,10 @@ impl RoomState {
                     viewer.send_rtp(*track, packets.clone())?;
                 }
             }
-            // Whoever makes the picture has to make a new one.
-            Event::Rtcp { packets, .. } if packets.iter().any(asks_for_keyframe) => {
+            // Whoever makes the picture has to make a new one. Along a route the wish finds its way itself.
+            Event::Rtcp { packets, .. }
+                if self.by == By::Hand && packets.iter().any(asks_for_keyframe) =>
+            {
                 if let (Some(publisher), Some(camera)) = (&self.publisher, self.camera) {
                     publisher.send_pli(camera, None)?;
                 }
