@@ -86,9 +86,9 @@ impl Session {
             let rewrite = rewrite.expect("both sides negotiated the same codecs");
             let mut slab = vec![0xff; 3];
             self.sender
-                .write_outgoing(&rewrite, &packet, Numbers::of(&packet), &mut slab);
+                .write_outgoing(&rewrite, &packet, Numbers::of(&packet, None), &mut slab);
             self.sender
-                .count(&rewrite, &packet, Numbers::of(&packet), self.now);
+                .count(&rewrite, &packet, Numbers::of(&packet, None), self.now);
             assert_same(&packet, &slab[3..]);
         }
     }

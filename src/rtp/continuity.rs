@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::clock::in_clock_units;
 use super::packet::RtpPacket;
+use super::pictures::{PictureCodec, PictureNumbers};
 use super::types::{RtpTimestamp, SequenceNumber, Ssrc};
 
 /// What tells one outgoing packet from the next.
@@ -11,20 +12,23 @@ use super::types::{RtpTimestamp, SequenceNumber, Ssrc};
 pub(crate) struct Numbers {
     pub(crate) sequence: SequenceNumber,
     pub(crate) timestamp: RtpTimestamp,
+    /// Those of the picture, where the codec has any and we know it.
+    pub(crate) pictures: Option<PictureNumbers>,
 }
 
 impl Numbers {
     /// Those that the packet has already.
-    pub(crate) fn of(packet: &RtpPacket) -> Self {
+    pub(crate) fn of(packet: &RtpPacket, codec: Option<PictureCodec>) -> Self {
         Self {
             sequence: packet.sequence_number(),
             timestamp: packet.timestamp(),
+            pictures: codec.and_then(|codec| codec.read(packet.payload())),
         }
     }
 }
 
 /// Places packets of changing sources in one outgoing stream: the first of a new source follows the
-/// newest that was sent, and the timestamp goes on by the time between them.
+/// newest that was sent, and the timestamp goes on by the time between them; so do the numbers of its pictures.
 ///
 /// The numbers of the very first source stay as they are.
 #[derive(Clone, Copy, Debug, Default)]
@@ -43,6 +47,7 @@ struct Mapping {
     span: u32,
     sequence_offset: u16,
     timestamp_offset: u32,
+    picture_offset: PictureNumbers,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -68,19 +73,22 @@ impl Continuity {
         &mut self,
         packet: &RtpPacket,
         clock_rate_hz: u32,
+        codec: Option<PictureCodec>,
         at: Instant,
     ) -> Option<Numbers> {
         let sequence = packet.sequence_number();
+        let theirs = Numbers::of(packet, codec);
         let mapping = match &mut self.mapping {
             Some(mapping) if mapping.ssrc == packet.ssrc() => mapping,
             Some(_) | None => {
-                let first = Mapping::following(self.newest, packet, clock_rate_hz, at);
+                let first =
+                    Mapping::following(self.newest, packet.ssrc(), theirs, clock_rate_hz, at);
                 self.renumbers |= self.newest.is_some();
                 self.mapping.insert(first)
             }
         };
         mapping.take(sequence)?;
-        let numbers = mapping.apply(packet);
+        let numbers = mapping.apply(theirs);
         self.note(numbers, at);
         Some(numbers)
     }
@@ -102,28 +110,36 @@ impl Continuity {
 impl Mapping {
     fn following(
         newest: Option<Sent>,
-        packet: &RtpPacket,
+        ssrc: Ssrc,
+        first: Numbers,
         clock_rate_hz: u32,
         at: Instant,
     ) -> Self {
-        let (sequence_offset, timestamp_offset) = newest.map_or((0, 0), |sent| {
-            let passed = at.saturating_duration_since(sent.at);
+        let mut mapping = Self {
+            ssrc,
+            newest: first.sequence,
+            span: 0,
+            sequence_offset: 0,
+            timestamp_offset: 0,
+            picture_offset: PictureNumbers::default(),
+        };
+        if let Some(Sent {
+            numbers,
+            at: before,
+        }) = newest
+        {
+            let passed = at.saturating_duration_since(before);
             // At least one, so that no two frames have one timestamp.
             let passed = in_clock_units(passed, clock_rate_hz).max(1);
-            let sequence = sent.numbers.sequence.plus(1).0;
-            let timestamp = sent.numbers.timestamp.0.wrapping_add(passed);
-            (
-                sequence.wrapping_sub(packet.sequence_number().0),
-                timestamp.wrapping_sub(packet.timestamp().0),
-            )
-        });
-        Self {
-            ssrc: packet.ssrc(),
-            newest: packet.sequence_number(),
-            span: 0,
-            sequence_offset,
-            timestamp_offset,
+            let sequence = numbers.sequence.plus(1).0;
+            let timestamp = numbers.timestamp.0.wrapping_add(passed);
+            mapping.sequence_offset = sequence.wrapping_sub(first.sequence.0);
+            mapping.timestamp_offset = timestamp.wrapping_sub(first.timestamp.0);
+            if let (Some(before), Some(first)) = (numbers.pictures, first.pictures) {
+                mapping.picture_offset = before.next().minus(first);
+            }
         }
+        mapping
     }
 
     fn take(&mut self, sequence: SequenceNumber) -> Option<()> {
@@ -136,10 +152,11 @@ impl Mapping {
         (u32::from(ahead.unsigned_abs()) <= self.span).then_some(())
     }
 
-    fn apply(&self, packet: &RtpPacket) -> Numbers {
+    fn apply(&self, theirs: Numbers) -> Numbers {
         Numbers {
-            sequence: packet.sequence_number().plus(self.sequence_offset),
-            timestamp: RtpTimestamp(packet.timestamp().0.wrapping_add(self.timestamp_offset)),
+            sequence: theirs.sequence.plus(self.sequence_offset),
+            timestamp: RtpTimestamp(theirs.timestamp.0.wrapping_add(self.timestamp_offset)),
+            pictures: (theirs.pictures).map(|numbers| numbers.plus(self.picture_offset)),
         }
     }
 }
@@ -168,7 +185,7 @@ mod tests {
     }
 
     fn placed(continuity: &mut Continuity, packet: &RtpPacket, at: Instant) -> Option<(u16, u32)> {
-        let numbers = continuity.place(packet, RATE, at)?;
+        let numbers = continuity.place(packet, RATE, None, at)?;
         Some((numbers.sequence.0, numbers.timestamp.0))
     }
 
@@ -230,13 +247,41 @@ mod tests {
     fn packets_sent_by_hand_count_as_a_source() {
         let now = Instant::now();
         let mut continuity = Continuity::default();
-        continuity.note(Numbers::of(&packet(0, 9, 90)), now);
+        continuity.note(Numbers::of(&packet(0, 9, 90), None), now);
         assert!(!continuity.renumbers());
         assert_eq!(
             placed(&mut continuity, &packet(2, 500, 0), now),
             Some((10, 91))
         );
         assert!(continuity.renumbers());
+    }
+
+    #[test]
+    fn c070_pictures_are_numbered_on_from_those_of_the_source_before() {
+        let now = Instant::now();
+        let mut continuity = Continuity::default();
+        let mut place = |ssrc, sequence, id: [u8; 2]| {
+            let payload = Bytes::copy_from_slice(&[0x90, 0x80, id[0] | 0x80, id[1], 0]);
+            let packet = RtpPacket::new(
+                PayloadType::new(96).unwrap(),
+                SequenceNumber(sequence),
+                RtpTimestamp(0),
+                Ssrc(ssrc),
+                false,
+                payload.clone(),
+            );
+            let codec = Some(PictureCodec::Vp8);
+            let numbers = continuity.place(&packet, RATE, codec, now).unwrap();
+            let mut payload = payload.to_vec();
+            PictureCodec::Vp8.write(numbers.pictures.unwrap(), &mut payload);
+            [payload[2] & 0x7f, payload[3]]
+        };
+        assert_eq!(place(1, 10, [0x7f, 0xfe]), [0x7f, 0xfe]);
+        assert_eq!(place(1, 11, [0x7f, 0xff]), [0x7f, 0xff]);
+        assert_eq!(place(2, 500, [0x12, 0x34]), [0, 0]);
+        assert_eq!(place(2, 501, [0x12, 0x34]), [0, 0], "the same picture");
+        assert_eq!(place(2, 502, [0x12, 0x35]), [0, 1]);
+        assert_eq!(place(3, 9, [0, 0]), [0, 2]);
     }
 
     proptest! {

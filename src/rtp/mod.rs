@@ -45,6 +45,7 @@ mod extension;
 mod keyframe;
 mod keyframe_requests;
 mod packet;
+mod pictures;
 mod receiver;
 mod rtcp;
 mod sender;

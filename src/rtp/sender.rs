@@ -11,6 +11,7 @@ use super::element::{
 };
 use super::extension::{ExtensionMap, HeaderExtension};
 use super::packet::RtpPacket;
+use super::pictures::PictureCodec;
 use super::rtcp::{ReceptionReport, SenderReport};
 use super::types::{Mid, PayloadType, RtpTimestamp, SequenceNumber, Ssrc};
 use crate::jsep::{NegotiatedCodec, SendPlan};
@@ -18,7 +19,7 @@ use crate::jsep::{NegotiatedCodec, SendPlan};
 /// Gives packets of any origin the numbers that were negotiated for one m-line.
 ///
 /// Marker and payload stay as they are; SSRC, payload type and header extensions become those of
-/// this sender. Sequence number and timestamp are the caller's, or go on across sources.
+/// this sender. Sequence number, timestamp and the numbers of pictures are the caller's, or go on across sources.
 #[derive(Debug)]
 pub(crate) struct RtpStreamSender {
     mid: Mid,
@@ -50,6 +51,8 @@ pub(crate) struct Rewrite {
     pub(crate) clock_rate_hz: u32,
     /// `(incoming, outgoing)` identifiers of the elements that are kept.
     elements: Vec<(u8, u8)>,
+    /// Whose pictures are numbered in the payload. Packets of the application may be of any codec.
+    pictures: Option<PictureCodec>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -113,7 +116,7 @@ impl RtpStreamSender {
         if self.continuity.renumbers() {
             self.place(rewrite, packet, at)
         } else {
-            Some(Numbers::of(packet))
+            Some(Numbers::of(packet, rewrite.pictures))
         }
     }
 
@@ -125,7 +128,8 @@ impl RtpStreamSender {
         packet: &RtpPacket,
         at: Instant,
     ) -> Option<Numbers> {
-        self.continuity.place(packet, rewrite.clock_rate_hz, at)
+        self.continuity
+            .place(packet, rewrite.clock_rate_hz, rewrite.pictures, at)
     }
 
     pub(crate) fn ssrc(&self) -> Ssrc {
@@ -186,6 +190,7 @@ impl RtpStreamSender {
             payload_types: PayloadTypes::One(codec.payload_type),
             clock_rate_hz: codec.codec.clock_rate_hz,
             elements,
+            pictures: PictureCodec::of(&codec.codec),
         })
     }
 
@@ -203,6 +208,7 @@ impl RtpStreamSender {
                 .filter(|(_, extension)| extension.is_forwarded())
                 .map(|(id, _)| (*id, *id))
                 .collect(),
+            pictures: None,
         })
     }
 
@@ -230,7 +236,11 @@ impl RtpStreamSender {
         if self.write_elements(rewrite, packet, slab) {
             slab[start] |= 0x10;
         }
+        let payload = slab.len();
         slab.extend_from_slice(packet.payload());
+        if let (Some(codec), Some(pictures)) = (rewrite.pictures, numbers.pictures) {
+            codec.write(pictures, &mut slab[payload..]);
+        }
     }
 
     /// Appends the header extension, if there is anything to say.
@@ -444,7 +454,7 @@ mod tests {
     ) -> RtpPacket {
         let rewrite = sender.rewrite_for(source).unwrap();
         let mut slab = vec![0xee; 3];
-        sender.write_outgoing(&rewrite, packet, Numbers::of(packet), &mut slab);
+        sender.write_outgoing(&rewrite, packet, Numbers::of(packet, None), &mut slab);
         assert_eq!(slab[..3], [0xee; 3]);
         RtpPacket::parse(Bytes::copy_from_slice(&slab[3..])).unwrap()
     }
@@ -552,7 +562,12 @@ mod tests {
         let mut sender = sender(ExtensionMap::default());
         let rewrite = sender.rewrite_for(None).unwrap();
         let mut slab = Vec::new();
-        sender.write_outgoing(&rewrite, &packet(96), Numbers::of(&packet(96)), &mut slab);
+        sender.write_outgoing(
+            &rewrite,
+            &packet(96),
+            Numbers::of(&packet(96), None),
+            &mut slab,
+        );
         assert_eq!(slab.len(), 12 + 3);
         assert_eq!(slab[0], 0x80);
     }
@@ -569,6 +584,7 @@ mod tests {
             let numbers = Numbers {
                 sequence: SequenceNumber(sequence),
                 timestamp: RtpTimestamp(timestamp),
+                pictures: None,
             };
             sender.count(&rewrite, &packet(96), numbers, after(at));
         }
@@ -582,12 +598,12 @@ mod tests {
         let start = Instant::now();
         assert_eq!(sender.report(start, 1, Vec::new()), None);
         let rewrite = sender.rewrite_for(None).unwrap();
-        sender.count(&rewrite, &packet(96), Numbers::of(&packet(96)), start);
+        sender.count(&rewrite, &packet(96), Numbers::of(&packet(96), None), start);
         // A later packet of the same frame does not move the clock.
         sender.count(
             &rewrite,
             &packet(96),
-            Numbers::of(&packet(96)),
+            Numbers::of(&packet(96), None),
             start + Duration::from_millis(20),
         );
 
@@ -609,7 +625,7 @@ mod tests {
         sender.count(
             &rewrite,
             &packet(96),
-            Numbers::of(&packet(96)),
+            Numbers::of(&packet(96), None),
             Instant::now(),
         );
         sender.apply(&"0".into(), &plan(ExtensionMap::default()));
@@ -638,7 +654,7 @@ mod tests {
                 PayloadType::new(96).unwrap(), SequenceNumber(1), RtpTimestamp(2), Ssrc(3), false, payload.clone(),
             ).with_extensions(&[(5, &value)]).unwrap();
             let mut slab = Vec::new();
-            sender.write_outgoing(&rewrite, &incoming, Numbers::of(&incoming), &mut slab);
+            sender.write_outgoing(&rewrite, &incoming, Numbers::of(&incoming, None), &mut slab);
 
             let theirs = rtp::packet::Packet::unmarshal(&mut &slab[..]).unwrap();
             prop_assert_eq!(&theirs.payload[..], &payload[..]);
