@@ -101,6 +101,10 @@
 //! | [`srtp`] | protection of media, usable by itself | RFC 3711, 7714 |
 //! | [`rtp`] | packets and reports | RFC 3550, 8285 |
 //! | [`udp`] | sockets that many peers share | RFC 7983 |
+#![cfg_attr(
+    feature = "signaling",
+    doc = "| [`signaling`] | what a web server needs: WebSockets for pages | RFC 6455 |"
+)]
 //! | [`configuration`], [`codec`] | what to negotiate | |
 //! | [`track`] | tracks and streams | |
 //!

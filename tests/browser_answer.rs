@@ -14,12 +14,13 @@ use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use ractor_webrtc::rtp::RtcpPacket;
+use ractor_webrtc::signaling::websocket::{Door, Goodbye, WebSocketLimits};
 use ractor_webrtc::{Event, MediaKind, MediaStreamTrack, PeerConnection, PeerEvent, TrackId};
 use serde::Deserialize;
 use tokio::net::TcpListener;
 
 use self::browser::Browser;
-use self::common::server::{Asset, Door, router};
+use self::common::server::{Asset, router};
 use self::common::signal::{FromPage, Page, Signal};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -29,7 +30,11 @@ async fn a_browser_that_answers_sees_and_hears_itself() {
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, router(PAGE, Callers)).await.unwrap() });
+    tokio::spawn(async move {
+        axum::serve(listener, router(PAGE, Callers, WebSocketLimits::default()))
+            .await
+            .unwrap()
+    });
 
     let page = browser.open(&url).await;
     let decoded = "figures().then(now => now.frames >= 60 && now.sound > 50)";
@@ -98,13 +103,15 @@ const PAGE: &[Asset] = &[Asset {
 struct Callers;
 
 impl Door for Callers {
+    type Incoming = Signal;
+    type Outgoing = Signal;
     type Message = CallerMessage;
 
-    async fn enter(&self, page: Page) -> Result<ActorRef<CallerMessage>, String> {
+    async fn enter(&self, page: Page) -> Result<ActorRef<CallerMessage>, Goodbye> {
         let spawned = Actor::spawn(None, Caller, page).await;
         spawned
             .map(|(actor, _)| actor)
-            .map_err(|error| error.to_string())
+            .map_err(|error| Goodbye::error(error.to_string()))
     }
 }
 
@@ -174,14 +181,11 @@ impl Actor for Caller {
         state: &mut CallerState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            CallerMessage::Page(FromPage { signal, handled }) => {
-                match signal {
-                    Signal::Answer(answer) => state.pc.set_remote_description(answer).await?,
-                    Signal::Ice(candidate) => state.pc.add_ice_candidate(candidate).await?,
-                    other => panic!("an answering page does not say {other:?}"),
-                }
-                handled.send(())?;
-            }
+            CallerMessage::Page(FromPage { message, .. }) => match message {
+                Signal::Answer(answer) => state.pc.set_remote_description(answer).await?,
+                Signal::Ice(candidate) => state.pc.add_ice_candidate(candidate).await?,
+                other => panic!("an answering page does not say {other:?}"),
+            },
             CallerMessage::Peer(PeerEvent { event, .. }) => state.take_event(event).await?,
         }
         Ok(())
@@ -194,9 +198,9 @@ impl CallerState {
             Event::NegotiationNeeded => {
                 let offer = self.pc.create_offer().await?;
                 self.pc.set_local_description(offer.clone()).await?;
-                self.page.say(Signal::Offer(offer))?;
+                self.page.say(&Signal::Offer(offer))?;
             }
-            Event::IceCandidate(Some(candidate)) => self.page.say(Signal::Ice(Some(candidate)))?,
+            Event::IceCandidate(Some(candidate)) => self.page.say(&Signal::Ice(Some(candidate)))?,
             Event::Track(track) => {
                 self.inbound.insert(track.id(), track.kind());
             }

@@ -18,6 +18,7 @@ use axum::http::{HeaderValue, header};
 use axum::middleware::map_response;
 use axum::response::Response;
 use ractor_webrtc::PeerConnection;
+use ractor_webrtc::signaling::websocket::WebSocketLimits;
 use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -336,7 +337,8 @@ impl Stage {
         let url = format!("http://{}/", listener.local_addr().unwrap());
         let lobby = Lobby::open(arguments).await.unwrap();
         // Otherwise the browser keeps connections for later, and they would count as left behind.
-        let app = router(PAGE, lobby.clone()).layer(map_response(close_connection));
+        let pages = router(PAGE, lobby.clone(), WebSocketLimits::default());
+        let app = pages.layer(map_response(close_connection));
         let server = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
         Some(Self {
             browser,

@@ -20,6 +20,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use ractor_webrtc::ice::IceTransportPolicy;
 use ractor_webrtc::peer_connection::PeerConnectionBuilder;
 use ractor_webrtc::rtp::RtcpPacket;
+use ractor_webrtc::signaling::websocket::{Door, Goodbye, WebSocketLimits};
 use ractor_webrtc::{Event, MediaKind, MediaStreamTrack, PeerConnection, PeerEvent, TrackId};
 use serde::Deserialize;
 use serde_json::json;
@@ -27,7 +28,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Mutex, MutexGuard};
 
 use self::browser::{Browser, Page as Tab};
-use self::common::server::{Asset, Door, router};
+use self::common::server::{Asset, router};
 use self::common::signal::{FromPage, Page, Signal};
 use self::coturn::Coturn;
 
@@ -272,7 +273,11 @@ impl Stage {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
         let door = Callers(Arc::new(builder));
-        tokio::spawn(async move { axum::serve(listener, router(PAGE, door)).await.unwrap() });
+        tokio::spawn(async move {
+            axum::serve(listener, router(PAGE, door, WebSocketLimits::default()))
+                .await
+                .unwrap()
+        });
         Some(Self {
             browser,
             url,
@@ -376,14 +381,16 @@ const PAGE: &[Asset] = &[Asset {
 struct Callers(Arc<dyn Fn() -> PeerConnectionBuilder + Send + Sync>);
 
 impl Door for Callers {
+    type Incoming = Signal;
+    type Outgoing = Signal;
     type Message = EchoMessage;
 
-    async fn enter(&self, page: Page) -> Result<ActorRef<EchoMessage>, String> {
+    async fn enter(&self, page: Page) -> Result<ActorRef<EchoMessage>, Goodbye> {
         let builder = (self.0)();
         let spawned = Actor::spawn(None, Echo, (page, builder)).await;
         spawned
             .map(|(actor, _)| actor)
-            .map_err(|error| error.to_string())
+            .map_err(|error| Goodbye::error(error.to_string()))
     }
 }
 
@@ -447,20 +454,17 @@ impl Actor for Echo {
         state: &mut EchoState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            EchoMessage::Page(FromPage { signal, handled }) => {
-                match signal {
-                    Signal::Offer(offer) => {
-                        state.pc.set_remote_description(offer).await?;
-                        let answer = state.pc.create_answer().await?;
-                        state.pc.set_local_description(answer.clone()).await?;
-                        state.page.say(Signal::Answer(answer))?;
-                    }
-                    Signal::Ice(candidate) => state.pc.add_ice_candidate(candidate).await?,
-                    Signal::Answer(answer) => state.pc.set_remote_description(answer).await?,
-                    other => panic!("a calling page does not say {other:?}"),
+            EchoMessage::Page(FromPage { message, .. }) => match message {
+                Signal::Offer(offer) => {
+                    state.pc.set_remote_description(offer).await?;
+                    let answer = state.pc.create_answer().await?;
+                    state.pc.set_local_description(answer.clone()).await?;
+                    state.page.say(&Signal::Answer(answer))?;
                 }
-                handled.send(())?;
-            }
+                Signal::Ice(candidate) => state.pc.add_ice_candidate(candidate).await?,
+                Signal::Answer(answer) => state.pc.set_remote_description(answer).await?,
+                other => panic!("a calling page does not say {other:?}"),
+            },
             EchoMessage::Peer(PeerEvent { event, .. }) => match event {
                 // What the page has lost, it has lost of its own picture.
                 Event::Rtcp { packets, .. } => {
@@ -484,13 +488,13 @@ impl Actor for Echo {
                         .push((Instant::now(), format!("connection {state}")));
                 }
                 Event::IceCandidate(Some(candidate)) => {
-                    state.page.say(Signal::Ice(Some(candidate)))?;
+                    state.page.say(&Signal::Ice(Some(candidate)))?;
                 }
                 // At first it is the page that offers.
                 Event::NegotiationNeeded if !state.inbound.is_empty() => {
                     let offer = state.pc.create_offer().await?;
                     state.pc.set_local_description(offer.clone()).await?;
-                    state.page.say(Signal::Offer(offer))?;
+                    state.page.say(&Signal::Offer(offer))?;
                 }
                 Event::Track(track) => {
                     state.inbound.insert(track.id(), track.kind());

@@ -8,6 +8,7 @@ mod echo;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
+use ractor_webrtc::signaling::websocket::WebSocketLimits;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -108,7 +109,11 @@ async fn serve(arguments: Arguments) -> String {
     let listener = TcpListener::bind(arguments.listen).await.unwrap();
     let url = format!("ws://{}/ws", listener.local_addr().unwrap());
     let lobby = Lobby::open(arguments).await.unwrap();
-    tokio::spawn(async move { axum::serve(listener, router(PAGE, lobby)).await.unwrap() });
+    tokio::spawn(async move {
+        axum::serve(listener, router(PAGE, lobby, WebSocketLimits::default()))
+            .await
+            .unwrap()
+    });
     url
 }
 

@@ -1,7 +1,6 @@
 //! The heart of the example: owns one visitor's connection and sends everything back.
 
 use std::collections::HashMap;
-use std::error::Error;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use ractor_webrtc::{
@@ -9,7 +8,8 @@ use ractor_webrtc::{
     PeerEvent, RtcpPacket, TrackId,
 };
 
-use super::common::signal::{FromPage, Page, Signal, with_causes};
+use super::common::program::{Failure, with_causes};
+use super::common::signal::{FromPage, Page, Signal};
 
 /// The actor of one visitor.
 pub(crate) struct Forwarder;
@@ -76,13 +76,11 @@ impl Actor for Forwarder {
         state: &mut ForwarderState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            ForwarderMessage::Page(FromPage { signal, handled }) => {
+            ForwarderMessage::Page(FromPage { message, .. }) => {
                 // What a page gets wrong is told to that page, and no reason to end.
-                if let Err(error) = state.take_signal(signal).await {
-                    state.page.say(Signal::Error(with_causes(&*error)))?;
+                if let Err(error) = state.take_signal(message).await {
+                    state.page.say(&Signal::Error(with_causes(&*error)))?;
                 }
-                // The page may have closed its socket meanwhile.
-                let _gone = handled.send(());
             }
             ForwarderMessage::Peer(PeerEvent { event, .. }) => state.take_event(event, &myself)?,
         }
@@ -104,13 +102,13 @@ impl Actor for Forwarder {
 }
 
 impl ForwarderState {
-    async fn take_signal(&mut self, signal: Signal) -> Result<(), Box<dyn Error + Send + Sync>> {
+    async fn take_signal(&mut self, signal: Signal) -> Result<(), Failure> {
         match signal {
             Signal::Offer(offer) => {
                 self.pc.set_remote_description(offer).await?;
                 let answer = self.pc.create_answer().await?;
                 self.pc.set_local_description(answer.clone()).await?;
-                self.page.say(Signal::Answer(answer))?;
+                self.page.say(&Signal::Answer(answer))?;
             }
             Signal::Answer(answer) => self.pc.set_remote_description(answer).await?,
             Signal::Ice(candidate) => self.pc.add_ice_candidate(candidate).await?,
@@ -128,7 +126,7 @@ impl ForwarderState {
         myself: &ActorRef<ForwarderMessage>,
     ) -> Result<(), ActorProcessingErr> {
         match event {
-            Event::IceCandidate(Some(candidate)) => self.page.say(Signal::Ice(Some(candidate)))?,
+            Event::IceCandidate(Some(candidate)) => self.page.say(&Signal::Ice(Some(candidate)))?,
             Event::Track(track) => {
                 self.inbound.entry(track.kind()).or_insert(track);
             }

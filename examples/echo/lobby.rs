@@ -6,11 +6,11 @@ use ractor::rpc::CallResult;
 use ractor::{
     Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SpawnErr, SupervisionEvent,
 };
+use ractor_webrtc::signaling::websocket::{Door, Goodbye};
 use ractor_webrtc::{PeerConnectionBuilder, UdpEndpoint, UdpEndpointConfiguration};
 
 use super::common::arguments::Arguments;
-use super::common::server::Door;
-use super::common::signal::Page;
+use super::common::signal::{Page, Signal};
 use super::forwarder::{Forwarder, ForwarderMessage};
 
 /// Handle to the running lobby.
@@ -38,14 +38,20 @@ impl Lobby {
 }
 
 impl Door for Lobby {
+    type Incoming = Signal;
+    type Outgoing = Signal;
     type Message = ForwarderMessage;
 
-    async fn enter(&self, page: Page) -> Result<ActorRef<ForwarderMessage>, String> {
+    async fn enter(&self, page: Page) -> Result<ActorRef<ForwarderMessage>, Goodbye> {
         let question = |reply| LobbyMessage::Enter { page, reply };
         match self.actor.call(question, None).await {
-            Ok(CallResult::Success(answer)) => answer,
-            _ => Err("the server is closing".to_owned()),
+            Ok(CallResult::Success(answer)) => answer.map_err(Goodbye::try_again),
+            _ => Err(Goodbye::try_again("the server is closing")),
         }
+    }
+
+    fn complain(&self, nonsense: &serde_json::Error) -> Option<Signal> {
+        Some(Signal::complaint(nonsense))
     }
 }
 

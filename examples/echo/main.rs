@@ -22,58 +22,27 @@ pub(crate) mod common;
 pub(crate) mod forwarder;
 pub(crate) mod lobby;
 
-use std::error::Error;
 use std::process::ExitCode;
-use std::{env, io};
 
-use common::arguments::{Arguments, Command, HELP};
+use common::arguments::Arguments;
+use common::program::{self, Failure};
 use common::server::{Asset, router};
-use common::signal::with_causes;
 use lobby::Lobby;
-use tokio::net::TcpListener;
-use tracing_subscriber::EnvFilter;
+use ractor_webrtc::signaling::websocket::WebSocketLimits;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOG));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .init();
-
-    let outcome = match Arguments::on_port(8829).parse(env::args().skip(1)) {
-        Ok(Command::Run(arguments)) => run(arguments).await,
-        Ok(Command::Help) => {
-            println!("{HELP}");
-            Ok(())
-        }
-        Err(error) => Err(error.into()),
-    };
-    outcome.map_or_else(
-        |error| {
-            eprintln!("error: {}", with_causes(&*error));
-            ExitCode::FAILURE
-        },
-        |()| ExitCode::SUCCESS,
-    )
+    program::launch(Arguments::on_port(8829), LOG, run).await
 }
 
 /// Serves until Ctrl-C.
-async fn run(arguments: Arguments) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let listener = TcpListener::bind(arguments.listen)
-        .await
-        .map_err(|error| format!("cannot listen on {}: {error}", arguments.listen))?;
-    let address = listener.local_addr()?;
+async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let listener = program::listen(&arguments).await?;
     let lobby = Lobby::open(arguments).await?;
-
-    println!("Echo is at http://{address}/");
-    let server = axum::serve(listener, router(PAGE, lobby.clone()));
-    tokio::select! {
-        ended = async { server.await } => ended?,
-        pressed = tokio::signal::ctrl_c() => pressed?,
-    }
+    let pages = router(PAGE, lobby.clone(), WebSocketLimits::default());
+    let served = program::serve("Echo", listener, pages).await;
     lobby.close().await;
-    Ok(())
+    served
 }
 
 pub(crate) const PAGE: &[Asset] = &[

@@ -1,1 +1,3 @@
 //! Routers for a web server: how pages and other clients reach the actors. With the feature `signaling`, on [`axum`].
+
+pub mod websocket;

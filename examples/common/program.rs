@@ -1,0 +1,72 @@
+//! The program around an example: reads the command line, logs, says what went wrong.
+
+use std::error::Error;
+use std::process::ExitCode;
+use std::{env, io, iter};
+
+use axum::Router;
+use tokio::net::TcpListener;
+use tracing_subscriber::EnvFilter;
+
+use super::arguments::{Arguments, Command, HELP};
+
+/// Whatever an example can fail with.
+pub(crate) type Failure = Box<dyn Error + Send + Sync>;
+
+/// Runs an example, or shows its options. `log` is what it logs unless `RUST_LOG` says otherwise.
+pub(crate) async fn launch(
+    defaults: Arguments,
+    log: &str,
+    run: impl AsyncFnOnce(Arguments) -> Result<(), Failure>,
+) -> ExitCode {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(log));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .init();
+
+    let outcome = match defaults.parse(env::args().skip(1)) {
+        Ok(Command::Run(arguments)) => run(arguments).await,
+        Ok(Command::Help) => {
+            println!("{HELP}");
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    };
+    outcome.map_or_else(
+        |error| {
+            eprintln!("error: {}", with_causes(&*error));
+            ExitCode::FAILURE
+        },
+        |()| ExitCode::SUCCESS,
+    )
+}
+
+/// Serves until Ctrl-C, and says where.
+pub(crate) async fn serve(
+    name: &str,
+    listener: TcpListener,
+    router: Router,
+) -> Result<(), Failure> {
+    println!("{name} is at http://{}/", listener.local_addr()?);
+    let server = axum::serve(listener, router);
+    tokio::select! {
+        ended = async { server.await } => ended?,
+        pressed = tokio::signal::ctrl_c() => pressed?,
+    }
+    Ok(())
+}
+
+/// The socket of the web server.
+pub(crate) async fn listen(arguments: &Arguments) -> Result<TcpListener, Failure> {
+    let address = arguments.listen;
+    let bound = TcpListener::bind(address).await;
+    bound.map_err(|error| format!("cannot listen on {address}: {error}").into())
+}
+
+/// An error and all its causes in one line.
+pub(crate) fn with_causes(error: &(dyn Error + 'static)) -> String {
+    let causes = iter::successors(Some(error), |&error| error.source());
+    let texts: Vec<_> = causes.map(ToString::to_string).collect();
+    texts.join(": ")
+}
