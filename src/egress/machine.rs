@@ -207,7 +207,8 @@ impl SendingHalf {
         self.feeds.keys().copied().collect()
     }
 
-    /// Sends packets of the application.
+    /// Sends packets of the application. Those it has made are numbered by it, those it forwards by whoever sent them to us: where
+    /// these change, nobody but us could number them on.
     pub(crate) fn send_by_hand(
         &mut self,
         outgoing: &Outgoing,
@@ -220,7 +221,11 @@ impl SendingHalf {
             return;
         }
         let Outgoing { track_id, batch } = outgoing;
-        self.send(*track_id, batch, Origin::Application, now, outbox, events);
+        let origin = match batch.source() {
+            Some(_) => Origin::Forwarded,
+            None => Origin::Application,
+        };
+        self.send(*track_id, batch, origin, now, outbox, events);
     }
 
     /// Sends packets of the stream that feeds this track, numbered on from what it sent before. Says whether some
@@ -383,7 +388,10 @@ impl SendingHalf {
 /// Who gave a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Origin {
+    /// The application has made it.
     Application,
+    /// The application had it from another peer.
+    Forwarded,
     Route,
 }
 
@@ -398,7 +406,7 @@ impl Origin {
     ) -> Option<Numbers> {
         match self {
             Self::Application => stream.keep_or_place(rewrite, packet, at),
-            Self::Route => stream.place(rewrite, packet, at),
+            Self::Forwarded | Self::Route => stream.place(rewrite, packet, at),
         }
     }
 }

@@ -109,6 +109,23 @@ impl Peer {
         });
     }
 
+    /// Sends what the owner has got from another peer.
+    fn forward(&self, ssrc: u32, sequences: impl IntoIterator<Item = u16>) {
+        let codec = self.session.plan.sections[0].send.as_ref().unwrap().codecs[0]
+            .codec
+            .clone();
+        let source = Arc::new(RtpSource {
+            codec,
+            extensions: ExtensionMap::default(),
+        });
+        let packets = sequences.into_iter().map(|it| made_by(ssrc, it));
+        let batch = RtpBatch::received(packets.collect(), source, Instant::now());
+        self.handle.push(Outgoing {
+            track_id: self.session.local,
+            batch,
+        });
+    }
+
     async fn datagram(&self) -> Vec<u8> {
         let mut bytes = vec![0; 2048];
         let (length, _) = soon(self.socket.recv_from(&mut bytes)).await.unwrap();
@@ -208,18 +225,8 @@ impl Publisher {
     }
 
     fn batch(&self, sequences: impl IntoIterator<Item = u16>) -> RtpBatch {
-        let packet = |sequence: u16| {
-            let packet = made(sequence);
-            RtpPacket::new(
-                packet.payload_type(),
-                packet.sequence_number(),
-                packet.timestamp(),
-                Ssrc(self.ssrc),
-                packet.marker(),
-                packet.payload().to_vec(),
-            )
-        };
-        sequences.into_iter().map(packet).collect()
+        let packets = sequences.into_iter();
+        packets.map(|it| made_by(self.ssrc, it)).collect()
     }
 
     /// Packets as they come from a network, coded so, with these payloads.
@@ -238,6 +245,18 @@ fn source(codec: RtpCodec) -> Arc<RtpSource> {
         codec: Arc::new(codec),
         extensions: ExtensionMap::default(),
     })
+}
+
+fn made_by(ssrc: u32, sequence: u16) -> RtpPacket {
+    let packet = made(sequence);
+    RtpPacket::new(
+        packet.payload_type(),
+        packet.sequence_number(),
+        packet.timestamp(),
+        Ssrc(ssrc),
+        packet.marker(),
+        packet.payload().to_vec(),
+    )
 }
 
 fn path_to(remote: SocketAddr) -> TransportPath {
@@ -473,6 +492,23 @@ async fn while_a_route_feeds_a_track_nothing_is_sent_by_hand() {
     viewer.route(None).await.unwrap();
     viewer.send([3, 4]);
     assert_eq!(viewer.numbers(2).await, [43, 44]);
+}
+
+/// Who forwarded by hand could not go on with another source: its numbers lay anywhere, SRTP refused those
+/// behind, and a received batch cannot be numbered anew by its owner.
+#[tokio::test]
+async fn what_is_forwarded_by_hand_is_numbered_on_when_its_source_changes() {
+    let egress = egress().await;
+    let mut viewer = Peer::join(&egress).await;
+    viewer.forward(1, [500, 501]);
+    assert_eq!(viewer.numbers(2).await, [500, 501]);
+    // A loss stays one.
+    viewer.forward(1, [503]);
+    assert_eq!(viewer.numbers(1).await, [503]);
+    viewer.forward(2, [7, 8]);
+    viewer.forward(2, [9]);
+    assert_eq!(viewer.numbers(3).await, [504, 505, 506]);
+    assert_eq!(viewer.counters.protect_failed.get(), 0);
 }
 
 #[tokio::test]

@@ -17,7 +17,8 @@ impl PeerConnection {
     /// is up, or while the direction forbids sending, packets are dropped and counted.
     ///
     /// The sequence numbers of one track must go on: SRTP refuses a number twice, and one that lies
-    /// far behind (RFC 3711 §3.3.2). Whoever changes the source of a track renumbers.
+    /// far behind (RFC 3711 §3.3.2). Those of forwarded packets ([`Event::Rtp`](super::Event::Rtp)) do: when another source (SSRC) takes the
+    /// place of the one before, its packets are numbered on from that one's. Who makes packets numbers them.
     ///
     /// # Errors
     ///
