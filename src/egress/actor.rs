@@ -17,10 +17,11 @@ use super::message::{
     SendingEvent, StreamId, Subscription,
 };
 use super::outbox::Outbox;
-use super::routes::{Destination, Origin, RouteTable};
+use super::routes::{Destination, Origin, Role, RouteTable};
 use crate::lane::{LaneReceiver, lane};
 use crate::outlet::{ListenerGone, Outlet};
 use crate::rtp::RtpBatch;
+use crate::timer::TimerTable;
 use crate::track::TrackId;
 use crate::turn::come_back;
 use crate::udp::TransportPath;
@@ -30,10 +31,12 @@ use crate::udp::TransportPath;
 pub(super) struct EgressActor;
 
 /// State of the running actor.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct EgressShell {
     members: HashMap<MemberId, Member>,
     routes: RouteTable<Incoming>,
+    /// Until a track is cut over to its next stream, keyframe or not.
+    timers: TimerTable<Destination>,
     // Reused between messages, empty in between.
     outbox: Outbox,
     events: Vec<SendingEvent>,
@@ -99,7 +102,15 @@ impl Actor for EgressActor {
         _myself: ActorRef<Self::Msg>,
         (): Self::Arguments,
     ) -> Result<Self::State, ActorProcessingErr> {
-        Ok(EgressShell::default())
+        Ok(EgressShell {
+            members: HashMap::new(),
+            routes: RouteTable::default(),
+            timers: TimerTable::new(),
+            outbox: Outbox::default(),
+            events: Vec::new(),
+            drained: VecDeque::new(),
+            drained_stream: VecDeque::new(),
+        })
     }
 
     async fn handle(
@@ -123,6 +134,14 @@ impl Actor for EgressActor {
                 }
             }
             EgressMessage::PublisherGone { stream } => shell.close_stream(stream),
+            EgressMessage::SwitchDue {
+                destination,
+                generation,
+            } => {
+                if shell.timers.accept(destination, generation) {
+                    shell.cut(destination);
+                }
+            }
         }
         Ok(())
     }
@@ -177,8 +196,8 @@ impl EgressShell {
             SendingCommand::KeepRoutes(tracks) => self.keep_routes(id, &tracks),
             SendingCommand::RequestKeyframe(track) => {
                 let member = self.members.get(&id);
-                let stream = member.and_then(|member| member.half.feed(track));
-                self.request_keyframes(stream);
+                let streams = member.map(|member| member.half.feeds(track));
+                self.request_keyframes(streams.unwrap_or_default());
             }
             SendingCommand::Close => {
                 let listener = self.members.get(&id).map(|member| member.listener.clone());
@@ -269,16 +288,28 @@ impl EgressShell {
         }
         let now = now();
         let mut starving = false;
-        for Destination { member, track } in destinations {
+        for (destination, mut role) in destinations {
+            let Destination { member, track } = destination;
+            let mut left = None;
             let held_back = self.with_half(member, |half, wire, events| {
                 let mut held_back = false;
                 for batch in &batches {
-                    held_back |= half.send_routed(track, batch, now, wire.outbox, events);
+                    if role == Role::Next && half.can_begin(track, batch) {
+                        left = half.promote(track);
+                        role = Role::Playing;
+                    }
+                    held_back |= match role {
+                        Role::Playing => half.send_routed(track, batch, now, wire.outbox, events),
+                        Role::Next => true,
+                    };
                     wire.flush_if_large();
                 }
                 held_back
             });
             starving |= held_back.unwrap_or(false);
+            if let Some(left) = left {
+                self.take_over(stream, left, destination);
+            }
         }
         if starving && let Some((incoming, _)) = self.routes.get_mut(stream) {
             incoming.starve(now);
@@ -303,7 +334,7 @@ impl EgressShell {
             Some(origin) => self.open_stream(origin, myself).map(Some),
             None => Ok(None),
         };
-        let outcome = outcome.map(|stream| self.feed(destination, stream));
+        let outcome = outcome.map(|stream| self.feed(destination, stream, myself));
         // The asker may have given up waiting.
         let _gone = reply.send(outcome);
     }
@@ -347,22 +378,67 @@ impl EgressShell {
         Ok(stream)
     }
 
-    /// From now on this stream feeds the destination, and what fed it before no longer does.
-    fn feed(&mut self, destination: Destination, stream: Option<StreamId>) {
-        let Destination { member, track } = destination;
-        let Some(half) = self.members.get_mut(&member).map(|it| &mut it.half) else {
+    /// From now on this stream feeds the destination, or none does.
+    fn feed(
+        &mut self,
+        destination: Destination,
+        stream: Option<StreamId>,
+        myself: &ActorRef<EgressMessage>,
+    ) {
+        let Some(half) = self.half(destination.member) else {
             return;
         };
-        if half.feed(track) == stream {
+        if half.feed(destination.track) == stream {
             return;
         }
-        let before = half.set_feed(track, stream);
+        let (role, left) = half.set_feed(destination.track, stream);
+        self.timers.disarm(destination);
         if let Some(stream) = stream {
-            self.routes.join(stream, destination);
+            self.routes.join(stream, destination, role);
             self.request_keyframes([stream]);
+            if role == Role::Next && self.is_another_track(stream, destination) {
+                self.timers
+                    .arm(destination, PLAYS_ON, myself, move |generation| {
+                        EgressMessage::SwitchDue {
+                            destination,
+                            generation,
+                        }
+                    });
+            }
         }
-        if let Some(before) = before {
-            drop(self.routes.leave(before, destination));
+        for stream in left {
+            drop(self.routes.leave(stream, destination));
+        }
+    }
+
+    fn half(&mut self, id: MemberId) -> Option<&mut SendingHalf> {
+        self.members.get_mut(&id).map(|member| &mut member.half)
+    }
+
+    /// Whether what plays at the destination is not just another encoding of the same.
+    fn is_another_track(&self, stream: StreamId, destination: Destination) -> bool {
+        let Destination { member, track } = destination;
+        let half = self.members.get(&member).map(|member| &member.half);
+        let streams = half.map(|half| half.feeds(track)).unwrap_or_default();
+        let other = streams.into_iter().find(|other| *other != stream);
+        other.and_then(|other| self.routes.track(other)) != self.routes.track(stream)
+    }
+
+    /// The stream plays at the destination now, in the place of the one that it has left.
+    fn take_over(&mut self, stream: StreamId, left: StreamId, destination: Destination) {
+        self.timers.disarm(destination);
+        self.routes.join(stream, destination, Role::Playing);
+        drop(self.routes.leave(left, destination));
+    }
+
+    /// Who switched to another track has seen enough of the one before.
+    fn cut(&mut self, destination: Destination) {
+        let Destination { member, track } = destination;
+        let Some(half) = self.half(member) else {
+            return;
+        };
+        if let (Some(left), Some(stream)) = (half.promote(track), half.feed(track)) {
+            self.take_over(stream, left, destination);
         }
     }
 
@@ -387,8 +463,19 @@ impl EgressShell {
         };
         for track in member.half.fed_tracks() {
             if !tracks.contains(&track) {
-                self.feed(Destination { member: id, track }, None);
+                self.end_feeds(Destination { member: id, track });
             }
+        }
+    }
+
+    fn end_feeds(&mut self, destination: Destination) {
+        self.timers.disarm(destination);
+        let Some(half) = self.half(destination.member) else {
+            return;
+        };
+        let (_, left) = half.set_feed(destination.track, None);
+        for stream in left {
+            drop(self.routes.leave(stream, destination));
         }
     }
 
@@ -397,9 +484,15 @@ impl EgressShell {
         let Some((_incoming, destinations)) = self.routes.close(stream) else {
             return;
         };
-        for Destination { member, track } in destinations {
-            if let Some(member) = self.members.get_mut(&member) {
-                member.half.set_feed(track, None);
+        for (destination, _) in destinations {
+            let Destination { member, track } = destination;
+            let Some(half) = self.half(member) else {
+                continue;
+            };
+            half.end_feed(track, stream);
+            if let Some(next) = half.feed(track) {
+                self.timers.disarm(destination);
+                self.routes.join(next, destination, Role::Playing);
             }
         }
     }
@@ -469,6 +562,10 @@ fn now() -> Instant {
 
 /// Between two requests for a keyframe that packets cause which cannot be sent without.
 const STARVING_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How long a picture goes on after a switch to another track whose keyframe does not come. Whoever switches
+/// wants to see something else, be it nothing.
+const PLAYS_ON: Duration = Duration::from_secs(1);
 
 /// What one turn sends of one lane: some milliseconds, before others get theirs.
 const PACKETS_PER_TURN: usize = 1024;

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::counters::SendingCounters;
+use super::feeds::Feeds;
 use super::message::{Outgoing, SendingEvent, StreamId};
 use super::outbox::Outbox;
+use super::routes::Role;
 use crate::codec::RtpCodec;
 use crate::jsep::MediaPlan;
 use crate::rtp::{
@@ -15,7 +17,7 @@ use crate::rtp::{
     RtpPacket, RtpStreamSender, Speaker, compound_reports,
 };
 use crate::srtp::{Protector, SrtpError, SrtpMasterKey, SrtpProfile};
-use crate::track::TrackId;
+use crate::track::{MediaKind, TrackId};
 
 /// Rewrites and protects all that one peer sends. Nothing leaves before there are keys.
 #[derive(Debug)]
@@ -27,8 +29,8 @@ pub(crate) struct SendingHalf {
     paused: Vec<Sender>,
     /// Indices into `senders`.
     by_track: HashMap<TrackId, Vec<usize>>,
-    /// Which stream feeds a track; the others are sent by hand.
-    feeds: HashMap<TrackId, StreamId>,
+    /// Which streams feed a track; the others are sent by hand.
+    feeds: Feeds,
     /// The receiving half knows that something is sent, and asks for reports.
     reporting: bool,
     counters: Arc<SendingCounters>,
@@ -72,7 +74,6 @@ impl Sender {
 
     /// Notes that a codec cannot be sent; gives it back when that is news.
     fn refuse(&mut self, codec: &Arc<RtpCodec>) -> Option<Arc<RtpCodec>> {
-        self.begin_anew();
         if self.refused.as_ref() == Some(codec) {
             return None;
         }
@@ -105,7 +106,7 @@ impl SendingHalf {
             senders: Vec::new(),
             paused: Vec::new(),
             by_track: HashMap::new(),
-            feeds: HashMap::new(),
+            feeds: Feeds::default(),
             reporting: false,
             counters,
         }
@@ -171,40 +172,110 @@ impl SendingHalf {
         }
     }
 
-    /// From now on this stream feeds the track, or the application by hand. Says what fed it before.
-    pub(crate) fn set_feed(
+    /// From now on this stream feeds the track, or the application by hand. Where another one plays, the remote side goes
+    /// on seeing that until this one can be seen. Says which role it has, and which streams no longer feed the track.
+    pub(super) fn set_feed(
         &mut self,
         track: TrackId,
         stream: Option<StreamId>,
-    ) -> Option<StreamId> {
+    ) -> (Role, Vec<StreamId>) {
+        let before: Vec<_> = self.feeds.streams(track).collect();
+        let playing = self.feeds.playing(track);
+        let role = match stream {
+            Some(stream) if playing == Some(stream) || self.plays_pictures(track) => {
+                self.feeds.prepare(track, stream);
+                if playing == Some(stream) {
+                    Role::Playing
+                } else {
+                    Role::Next
+                }
+            }
+            Some(_) | None => {
+                self.feeds.set(track, stream);
+                self.begin_anew(track);
+                Role::Playing
+            }
+        };
+        let feeds = &self.feeds;
+        let is_left = |old: &StreamId| feeds.streams(track).all(|now| now != *old);
+        (role, before.into_iter().filter(is_left).collect())
+    }
+
+    /// The next stream takes its place, if there is one. Says which it was that played before.
+    pub(super) fn promote(&mut self, track: TrackId) -> Option<StreamId> {
+        let before = self.feeds.promote(track)?;
+        self.begin_anew(track);
+        Some(before)
+    }
+
+    /// A stream is over.
+    pub(super) fn end_feed(&mut self, track: TrackId, stream: StreamId) {
+        if self.feeds.end(track, stream) {
+            self.begin_anew(track);
+        }
+    }
+
+    fn begin_anew(&mut self, track: TrackId) {
         for index in self.by_track.get(&track).into_iter().flatten() {
             let sender = &mut self.senders[*index];
             sender.begin_anew();
             sender.refused = None;
         }
-        match stream {
-            Some(stream) => self.feeds.insert(track, stream),
-            None => self.feeds.remove(&track),
-        }
     }
 
-    /// Which stream feeds a track.
-    pub(crate) fn feed(&self, track: TrackId) -> Option<StreamId> {
-        self.feeds.get(&track).copied()
+    /// Whether the remote side has a picture that goes on.
+    fn plays_pictures(&self, track: TrackId) -> bool {
+        let mut senders = self.by_track.get(&track).into_iter().flatten();
+        self.feeds.contains(track)
+            && senders.any(|index| {
+                let sender = &self.senders[*index];
+                sender.stream.kind() == Some(MediaKind::Video) && !sender.wants_keyframe
+            })
+    }
+
+    /// The stream that feeds a track in the end.
+    pub(super) fn feed(&self, track: TrackId) -> Option<StreamId> {
+        self.feeds.goal(track)
+    }
+
+    /// All streams that feed a track.
+    pub(super) fn feeds(&self, track: TrackId) -> Vec<StreamId> {
+        self.feeds.streams(track).collect()
     }
 
     /// The streams of which nothing can be sent before a keyframe begins.
-    pub(crate) fn wanted_keyframes(&self) -> Vec<StreamId> {
+    pub(super) fn wanted_keyframes(&self) -> Vec<StreamId> {
         if self.protector.is_none() {
             return Vec::new();
         }
         let waiting = self.senders.iter().filter(|it| it.wants_keyframe);
-        waiting.filter_map(|it| self.feed(it.track?)).collect()
+        waiting
+            .filter_map(|it| self.feeds.playing(it.track?))
+            .collect()
     }
 
     /// The tracks that a stream feeds.
-    pub(crate) fn fed_tracks(&self) -> Vec<TrackId> {
-        self.feeds.keys().copied().collect()
+    pub(super) fn fed_tracks(&self) -> Vec<TrackId> {
+        self.feeds.tracks()
+    }
+
+    /// Looks at packets of the stream that is next on a track: whether it can take its place with them.
+    pub(super) fn can_begin(&mut self, track: TrackId, batch: &RtpBatch) -> bool {
+        for index in self.by_track.get(&track).into_iter().flatten() {
+            let stream = &mut self.senders[*index].stream;
+            if stream.rewrite_for(batch.source()).is_none() {
+                self.counters.not_negotiated.add(batch.len());
+                return false;
+            }
+        }
+        let mark = batch.codec().and_then(KeyframeMark::of);
+        let begins =
+            |packet: &RtpPacket| mark.is_none_or(|mark| mark.begins_keyframe(packet.payload()));
+        let begun = batch.iter().any(begins);
+        if !begun {
+            self.counters.before_keyframe.add(batch.len());
+        }
+        begun
     }
 
     /// Sends packets of the application. Those it has made are numbered by it, those it forwards by whoever sent them to us: where
@@ -216,7 +287,7 @@ impl SendingHalf {
         outbox: &mut Outbox,
         events: &mut Vec<SendingEvent>,
     ) {
-        if self.feeds.contains_key(&outgoing.track_id) {
+        if self.feeds.contains(outgoing.track_id) {
             self.counters.displaced.add(outgoing.batch.len());
             return;
         }
@@ -268,6 +339,7 @@ impl SendingHalf {
             let Some(rewrite) = sender.stream.rewrite_for(batch.source()) else {
                 counters.not_negotiated.add(batch.len());
                 // What is left out is no gap in the numbers: nobody is to ask for it.
+                sender.begin_anew();
                 let codec = batch.source().and_then(|it| sender.refuse(&it.codec));
                 if let (Origin::Route, Some(codec)) = (origin, codec) {
                     events.push(SendingEvent::CodecMismatch { track, codec });

@@ -7,12 +7,14 @@ use ractor::{ActorRef, RpcReplyPort};
 
 use super::counters::SendingCounters;
 use super::machine::ReportRequest;
+use super::routes::Destination;
 use crate::codec::RtpCodec;
 use crate::jsep::MediaPlan;
 use crate::lane::{LaneCapacity, LaneDrops, LaneReceiver, LaneSender, Weigh};
 use crate::outlet::{ListenerGone, Outlet};
 use crate::rtp::{Rid, RtcpPacket, RtpBatch};
 use crate::srtp::{SrtpMasterKey, SrtpProfile};
+use crate::timer::Generation;
 use crate::track::TrackId;
 use crate::udp::TransportPath;
 
@@ -62,6 +64,11 @@ pub(crate) enum EgressMessage {
     StreamRang { stream: StreamId },
     /// The peer that published a stream is gone, or has ended it.
     PublisherGone { stream: StreamId },
+    /// A track has waited long enough for the keyframe of its next stream.
+    SwitchDue {
+        destination: Destination,
+        generation: Generation,
+    },
 }
 
 /// A peer that begins to send.

@@ -27,6 +27,7 @@
 
 mod actor;
 mod counters;
+mod feeds;
 mod machine;
 mod message;
 mod outbox;

@@ -14,10 +14,19 @@ pub(super) struct Origin {
 }
 
 /// A local track of one of the peers that send here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Destination {
     pub(super) member: MemberId,
     pub(super) track: TrackId,
+}
+
+/// What a stream is to a destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// It is sent.
+    Playing,
+    /// It is to be sent from its next keyframe on.
+    Next,
 }
 
 /// The streams, each with its destinations and with what the shell keeps for it.
@@ -30,7 +39,7 @@ pub(super) struct RouteTable<S> {
 #[derive(Debug)]
 struct Stream<S> {
     origin: Origin,
-    destinations: Vec<Destination>,
+    destinations: Vec<(Destination, Role)>,
     source: S,
 }
 
@@ -60,24 +69,34 @@ impl<S> RouteTable<S> {
         self.streams.insert(id, stream);
     }
 
+    /// The track that a stream is of.
+    pub(super) fn track(&self, id: StreamId) -> Option<TrackId> {
+        self.streams.get(&id).map(|stream| stream.origin.track)
+    }
+
     /// A stream is over. Gives back what was kept for it, and whom it went to.
-    pub(super) fn close(&mut self, id: StreamId) -> Option<(S, Vec<Destination>)> {
+    pub(super) fn close(&mut self, id: StreamId) -> Option<(S, Vec<(Destination, Role)>)> {
         let stream = self.streams.remove(&id)?;
         self.by_origin.remove(&stream.origin);
         Some((stream.source, stream.destinations))
     }
 
-    /// A stream goes to one more destination.
-    pub(super) fn join(&mut self, id: StreamId, destination: Destination) {
+    /// A stream goes to one more destination, or in another role to one that it goes to.
+    pub(super) fn join(&mut self, id: StreamId, destination: Destination, role: Role) {
         if let Some(stream) = self.streams.get_mut(&id) {
-            stream.destinations.push(destination);
+            stream
+                .destinations
+                .retain(|(known, _)| *known != destination);
+            stream.destinations.push((destination, role));
         }
     }
 
     /// A stream no longer goes to a destination; without any it is closed.
     pub(super) fn leave(&mut self, id: StreamId, destination: Destination) -> Option<S> {
         let stream = self.streams.get_mut(&id)?;
-        stream.destinations.retain(|known| *known != destination);
+        stream
+            .destinations
+            .retain(|(known, _)| *known != destination);
         if !stream.destinations.is_empty() {
             return None;
         }
@@ -85,7 +104,7 @@ impl<S> RouteTable<S> {
     }
 
     /// What is kept for a stream, and whom it goes to.
-    pub(super) fn get_mut(&mut self, id: StreamId) -> Option<(&mut S, &[Destination])> {
+    pub(super) fn get_mut(&mut self, id: StreamId) -> Option<(&mut S, &[(Destination, Role)])> {
         let stream = self.streams.get_mut(&id)?;
         Some((&mut stream.source, &stream.destinations))
     }
@@ -122,11 +141,13 @@ mod tests {
         let mut table = RouteTable::default();
         let (stream, origin) = opened(&mut table, "camera");
         let (first, second) = (destination(), destination());
-        table.join(stream, first);
-        table.join(stream, second);
+        table.join(stream, first, Role::Playing);
+        table.join(stream, second, Role::Next);
+        table.join(stream, second, Role::Playing);
         assert_eq!(table.find(&origin), Some(stream));
         assert_eq!(table.leave(stream, first), None);
-        assert_eq!(table.get_mut(stream), Some((&mut "camera", &[second][..])));
+        let goes_to = [(second, Role::Playing)];
+        assert_eq!(table.get_mut(stream), Some((&mut "camera", &goes_to[..])));
         assert_eq!(table.leave(stream, second), Some("camera"));
         assert_eq!(table.find(&origin), None);
         assert_eq!(table.leave(stream, second), None);
@@ -149,8 +170,9 @@ mod tests {
         let mut table = RouteTable::default();
         let (stream, origin) = opened(&mut table, "camera");
         let destination = destination();
-        table.join(stream, destination);
-        assert_eq!(table.close(stream), Some(("camera", vec![destination])));
+        table.join(stream, destination, Role::Next);
+        let went_to = vec![(destination, Role::Next)];
+        assert_eq!(table.close(stream), Some(("camera", went_to)));
         assert_eq!(table.find(&origin), None);
         assert_eq!(table.close(stream), None);
     }

@@ -356,6 +356,101 @@ async fn c110_a_picture_begins_with_a_keyframe_and_the_source_is_asked_for_it() 
 }
 
 #[tokio::test]
+async fn the_old_picture_goes_on_until_the_new_one_begins() {
+    let egress = egress().await;
+    let mut viewer = Peer::join(&egress).await;
+    let (mut one, mut other) = (Publisher::new(1).await, Publisher::new(2).await);
+    let vp8 = source(RtpCodec::vp8());
+    viewer.route(one.origin(ROOMY)).await.unwrap();
+    let first = one.subscription().await;
+    first.lane.push(one.coded(&vp8, &[(1, KEY), (2, DELTA)]));
+    assert_eq!(viewer.numbers(2).await, [1, 2]);
+
+    viewer.route(other.origin(ROOMY)).await.unwrap();
+    let second = other.subscription().await;
+    second
+        .lane
+        .push(other.coded(&vp8, &[(70, DELTA), (71, LATER)]));
+    first.lane.push(one.coded(&vp8, &[(3, DELTA)]));
+    assert_eq!(viewer.numbers(1).await, [3]);
+    second
+        .lane
+        .push(other.coded(&vp8, &[(72, LATER), (73, KEY), (74, DELTA)]));
+    assert_eq!(viewer.numbers(2).await, [4, 5]);
+    match one.request().await {
+        PublisherRequest::Unsubscribe { stream } => assert_eq!(stream, first.stream),
+        request => panic!("{request:?}"),
+    }
+    second.lane.push(other.coded(&vp8, &[(75, DELTA)]));
+    assert_eq!(viewer.numbers(1).await, [6]);
+    assert_eq!(viewer.counters.before_keyframe.get(), 3);
+    assert_eq!(viewer.counters.routed.get(), 3 + 3 + 1);
+}
+
+#[tokio::test]
+async fn who_goes_back_before_the_new_picture_begins_has_missed_nothing() {
+    let egress = egress().await;
+    let mut viewer = Peer::join(&egress).await;
+    let (mut one, mut other) = (Publisher::new(1).await, Publisher::new(2).await);
+    let vp8 = source(RtpCodec::vp8());
+    viewer.route(one.origin(ROOMY)).await.unwrap();
+    let first = one.subscription().await;
+    first.lane.push(one.coded(&vp8, &[(1, KEY)]));
+    viewer.numbers(1).await;
+    viewer.route(other.origin(ROOMY)).await.unwrap();
+    let second = other.subscription().await;
+    viewer.route(one.origin(ROOMY)).await.unwrap();
+    match other.request().await {
+        PublisherRequest::Unsubscribe { stream } => assert_eq!(stream, second.stream),
+        request => panic!("{request:?}"),
+    }
+    first.lane.push(one.coded(&vp8, &[(2, DELTA)]));
+    assert_eq!(viewer.numbers(1).await, [2]);
+}
+
+#[tokio::test]
+async fn a_picture_does_not_go_on_for_ever_when_the_new_one_does_not_begin() {
+    let egress = egress().await;
+    let mut viewer = Peer::join(&egress).await;
+    let (mut one, mut other) = (Publisher::new(1).await, Publisher::new(2).await);
+    let vp8 = source(RtpCodec::vp8());
+    viewer.route(one.origin(ROOMY)).await.unwrap();
+    let first = one.subscription().await;
+    first.lane.push(one.coded(&vp8, &[(1, KEY)]));
+    viewer.numbers(1).await;
+    let switched_at = Instant::now();
+    viewer.route(other.origin(ROOMY)).await.unwrap();
+    let second = other.subscription().await;
+    assert!(matches!(
+        one.request().await,
+        PublisherRequest::Unsubscribe { .. }
+    ));
+    assert!(switched_at.elapsed() >= Duration::from_secs(1));
+    second.lane.push(other.coded(&vp8, &[(8, DELTA), (9, KEY)]));
+    assert_eq!(viewer.numbers(1).await, [2]);
+}
+
+#[tokio::test]
+async fn what_plays_may_end_before_its_successor_begins() {
+    let egress = egress().await;
+    let mut viewer = Peer::join(&egress).await;
+    let (mut one, mut other) = (Publisher::new(1).await, Publisher::new(2).await);
+    let vp8 = source(RtpCodec::vp8());
+    viewer.route(one.origin(ROOMY)).await.unwrap();
+    let first = one.subscription().await;
+    first.lane.push(one.coded(&vp8, &[(1, KEY)]));
+    viewer.numbers(1).await;
+    viewer.route(other.origin(ROOMY)).await.unwrap();
+    let second = other.subscription().await;
+    drop(first);
+    second.lane.push(other.coded(&vp8, &[(8, DELTA), (9, KEY)]));
+    assert_eq!(viewer.numbers(1).await, [2]);
+    drop(second);
+    viewer.send([3]);
+    assert_eq!(viewer.numbers(1).await, [3], "by hand again");
+}
+
+#[tokio::test]
 async fn c110_packets_held_back_ask_now_and_then_and_a_wish_at_once() {
     let egress = egress().await;
     let mut viewer = Peer::join(&egress).await;

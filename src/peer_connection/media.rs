@@ -44,6 +44,8 @@ impl PeerConnection {
     /// **Keyframes.** Of video nothing is sent before a keyframe begins (VP8, VP9, H.264, H.265 and AV1; what comes
     /// before is counted, `before_keyframe`), and the source is asked for one: when the route is set, when this peer
     /// begins to send the track, and when the remote side asks for one (PLI, FIR). So nobody has to pass such requests on.
+    /// A picture that plays goes on until that of the new source begins: for a second at most, or for as long as it takes when the
+    /// new source is another encoding of the same track.
     ///
     /// A route ends when either peer ends, and when one of the two tracks is no longer part of its peer. By
     /// default the owner of the source does not get the media of routed tracks as events; see

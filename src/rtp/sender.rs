@@ -15,6 +15,7 @@ use super::pictures::PictureCodec;
 use super::rtcp::{ReceptionReport, SenderReport};
 use super::types::{Mid, PayloadType, RtpTimestamp, SequenceNumber, Ssrc};
 use crate::jsep::{NegotiatedCodec, SendPlan};
+use crate::track::MediaKind;
 
 /// Gives packets of any origin the numbers that were negotiated for one m-line.
 ///
@@ -134,6 +135,11 @@ impl RtpStreamSender {
 
     pub(crate) fn ssrc(&self) -> Ssrc {
         self.ssrc
+    }
+
+    /// Sound or pictures; `None` when no codec is left.
+    pub(crate) fn kind(&self) -> Option<MediaKind> {
+        self.codecs.first().map(|codec| codec.codec.kind)
     }
 
     pub(crate) fn cname(&self) -> &Arc<str> {
@@ -376,7 +382,6 @@ mod tests {
 
     use super::*;
     use crate::codec::RtpCodec;
-    use crate::track::MediaKind;
 
     fn codec(name: &str, fmtp: &str) -> Arc<RtpCodec> {
         Arc::new(RtpCodec {
