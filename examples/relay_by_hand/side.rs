@@ -21,8 +21,6 @@ pub(crate) enum SideMessage {
     Peer(PeerEvent),
     /// Somebody is on the other side, perhaps somebody new.
     Meet(Contact),
-    /// The other side's page needs a whole picture of ours.
-    KeyframeWanted,
 }
 
 impl From<FromPage> for SideMessage {
@@ -44,14 +42,16 @@ pub(crate) struct Contact {
     pc: PeerConnection,
     /// The tracks on which its page is sent something.
     outbound: HashMap<MediaKind, TrackId>,
+    /// The tracks that its page sends.
+    inbound: HashMap<TrackId, MediaKind>,
 }
 
 pub(crate) struct SideState {
     page: Page,
     me: Contact,
-    /// The tracks that our page sends.
-    inbound: HashMap<TrackId, MediaKind>,
     other: Option<Contact>,
+    /// Who was there when we came.
+    others: Vec<ActorRef<SideMessage>>,
 }
 
 impl Actor for Side {
@@ -76,16 +76,13 @@ impl Actor for Side {
             actor: myself,
             pc,
             outbound,
+            inbound: HashMap::new(),
         };
-        for other in arrival.others {
-            // It may be gone meanwhile: who comes next will introduce himself.
-            let _gone = other.cast(SideMessage::Meet(me.clone()));
-        }
         Ok(SideState {
             page: arrival.page,
             me,
-            inbound: HashMap::new(),
             other: None,
+            others: arrival.others,
         })
     }
 
@@ -103,11 +100,6 @@ impl Actor for Side {
             }
             SideMessage::Peer(PeerEvent { event, .. }) => state.take_event(event)?,
             SideMessage::Meet(contact) => state.meet(contact),
-            SideMessage::KeyframeWanted => {
-                for (track, _) in state.inbound.iter().filter(|it| *it.1 == MediaKind::Video) {
-                    state.me.pc.send_pli(*track, None)?;
-                }
-            }
         }
         Ok(())
     }
@@ -133,12 +125,13 @@ impl SideState {
         match event {
             Event::IceCandidate(found) => self.page.say(&Signal::Ice(found))?,
             Event::Track(track) => {
-                self.inbound.insert(track.id(), track.kind());
+                self.me.inbound.insert(track.id(), track.kind());
+                self.others.iter().for_each(|other| self.introduce(other));
             }
             Event::Rtp {
                 track_id, packets, ..
             } => {
-                if let (Some(other), Some(kind)) = (&self.other, self.inbound.get(&track_id)) {
+                if let (Some(other), Some(kind)) = (&self.other, self.me.inbound.get(&track_id)) {
                     // It may be gone at any moment; that is no reason to go as well.
                     let _gone = other.pc.send_rtp(other.outbound[kind], packets);
                 }
@@ -165,18 +158,26 @@ impl SideState {
         Ok(())
     }
 
-    /// Whoever introduces himself is new to us, and has to know us too.
+    /// Whoever introduces himself and is new to us has to know us too.
     fn meet(&mut self, contact: Contact) {
         let former = self.other.replace(contact.clone());
         if former.is_none_or(|former| former.pc.id() != contact.pc.id()) {
-            let _gone = contact.actor.cast(SideMessage::Meet(self.me.clone()));
+            self.introduce(&contact.actor);
         }
         self.ask_for_keyframe();
     }
 
+    fn introduce(&self, other: &ActorRef<SideMessage>) {
+        // It may be gone meanwhile: whoever comes next will introduce himself.
+        let _gone = other.cast(SideMessage::Meet(self.me.clone()));
+    }
+
     fn ask_for_keyframe(&self) {
         if let Some(other) = &self.other {
-            let _gone = other.actor.cast(SideMessage::KeyframeWanted);
+            let tracks = other.inbound.iter();
+            for (camera, _) in tracks.filter(|(_, kind)| **kind == MediaKind::Video) {
+                let _gone = other.pc.request_keyframe(*camera, None);
+            }
         }
     }
 }
