@@ -29,8 +29,9 @@ use tokio::time::{Instant, sleep};
 use self::browser::{Browser, Page};
 use self::echo::PAGE;
 use self::echo::common::arguments::Arguments;
+use self::echo::common::lobby::Lobby;
 use self::echo::common::server::router;
-use self::echo::lobby::Lobby;
+use self::echo::forwarder::{Forwarder, ForwarderMessage};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_sees_and_hears_itself_with_vp8() {
@@ -322,7 +323,7 @@ impl Footprint {
 struct Stage {
     browser: Browser,
     url: String,
-    lobby: Lobby,
+    lobby: Lobby<ForwarderMessage>,
     server: JoinHandle<()>,
     _turn: MutexGuard<'static, ()>,
 }
@@ -335,7 +336,7 @@ impl Stage {
         let browser = Browser::launch().await?;
         let listener = TcpListener::bind(arguments.listen).await.unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
-        let lobby = Lobby::open(arguments).await.unwrap();
+        let lobby = Lobby::open(Forwarder, arguments, |it| it).await.unwrap();
         // Otherwise the browser keeps connections for later, and they would count as left behind.
         let pages = router(PAGE, lobby.clone(), WebSocketLimits::default());
         let app = pages.layer(map_response(close_connection));

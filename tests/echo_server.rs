@@ -18,8 +18,9 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use self::echo::PAGE;
 use self::echo::common::arguments::Arguments;
+use self::echo::common::lobby::Lobby;
 use self::echo::common::server::router;
-use self::echo::lobby::Lobby;
+use self::echo::forwarder::Forwarder;
 
 #[tokio::test]
 async fn an_offer_is_answered_before_candidates_come() {
@@ -108,7 +109,7 @@ async fn a_message_without_measure_ends_the_visit() {
 async fn serve(arguments: Arguments) -> String {
     let listener = TcpListener::bind(arguments.listen).await.unwrap();
     let url = format!("ws://{}/ws", listener.local_addr().unwrap());
-    let lobby = Lobby::open(arguments).await.unwrap();
+    let lobby = Lobby::open(Forwarder, arguments, |it| it).await.unwrap();
     tokio::spawn(async move {
         axum::serve(listener, router(PAGE, lobby, WebSocketLimits::default()))
             .await

@@ -3,8 +3,12 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
+use ractor::ActorCell;
 use ractor_webrtc::ice::IceServerError;
-use ractor_webrtc::{IceServer, PeerConnection, PeerConnectionBuilder};
+use ractor_webrtc::udp::UdpEndpointError;
+use ractor_webrtc::{
+    IceServer, PeerConnection, PeerConnectionBuilder, UdpEndpoint, UdpEndpointConfiguration,
+};
 
 /// What may be said on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,14 +89,23 @@ impl Arguments {
         Ok(Command::Run(self))
     }
 
-    /// How a visitor's connection is set up.
+    /// How a visitor's connection is set up. The shared port, if there is to be one, is opened below `supervisor`.
     ///
     /// If only this machine can reach the page, 127.0.0.1 has to do for media as well, and does so
     /// without any network.
-    pub(crate) fn connections(&self) -> PeerConnectionBuilder {
-        PeerConnection::builder()
+    pub(crate) async fn connections(
+        &self,
+        supervisor: ActorCell,
+    ) -> Result<PeerConnectionBuilder, UdpEndpointError> {
+        let connections = PeerConnection::builder()
             .include_loopback(self.listen.ip().is_loopback())
-            .ice_servers(self.ice_servers.clone())
+            .ice_servers(self.ice_servers.clone());
+        let Some(address) = self.udp else {
+            return Ok(connections);
+        };
+        let configuration = UdpEndpointConfiguration::address(address);
+        let endpoint = UdpEndpoint::spawn(configuration, supervisor).await?;
+        Ok(connections.endpoint(endpoint))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The program around an example: reads the command line, logs, says what went wrong.
 
 use std::error::Error;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::{env, io, iter};
 
@@ -43,11 +44,9 @@ pub(crate) async fn launch(
 }
 
 /// Serves until Ctrl-C, and says where.
-pub(crate) async fn serve(
-    name: &str,
-    listener: TcpListener,
-    router: Router,
-) -> Result<(), Failure> {
+pub(crate) async fn serve(name: &str, address: SocketAddr, router: Router) -> Result<(), Failure> {
+    let bound = TcpListener::bind(address).await;
+    let listener = bound.map_err(|error| format!("cannot listen on {address}: {error}"))?;
     println!("{name} is at http://{}/", listener.local_addr()?);
     let server = axum::serve(listener, router);
     tokio::select! {
@@ -55,13 +54,6 @@ pub(crate) async fn serve(
         pressed = tokio::signal::ctrl_c() => pressed?,
     }
     Ok(())
-}
-
-/// The socket of the web server.
-pub(crate) async fn listen(arguments: &Arguments) -> Result<TcpListener, Failure> {
-    let address = arguments.listen;
-    let bound = TcpListener::bind(address).await;
-    bound.map_err(|error| format!("cannot listen on {address}: {error}").into())
 }
 
 /// An error and all its causes in one line.

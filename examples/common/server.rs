@@ -13,14 +13,24 @@ pub(crate) struct Asset {
     pub(crate) body: &'static str,
 }
 
-/// Serves `assets`, and lets every WebSocket through `door`.
+/// Serves `assets` and the common style, and lets every WebSocket through `door`.
 pub(crate) fn router<D: Door>(assets: &[Asset], door: D, limits: WebSocketLimits) -> Router {
-    let files = assets.iter().fold(Router::new(), |router, asset| {
-        let headers = [
-            (header::CONTENT_TYPE, asset.content_type),
-            (header::CACHE_CONTROL, "no-cache"),
-        ];
-        router.route(asset.path, get((headers, asset.body)))
-    });
+    let files = [STYLE]
+        .iter()
+        .chain(assets)
+        .fold(Router::new(), |router, asset| {
+            let headers = [
+                (header::CONTENT_TYPE, asset.content_type),
+                (header::CACHE_CONTROL, "no-cache"),
+            ];
+            router.route(asset.path, get((headers, asset.body)))
+        });
     files.route("/ws", websocket::route(door, limits))
 }
+
+/// What all pages look like.
+const STYLE: Asset = Asset {
+    path: "/style.css",
+    content_type: "text/css; charset=utf-8",
+    body: include_str!("style.css"),
+};

@@ -1,8 +1,10 @@
 //! What a page and its actor say to each other.
 
 use ractor_webrtc::signaling::websocket;
-use ractor_webrtc::{IceCandidate, SessionDescription};
+use ractor_webrtc::{IceCandidate, PeerConnection, SessionDescription};
 use serde::{Deserialize, Serialize};
+
+use super::program::Failure;
 
 /// The actor's line to its page.
 pub(crate) type Page = websocket::Page<Signal>;
@@ -28,8 +30,20 @@ pub(crate) enum Signal {
 }
 
 impl Signal {
-    /// What a page hears whose message is none of these.
-    pub(crate) fn complaint(nonsense: &serde_json::Error) -> Self {
-        Self::Error(format!("that is not a signal: {nonsense}"))
+    /// Does what the page asks for: it offers, we answer.
+    pub(crate) async fn apply(self, pc: &PeerConnection, page: &Page) -> Result<(), Failure> {
+        match self {
+            Self::Offer(offer) => {
+                pc.set_remote_description(offer).await?;
+                let answer = pc.create_answer().await?;
+                pc.set_local_description(answer.clone()).await?;
+                page.say(&Self::Answer(answer))?;
+            }
+            Self::Answer(answer) => pc.set_remote_description(answer).await?,
+            Self::Ice(candidate) => pc.add_ice_candidate(candidate).await?,
+            Self::Error(complaint) => tracing::info!(complaint, "a page complains"),
+            Self::Crash => panic!("a page asked its actor to crash"),
+        }
+        Ok(())
     }
 }

@@ -4,14 +4,16 @@ use std::collections::HashMap;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use ractor_webrtc::{
-    Event, MediaKind, MediaStreamTrack, PeerConnection, PeerConnectionBuilder, PeerConnectionState,
-    PeerEvent, RtcpPacket, TrackId,
+    Event, MediaKind, MediaStreamTrack, PeerConnection, PeerConnectionState, PeerEvent, RtcpPacket,
+    TrackId,
 };
 
-use super::common::program::{Failure, with_causes};
+use super::common::lobby::Arrival;
+use super::common::program::with_causes;
 use super::common::signal::{FromPage, Page, Signal};
 
 /// The actor of one visitor.
+#[derive(Clone, Copy)]
 pub(crate) struct Forwarder;
 
 /// What it is told: by its page, and by its connection.
@@ -45,14 +47,14 @@ pub(crate) struct ForwarderState {
 impl Actor for Forwarder {
     type Msg = ForwarderMessage;
     type State = ForwarderState;
-    type Arguments = (Page, PeerConnectionBuilder);
+    type Arguments = Arrival<ForwarderMessage>;
 
     async fn pre_start(
         &self,
         myself: ActorRef<ForwarderMessage>,
-        (page, connection): (Page, PeerConnectionBuilder),
+        arrival: Arrival<ForwarderMessage>,
     ) -> Result<ForwarderState, ActorProcessingErr> {
-        let pc = connection.spawn_linked(&myself).await?;
+        let pc = arrival.connection.spawn_linked(&myself).await?;
         // One stream for both tracks: the page plays them in time with each other.
         let stream = MediaStreamTrack::generate_stream_id();
         let mut outbound = HashMap::new();
@@ -62,7 +64,7 @@ impl Actor for Forwarder {
             outbound.insert(kind, track.id());
         }
         Ok(ForwarderState {
-            page,
+            page: arrival.page,
             pc,
             inbound: HashMap::new(),
             outbound,
@@ -78,7 +80,7 @@ impl Actor for Forwarder {
         match message {
             ForwarderMessage::Page(FromPage { message, .. }) => {
                 // What a page gets wrong is told to that page, and no reason to end.
-                if let Err(error) = state.take_signal(message).await {
+                if let Err(error) = message.apply(&state.pc, &state.page).await {
                     state.page.say(&Signal::Error(with_causes(&*error)))?;
                 }
             }
@@ -102,22 +104,6 @@ impl Actor for Forwarder {
 }
 
 impl ForwarderState {
-    async fn take_signal(&mut self, signal: Signal) -> Result<(), Failure> {
-        match signal {
-            Signal::Offer(offer) => {
-                self.pc.set_remote_description(offer).await?;
-                let answer = self.pc.create_answer().await?;
-                self.pc.set_local_description(answer.clone()).await?;
-                self.page.say(&Signal::Answer(answer))?;
-            }
-            Signal::Answer(answer) => self.pc.set_remote_description(answer).await?,
-            Signal::Ice(candidate) => self.pc.add_ice_candidate(candidate).await?,
-            Signal::Error(complaint) => tracing::info!(complaint, "a page complains"),
-            Signal::Crash => panic!("a page asked its actor to crash"),
-        }
-        Ok(())
-    }
-
     /// The events are many, and there will be more; an owner listens to those it has use for.
     #[allow(clippy::wildcard_enum_match_arm)]
     fn take_event(

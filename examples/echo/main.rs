@@ -18,16 +18,17 @@
 //! `http://127.0.0.1:8829/?debug` in one window while another one runs.
 
 #[path = "../common/mod.rs"]
+#[allow(dead_code, reason = "each example uses a part of it")]
 pub(crate) mod common;
 pub(crate) mod forwarder;
-pub(crate) mod lobby;
 
 use std::process::ExitCode;
 
 use common::arguments::Arguments;
+use common::lobby::Lobby;
 use common::program::{self, Failure};
 use common::server::{Asset, router};
-use lobby::Lobby;
+use forwarder::Forwarder;
 use ractor_webrtc::signaling::websocket::WebSocketLimits;
 
 #[tokio::main]
@@ -37,10 +38,10 @@ async fn main() -> ExitCode {
 
 /// Serves until Ctrl-C.
 async fn run(arguments: Arguments) -> Result<(), Failure> {
-    let listener = program::listen(&arguments).await?;
-    let lobby = Lobby::open(arguments).await?;
+    let address = arguments.listen;
+    let lobby = Lobby::open(Forwarder, arguments, |connections| connections).await?;
     let pages = router(PAGE, lobby.clone(), WebSocketLimits::default());
-    let served = program::serve("Echo", listener, pages).await;
+    let served = program::serve("Echo", address, pages).await;
     lobby.close().await;
     served
 }
@@ -50,11 +51,6 @@ pub(crate) const PAGE: &[Asset] = &[
         path: "/",
         content_type: "text/html; charset=utf-8",
         body: include_str!("index.html"),
-    },
-    Asset {
-        path: "/echo.css",
-        content_type: "text/css; charset=utf-8",
-        body: include_str!("echo.css"),
     },
     Asset {
         path: "/echo.js",

@@ -180,6 +180,14 @@ impl Page {
             .unwrap_or_else(|error| panic!("`{expression}` gave {value}: {error}"))
     }
 
+    /// Loads the page anew, as a user does who presses F5.
+    pub(crate) async fn reload(&self) {
+        let url: String = self.eval("location.href").await;
+        self.call("Page.navigate", json!({ "url": url })).await;
+        self.wait_until("document.readyState === 'complete'", START_LIMIT)
+            .await;
+    }
+
     /// Waits until an expression is true, looking every 50 ms; says how long that took.
     pub(crate) async fn wait_until(&self, condition: &str, limit: Duration) -> Duration {
         let begun = Instant::now();
