@@ -95,6 +95,7 @@
 //! | --- | --- | --- |
 //! | [`peer_connection`] | the peer, its settings, events and states | W3C webrtc-pc |
 //! | [`perfect_negotiation`] | an actor that negotiates for both sides to change tracks at any time | W3C webrtc-pc §10.7 |
+//! | [`forwarder`] | an actor that gives tracks of some peers to others | |
 //! | [`jsep`] | descriptions, transceivers, what negotiation may refuse | RFC 9429 |
 //! | [`ice`] | candidates, servers | RFC 8445, 8838 |
 //! | [`dtls`] | certificates, fingerprints | RFC 5764, 8122 |
@@ -117,6 +118,7 @@ pub mod dtls;
 mod egress;
 #[cfg(test)]
 mod fixtures;
+pub mod forwarder;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 #[cfg(any(doc, doctest))]
@@ -140,6 +142,7 @@ pub mod udp;
 pub use self::call::{CallError, StartError};
 pub use self::configuration::MediaConfiguration;
 pub use self::dtls::Certificate;
+pub use self::forwarder::{Forwarder, ForwarderEvent, ForwarderLimits};
 pub use self::ice::{IceCandidate, IceServer, IceTransportPolicy};
 pub use self::jsep::{
     CandidateError, NegotiationError, RtpTransceiverDirection, RtpTransceiverInit, SdpType,
