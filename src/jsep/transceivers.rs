@@ -38,14 +38,33 @@ impl Jsep {
                 index
             }
         };
-        let transceiver = &mut self.transceivers[index];
-        transceiver.attach(track);
-        transceiver.sender.streams = track.streams().to_vec();
-        let receives = transceiver.direction.receives();
-        transceiver.direction = RtpTransceiverDirection::of(true, receives);
-        let sender = transceiver.sender.snapshot();
-        self.update_negotiation_needed(effects);
-        Ok(sender)
+        Ok(self.send_on(index, track, effects))
+    }
+
+    /// Sends this track on a transceiver without one, which may have sent before: what `replace_track` and a change of
+    /// streams and direction do, in one.
+    pub(crate) fn add_track_to(
+        &mut self,
+        id: TransceiverId,
+        track: &MediaStreamTrack,
+        effects: &mut Vec<JsepEffect>,
+    ) -> Result<RtpSender, TransceiverError> {
+        self.check_open()?;
+        self.check_new(track)?;
+        let transceiver = self.running(id)?;
+        if transceiver.kind != track.kind() {
+            return Err(TransceiverError::KindMismatch {
+                expected: transceiver.kind,
+                found: track.kind(),
+            });
+        }
+        if let Some(sent) = &transceiver.sender.track {
+            let track = sent.id();
+            return Err(TransceiverError::TrackAlreadyAdded { track });
+        }
+        let index = self.transceivers.iter().position(|t| t.id == id);
+        let index = index.ok_or(TransceiverError::UnknownTransceiver { id })?;
+        Ok(self.send_on(index, track, effects))
     }
 
     /// Stops sending the sender's track. Without a track nothing happens.
@@ -196,6 +215,22 @@ impl Jsep {
         if self.agreed.is_some() {
             effects.push(JsepEffect::ApplyMedia(self.media_plan()));
         }
+    }
+
+    fn send_on(
+        &mut self,
+        index: usize,
+        track: &MediaStreamTrack,
+        effects: &mut Vec<JsepEffect>,
+    ) -> RtpSender {
+        let transceiver = &mut self.transceivers[index];
+        transceiver.attach(track);
+        transceiver.sender.streams = track.streams().to_vec();
+        let receives = transceiver.direction.receives();
+        transceiver.direction = RtpTransceiverDirection::of(true, receives);
+        let sender = transceiver.sender.snapshot();
+        self.update_negotiation_needed(effects);
+        sender
     }
 
     fn add(&mut self, kind: MediaKind, origin: Origin) -> Result<usize, TransceiverError> {

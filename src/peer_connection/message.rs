@@ -82,6 +82,12 @@ pub(crate) enum TransceiverRequest {
         track: MediaStreamTrack,
         reply: RpcReplyPort<Result<RtpSender, TransceiverError>>,
     },
+    /// The same on a transceiver that may have sent before.
+    AddTrackTo {
+        transceiver: TransceiverId,
+        track: MediaStreamTrack,
+        reply: RpcReplyPort<Result<RtpSender, TransceiverError>>,
+    },
     /// `removeTrack()`.
     RemoveTrack {
         sender: SenderId,

@@ -44,7 +44,7 @@ mod state;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ractor::{ActorRef, RpcReplyPort};
+use ractor::{ActorCell, ActorRef, RpcReplyPort};
 use tokio::sync::watch;
 
 pub use self::builder::PeerConnectionBuilder;
@@ -53,6 +53,7 @@ pub use self::error::{RouteError, SendError, SetOwnerError, SpawnError};
 pub use self::event::{CloseReason, Event, Part, PeerEvent, PeerId};
 pub use self::machine::PeerConnectionStates;
 use self::message::{PeerConnectionMessage as Message, TransceiverRequest as Request};
+pub(crate) use self::monitor::Monitor;
 pub(crate) use self::owner::Owner;
 pub use self::route::RouteSource;
 use self::snapshot::{Descriptions, KnownTracks};
@@ -179,6 +180,21 @@ impl PeerConnection {
     pub async fn add_track(&self, track: &MediaStreamTrack) -> Result<RtpSender, TransceiverError> {
         let track = track.clone();
         self.ask(|reply| Request::AddTrack { track, reply }).await
+    }
+
+    /// Sends a local track on a transceiver without one, which may have sent before: `add_track` leaves such alone (W3C §5.1).
+    pub(crate) async fn add_track_to(
+        &self,
+        transceiver: TransceiverId,
+        track: &MediaStreamTrack,
+    ) -> Result<RtpSender, TransceiverError> {
+        let track = track.clone();
+        self.ask(|reply| Request::AddTrackTo {
+            transceiver,
+            track,
+            reply,
+        })
+        .await
     }
 
     /// Stops sending a sender's track; its transceiver stays (W3C §5.1).
@@ -408,6 +424,11 @@ impl PeerConnection {
         let _gone = self.actor.cast(Message::Close);
         // The actor keeps its deadline itself; the margin covers a busy machine.
         let _late = self.actor.wait(Some(CLOSE_DEADLINE * 2)).await;
+    }
+
+    /// Has another actor told of the peer's end as its supervisor is, for as long as the answer lives.
+    pub(crate) fn monitored_by(&self, watcher: ActorCell) -> Monitor {
+        Monitor::new(watcher, self.actor.get_cell())
     }
 
     /// One error out of "could not ask" and "was refused".

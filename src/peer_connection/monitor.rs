@@ -5,13 +5,13 @@ use ractor::ActorCell;
 /// While it lives, the watcher is told as a supervisor would be when the watched actor ends. Gives up its
 /// entry on drop: the watched one may outlive thousands of watchers.
 #[derive(Debug)]
-pub(super) struct Monitor {
+pub(crate) struct Monitor {
     watcher: ActorCell,
     watched: ActorCell,
 }
 
 impl Monitor {
-    pub(super) fn new(watcher: ActorCell, watched: ActorCell) -> Self {
+    pub(crate) fn new(watcher: ActorCell, watched: ActorCell) -> Self {
         watcher.monitor(watched.clone());
         Self { watcher, watched }
     }

@@ -104,6 +104,13 @@ impl PeerConnectionShell {
                     jsep.add_track(&track, effects)
                 });
             }
+            Request::AddTrackTo {
+                transceiver,
+                track,
+                reply,
+            } => self.change(reply, myself, |jsep, effects| {
+                jsep.add_track_to(transceiver, &track, effects)
+            }),
             Request::RemoveTrack { sender, reply } => {
                 self.change(reply, myself, |jsep, effects| {
                     jsep.remove_track(sender, effects)

@@ -6,7 +6,7 @@ use super::super::JsepEffect::{
 };
 use super::super::RtpTransceiverDirection::{Inactive, RecvOnly, SendOnly, SendRecv};
 use super::super::sdp::{Description, Setup};
-use super::super::{RtpTransceiverInit, SessionDescription};
+use super::super::{RtpTransceiverInit, SessionDescription, TransceiverError};
 use super::{End, media_lines, negotiate};
 use crate::codec::RtpCodec;
 use crate::configuration::{CodecConfiguration, MediaConfiguration, MediaFeature};
@@ -182,6 +182,40 @@ fn c038_six_rounds_of_screen_sharing_keep_three_transceivers() {
         assert_eq!(b.jsep.transceivers().len(), 3, "round {round}");
         assert_eq!(media_lines(&current(&a)).len(), 3);
     }
+}
+
+#[test]
+fn a_transceiver_that_has_sent_may_send_a_track_of_other_streams() {
+    let (mut a, mut b) = pair();
+    let first = a.add_track(Video);
+    negotiate(&mut a, &mut b);
+    let (id, sender) = (a.transceiver(0).id(), a.transceiver(0).sender().id());
+    let stream = MediaStreamTrack::generate_stream_id();
+    let second = MediaStreamTrack::new(Video, [stream]);
+    let busy = a.jsep.add_track_to(id, &second, &mut Vec::new());
+    let taken = TransceiverError::TrackAlreadyAdded { track: first.id() };
+    assert_eq!(busy.unwrap_err(), taken);
+
+    a.jsep.remove_track(sender, &mut Vec::new()).unwrap();
+    negotiate(&mut a, &mut b);
+    let audio = MediaStreamTrack::new(Audio, []);
+    let refused = a.jsep.add_track_to(id, &audio, &mut Vec::new());
+    let mismatch = TransceiverError::KindMismatch {
+        expected: Video,
+        found: Audio,
+    };
+    assert_eq!(refused.unwrap_err(), mismatch);
+    b.events();
+    let mut effects = Vec::new();
+    a.jsep.add_track_to(id, &second, &mut effects).unwrap();
+    assert_eq!(effects, [NegotiationNeeded]);
+    negotiate(&mut a, &mut b);
+    let news = b.news();
+    let [Track(seen)] = news.as_slice() else {
+        panic!("{news:?}");
+    };
+    assert_eq!(seen.streams(), second.streams());
+    assert_eq!(media_lines(&current(&a)).len(), 1);
 }
 
 #[test]

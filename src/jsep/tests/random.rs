@@ -17,6 +17,7 @@ use crate::track::{MediaKind, MediaStreamTrack};
 #[derive(Clone, Debug)]
 enum Change {
     AddTrack(MediaKind),
+    AddTrackTo(Index),
     AddTransceiver(MediaKind, RtpTransceiverDirection),
     SetDirection(Index, RtpTransceiverDirection),
     RemoveTrack(Index),
@@ -76,6 +77,7 @@ fn change() -> impl Strategy<Value = Change> {
     let index = any::<Index>;
     prop_oneof![
         3 => kind().prop_map(Change::AddTrack),
+        1 => index().prop_map(Change::AddTrackTo),
         2 => (kind(), direction()).prop_map(|(kind, way)| Change::AddTransceiver(kind, way)),
         2 => (index(), direction()).prop_map(|(index, way)| Change::SetDirection(index, way)),
         2 => index().prop_map(Change::RemoveTrack),
@@ -131,6 +133,11 @@ impl Pair {
                     let track = MediaStreamTrack::new(kind, [stream]);
                     jsep.add_track(&track, effects).err()
                 }
+                Change::AddTrackTo(index) => chosen(index).and_then(|one| {
+                    let stream = MediaStreamTrack::generate_stream_id();
+                    let track = MediaStreamTrack::new(one.kind(), [stream]);
+                    jsep.add_track_to(one.id(), &track, effects).err()
+                }),
                 Change::AddTransceiver(kind, direction) => {
                     let added = jsep.add_transceiver(kind.into(), direction.into(), effects);
                     added.err()
