@@ -68,3 +68,13 @@ pub enum SubscribeError {
     #[error(transparent)]
     Call(#[from] CallError),
 }
+
+impl SubscribeError {
+    /// What was refused may be taken when another subscription of the peer has ended.
+    pub(super) fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::TooManySubscriptions { .. } | Self::Transceiver(TransceiverError::TooMany { .. })
+        )
+    }
+}

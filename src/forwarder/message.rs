@@ -4,10 +4,12 @@ use ractor::RpcReplyPort;
 
 use super::error::{AddPeerError, SubscribeError};
 use super::policy::Publication;
+use super::reconcile::Report;
 use super::snapshot::ForwarderSnapshot;
 use crate::codec::RtpCodec;
 use crate::peer_connection::{PeerConnection, PeerId};
 use crate::rtp::Mid;
+use crate::timer::Generation;
 use crate::track::{MediaStreamTrack, TrackId};
 
 /// Mailbox of a Forwarder.
@@ -51,6 +53,17 @@ pub(crate) enum ForwarderMessage {
     },
     /// The owner has no more use for the Forwarder.
     Stop,
+
+    // Facts, from the actor's own parts.
+    /// A subscriber has done what it was ordered to, or could not.
+    Reported { peer: PeerId, report: Report },
+    /// A peer has ended, whatever its owner says.
+    PeerEnded(PeerId),
+    /// A peer that did not answer has had some time.
+    RetryDue {
+        peer: PeerId,
+        generation: Generation,
+    },
 }
 
 /// What is of interest to a Forwarder among the events of a peer connection.
@@ -96,7 +109,8 @@ pub enum ForwarderEvent {
         /// The local track by which it gets it.
         subscription: MediaStreamTrack,
     },
-    /// A subscription is over. Told for each that was told with [`Self::Subscribed`], and for each slot.
+    /// A subscription is over. Told for each that was told with [`Self::Subscribed`], and for each slot that was
+    /// attached.
     Unsubscribed {
         /// Who had it.
         subscriber: PeerId,

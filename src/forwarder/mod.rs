@@ -6,7 +6,35 @@
 //!
 //! Peers stay their owners': these make them, negotiate for them
 //! ([`PerfectNegotiation`](crate::perfect_negotiation::PerfectNegotiation) hears that a negotiation is needed; what is changed together is one), close them,
-//! and pass their events on with [`Forwarder::handle_event`].
+//! and pass their events on with [`Forwarder::handle_event`]. Media of a publication that nobody has goes to its owner as
+//! [`Event::Rtp`]; whoever has no use for it says so with
+//! [`PeerConnection::set_rtp_delivery`].
+//!
+//! A subscription gets a transceiver of its subscriber that sends nothing and, as far as the remote side knows, has
+//! not sent since the last negotiation; a new one where there is none. A track waits for the next negotiation rather than take a new
+//! one while another is being given back. So there are never more transceivers than tracks at a time. Of a
+//! track in several encodings (simulcast) subscribers get the first that its sender has listed.
+//!
+//! # Who fails, and what it costs
+//!
+//! Started by [`ForwarderBuilder::spawn_linked`]; its owner is its supervisor. It ends with its owner and by
+//! [`Forwarder::stop`]. It has a child for each of its peers, which attaches tracks to that one and sets its routes, so
+//! that a peer which does not answer, or upsets its part, delays and costs no other. What a peer should have is told
+//! to its part as a whole and one order at a time; changes that come meanwhile are one order together.
+//!
+//! | child | how it may end | what is lost | what we do | what the owner hears |
+//! | --- | --- | --- | --- | --- |
+//! | part of a peer | panic, killed | what it was about to attach | start it again: it looks at what is there, and does the rest | `SubscriberRestarted` |
+//! | the same | the sixth time within a minute | what the peer publishes and has | remove the peer | `SubscriberFailed`, `Unpublished`, `Unsubscribed` |
+//! | the same | told to, when its peer has gone | nothing | nothing | nothing |
+//!
+//! A peer connection that ends is no child, and is watched: its publications and subscriptions end with it, even where
+//! its owner is gone and passes nothing on. One that does not answer within a second is asked again two seconds later, and so on.
+//!
+//! When the Forwarder itself fails or is killed, routes go on: they live in the media path. Its handles keep what it knew;
+//! give one of them to [`ForwarderBuilder::succeeding`], and a new Forwarder goes on from there. It asks each peer what it
+//! receives and sends (`transceivers()`), finds its predecessor's tracks by their names, and adds, removes and tells
+//! what has changed meanwhile. A new one without that knows nothing of the tracks of the former, and adds its own.
 //!
 //! ```no_run
 //! use ractor::{Actor, ActorProcessingErr, ActorRef};
@@ -66,16 +94,24 @@
 //! }
 //! ```
 
-#[allow(dead_code)] // The same.
 mod actor;
 mod error;
 mod limits;
-#[allow(dead_code)] // The hub is yet to read what handles ask.
+mod machine;
+mod memory;
 mod message;
 mod policy;
+mod publishing;
+mod reconcile;
+mod records;
+mod reporting;
+mod runtime;
 mod snapshot;
+mod subscriber;
+mod subscribing;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ractor::rpc::CallResult;
@@ -84,6 +120,7 @@ use ractor::{Actor, ActorRef, Message, RpcReplyPort};
 use self::actor::{ForwarderActor, ForwarderArguments};
 pub use self::error::{AddPeerError, SubscribeError};
 pub use self::limits::ForwarderLimits;
+use self::memory::Memory;
 pub use self::message::ForwarderEvent;
 use self::message::{ForwarderMessage, PeerNews};
 pub use self::policy::{AllOthers, ForwardingPolicy, OnRequest, Publication};
@@ -100,6 +137,7 @@ use crate::track::{MediaStreamTrack, TrackId};
 #[derive(Clone, Debug)]
 pub struct Forwarder {
     actor: ActorRef<ForwarderMessage>,
+    memory: Arc<Memory>,
 }
 
 /// Settings of a new Forwarder.
@@ -107,6 +145,7 @@ pub struct Forwarder {
 pub struct ForwarderBuilder {
     policy: Box<dyn ForwardingPolicy>,
     limits: ForwarderLimits,
+    former: Option<Forwarder>,
 }
 
 impl ForwarderBuilder {
@@ -123,6 +162,19 @@ impl ForwarderBuilder {
         Self { limits, ..self }
     }
 
+    /// Goes on where a Forwarder has ended that failed or was killed, with its peers, publications, subscriptions and
+    /// pauses. Routes have gone on meanwhile, and no track is added, removed or numbered anew. The owner hears what
+    /// has changed since, and not again what it knows. Peers that were added need not be added again, and
+    /// it does no harm. The policy is asked of pairs that are new.
+    ///
+    /// A former one that still runs is killed.
+    pub fn succeeding(self, former: &Forwarder) -> Self {
+        Self {
+            former: Some(former.clone()),
+            ..self
+        }
+    }
+
     /// Starts the Forwarder with `owner` as owner and supervisor.
     ///
     /// # Errors
@@ -132,14 +184,19 @@ impl ForwarderBuilder {
     where
         M: Message + From<ForwarderEvent>,
     {
+        let memory = match self.former {
+            Some(former) => former.hand_over().await,
+            None => Arc::default(),
+        };
         let arguments = ForwarderArguments {
             policy: self.policy,
             limits: self.limits,
+            memory: Arc::clone(&memory),
             owner: Outlet::new(owner),
         };
         let supervisor = owner.get_cell();
         let (actor, _) = Actor::spawn_linked(None, ForwarderActor, arguments, supervisor).await?;
-        Ok(Forwarder { actor })
+        Ok(Forwarder { actor, memory })
     }
 }
 
@@ -157,6 +214,7 @@ impl Forwarder {
         ForwarderBuilder {
             policy: Box::new(AllOthers),
             limits: ForwarderLimits::default(),
+            former: None,
         }
     }
 
@@ -280,6 +338,14 @@ impl Forwarder {
         self.cast(ForwarderMessage::Stop);
     }
 
+    /// What it knew, once it writes nothing more to it.
+    async fn hand_over(&self) -> Arc<Memory> {
+        self.actor.kill();
+        // It writes between two awaits, so that one which is killed has ended when it comes to the next.
+        let _late = self.actor.wait(Some(HAND_OVER_TIMEOUT)).await;
+        Arc::new(self.memory.take())
+    }
+
     /// Asks for what takes as long as a peer connection takes to do several things.
     async fn arrange<T, E>(
         &self,
@@ -313,6 +379,9 @@ impl PeerNews {
             Some(Self::Negotiated)
         } else if let Event::NoCommonCodec { mid, .. } = event {
             Some(Self::NoCommonCodec(mid.clone()))
+        } else if let Event::RouteCodecMismatch { track_id, codec } = event {
+            let (track, codec) = (*track_id, codec.clone());
+            Some(Self::CodecMismatch { track, codec })
         } else if let Event::Closed { .. } = event {
             Some(Self::Closed)
         } else {
@@ -321,5 +390,11 @@ impl PeerNews {
     }
 }
 
+/// A Forwarder never waits for longer than it takes to start an actor.
+const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// A peer connection that is stuck is found out after a second; one that is busy may have dozens of tracks to attach.
 const ARRANGE_TIMEOUT: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests;
