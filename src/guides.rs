@@ -23,6 +23,7 @@ pub mod introduction {
     pub mod negotiation {}
 
     /// [negotiation]: negotiation
+    /// [perfect]: super::advanced::perfect_negotiation
     #[doc = ""]
     #[doc = include_str!("../guides/introduction/forwarding.md")]
     pub mod forwarding {}
