@@ -12,6 +12,7 @@ use super::feedback::FeedbackInbox;
 use super::inbound::Inbound;
 use super::message::EncodedRtcp;
 use super::publishing::{Publishing, RtpDelivery};
+use super::repairs::Lost;
 use super::speakers::Speakers;
 use super::stats::MediaStats;
 use crate::egress::{PublisherRequest, ReportRequest, SendingCommand};
@@ -19,7 +20,7 @@ use crate::jsep::MediaPlan;
 use crate::lane::LaneDrops;
 use crate::peer_connection::Event;
 use crate::rtp::{
-    Asked, CreditLimit, KeyframeMark, KeyframeRequests, Load, PictureLossIndication,
+    Asked, CreditLimit, KeyframeMark, KeyframeRequests, Load, Nack, PictureLossIndication,
     ReceptionReport, Rid, RtcpPacket, RtpPacket, Speaker, Ssrc,
 };
 use crate::srtp::{SrtpError, SrtpMasterKey, SrtpProfile, Unprotector};
@@ -36,6 +37,8 @@ pub(crate) enum RtpTransportTimer {
     ArrivalFeedback,
     /// A source is to be asked for a keyframe, perhaps once more.
     KeyframeRequest,
+    /// Lost packets are to be asked for.
+    Repair,
 }
 
 /// What the shell must do, in order.
@@ -177,6 +180,51 @@ impl RtpTransportMachine {
             self.arm_reports(now, effects);
         }
         self.send_arrivals(now, effects);
+        self.repair(now, effects);
+    }
+
+    /// Asks for what was lost on the way to us, and answers who lost what was on its way from us.
+    fn repair(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        let Inbound {
+            repairs, demuxer, ..
+        } = &mut self.inbound;
+        let requests = repairs.take_requests();
+        effects.extend(
+            requests
+                .into_iter()
+                .map(|request| Effect::Send(SendingCommand::Retransmit(request))),
+        );
+        for Lost {
+            track,
+            ssrc,
+            numbers,
+        } in repairs.take_lost(demuxer, now, &mut self.stats)
+        {
+            let speaker = self.speakers.about(track);
+            let nack = RtcpPacket::Nack(Nack {
+                sender_ssrc: speaker.ssrc,
+                media_ssrc: ssrc,
+                lost: numbers,
+            });
+            effects.push(send_rtcp(speaker.feedback([nack], self.reduced_size)));
+        }
+        effects.extend(
+            repairs
+                .arm()
+                .map(|at| Effect::Arm(RtpTransportTimer::Repair, at)),
+        );
+        for ssrc in repairs.take_jumped() {
+            self.ask_for_keyframe(ssrc, now, effects);
+        }
+    }
+
+    /// Asks for a keyframe of the stream with this SSRC.
+    fn ask_for_keyframe(&mut self, ssrc: Ssrc, now: Instant, effects: &mut Vec<Effect>) {
+        let demuxer = &mut self.inbound.demuxer;
+        if let Some(track) = demuxer.track_of(ssrc) {
+            let rid = demuxer.stream_mut(ssrc).and_then(|it| it.rid.clone());
+            self.request_keyframe(track, rid, now, effects);
+        }
     }
 
     /// Sends the feedback on arrival times that is due, and comes back for the rest.
@@ -361,6 +409,10 @@ impl RtpTransportMachine {
                 self.send_arrivals(now, effects);
             }
             RtpTransportTimer::KeyframeRequest => self.send_due_requests(now, effects),
+            RtpTransportTimer::Repair => {
+                self.inbound.repairs.disarm();
+                self.repair(now, effects);
+            }
             RtpTransportTimer::Report => {
                 self.reports_armed = false;
                 self.send_reports(now, ntp, effects);
@@ -380,6 +432,7 @@ impl RtpTransportMachine {
         if !self.sending && blocks.is_empty() {
             return;
         }
+        self.inbound.repairs.handle_report_sent(ntp, now);
         effects.push(Effect::Send(SendingCommand::Report(ReportRequest {
             now,
             ntp,

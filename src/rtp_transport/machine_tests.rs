@@ -103,6 +103,7 @@ impl Bench {
         let (half, outbox) = (&mut self.sending, &mut self.outbox);
         match command {
             SendingCommand::Rtcp { packets, encoded } => half.send_rtcp(&packets, &encoded, outbox),
+            SendingCommand::Retransmit(request) => half.retransmit(&request, self.now, outbox),
             SendingCommand::Report(request) => half.send_reports(request, outbox, events),
             SendingCommand::RequestKeyframe(track) => self.wishes.push(track),
             other => panic!("the machine does not say {other:?}"),
