@@ -12,7 +12,6 @@ use super::feedback::FeedbackInbox;
 use super::inbound::Inbound;
 use super::message::EncodedRtcp;
 use super::publishing::{Publishing, RtpDelivery};
-use super::repairs::Lost;
 use super::speakers::Speakers;
 use super::stats::MediaStats;
 use crate::egress::{PublisherRequest, ReportRequest, SendingCommand};
@@ -20,7 +19,7 @@ use crate::jsep::MediaPlan;
 use crate::lane::LaneDrops;
 use crate::peer_connection::Event;
 use crate::rtp::{
-    Asked, CreditLimit, KeyframeMark, KeyframeRequests, Load, Nack, PictureLossIndication,
+    Asked, CreditLimit, KeyframeMark, KeyframeRequests, Load, PictureLossIndication,
     ReceptionReport, Rid, RtcpPacket, RtpPacket, Speaker, Ssrc,
 };
 use crate::srtp::{SrtpError, SrtpMasterKey, SrtpProfile, Unprotector};
@@ -67,14 +66,14 @@ pub(super) struct MachineArguments {
 
 #[derive(Debug)]
 pub(super) struct RtpTransportMachine {
-    inbound: Inbound,
+    pub(super) inbound: Inbound,
     delivery: Delivery,
     feedback: FeedbackInbox,
     publishing: Publishing,
     keyframes: KeyframeRequests,
-    speakers: Speakers,
+    pub(super) speakers: Speakers,
     /// Every m-line takes RTCP of reduced size (RFC 5506).
-    reduced_size: bool,
+    pub(super) reduced_size: bool,
     reports_armed: bool,
     /// No report has been sent yet.
     reports_begin: bool,
@@ -85,7 +84,7 @@ pub(super) struct RtpTransportMachine {
     unannounced: LaneDrops,
     notice_armed: bool,
     random: StdRng,
-    stats: MediaStats,
+    pub(super) stats: MediaStats,
 }
 
 impl RtpTransportMachine {
@@ -181,50 +180,6 @@ impl RtpTransportMachine {
         }
         self.send_arrivals(now, effects);
         self.repair(now, effects);
-    }
-
-    /// Asks for what was lost on the way to us, and answers who lost what was on its way from us.
-    fn repair(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        let Inbound {
-            repairs, demuxer, ..
-        } = &mut self.inbound;
-        let requests = repairs.take_requests();
-        effects.extend(
-            requests
-                .into_iter()
-                .map(|request| Effect::Send(SendingCommand::Retransmit(request))),
-        );
-        for Lost {
-            track,
-            ssrc,
-            numbers,
-        } in repairs.take_lost(demuxer, now, &mut self.stats)
-        {
-            let speaker = self.speakers.about(track);
-            let nack = RtcpPacket::Nack(Nack {
-                sender_ssrc: speaker.ssrc,
-                media_ssrc: ssrc,
-                lost: numbers,
-            });
-            effects.push(send_rtcp(speaker.feedback([nack], self.reduced_size)));
-        }
-        effects.extend(
-            repairs
-                .arm()
-                .map(|at| Effect::Arm(RtpTransportTimer::Repair, at)),
-        );
-        for ssrc in repairs.take_jumped() {
-            self.ask_for_keyframe(ssrc, now, effects);
-        }
-    }
-
-    /// Asks for a keyframe of the stream with this SSRC.
-    fn ask_for_keyframe(&mut self, ssrc: Ssrc, now: Instant, effects: &mut Vec<Effect>) {
-        let demuxer = &mut self.inbound.demuxer;
-        if let Some(track) = demuxer.track_of(ssrc) {
-            let rid = demuxer.stream_mut(ssrc).and_then(|it| it.rid.clone());
-            self.request_keyframe(track, rid, now, effects);
-        }
     }
 
     /// Sends the feedback on arrival times that is due, and comes back for the rest.
@@ -490,7 +445,7 @@ fn keyframe_wish(event: &Event) -> Option<SendingCommand> {
 }
 
 /// One datagram of RTCP.
-fn send_rtcp(packets: Vec<RtcpPacket>) -> Effect {
+pub(super) fn send_rtcp(packets: Vec<RtcpPacket>) -> Effect {
     Effect::Send(SendingCommand::Rtcp {
         packets,
         encoded: Vec::new(),

@@ -21,6 +21,9 @@ use crate::rtp::{
 };
 use crate::track::TrackId;
 
+#[path = "repair_tests.rs"]
+mod repair_tests;
+
 const NTP: u64 = 0x1111_2222_3333_4444;
 
 /// A machine with its surroundings: the sending half, the remote side, the clock, and an owner that

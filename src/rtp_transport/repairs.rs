@@ -1,12 +1,14 @@
-//! Lost packets: which to ask for, and what the remote side asks for.
+//! Lost packets: which to ask for, and which the remote side asks for.
 
 use std::time::Instant;
 
+use super::inbound::Inbound;
+use super::machine::{Effect, RtpTransportMachine, RtpTransportTimer, send_rtcp};
 use super::stats::MediaStats;
 use crate::codec::RtcpFeedback;
-use crate::egress::RetransmissionRequest;
+use crate::egress::{RetransmissionRequest, SendingCommand};
 use crate::rtp::{
-    Allowance, Arrived, MissingPackets, RoundTrip, RtcpPacket, RtpDemuxer, RtpSource,
+    Allowance, Arrived, MissingPackets, Nack, RoundTrip, RtcpPacket, RtpDemuxer, RtpSource,
     SequenceNumber, Ssrc,
 };
 use crate::track::TrackId;
@@ -163,7 +165,8 @@ impl Repairs {
         std::mem::take(&mut self.jumped)
     }
 
-    /// What is to be asked for now, each to be sent in a packet of its own.
+    /// What is to be asked for now, each to be sent in a packet of its own. The numbers of a stream are so near to
+    /// each other that they fit one.
     pub(super) fn take_lost(
         &mut self,
         demuxer: &mut RtpDemuxer,
@@ -193,19 +196,16 @@ impl Repairs {
                 all.push((ssrc, numbers));
             }
         }
-        let mut lost = Vec::new();
-        for (ssrc, numbers) in all {
-            let Some(track) = demuxer.track_of(ssrc) else {
-                continue;
-            };
-            lost.extend(numbers.chunks(NUMBERS_PER_PACKET).map(|numbers| Lost {
+        stats.nacks_sent += all.len() as u64;
+        let lost = all.into_iter().filter_map(|(ssrc, numbers)| {
+            let track = demuxer.track_of(ssrc)?;
+            Some(Lost {
                 track,
                 ssrc,
-                numbers: numbers.to_vec(),
-            }));
-        }
-        stats.nacks_sent += lost.len() as u64;
-        lost
+                numbers,
+            })
+        });
+        lost.collect()
     }
 
     /// When to look again; `None` while nothing waits, or when that was said already.
@@ -232,6 +232,52 @@ impl Repairs {
     }
 }
 
+impl RtpTransportMachine {
+    /// Asks for what was lost on the way to us, and answers who lost what was on its way from us.
+    pub(super) fn repair(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        let Inbound {
+            repairs, demuxer, ..
+        } = &mut self.inbound;
+        let requests = repairs.take_requests();
+        effects.extend(
+            requests
+                .into_iter()
+                .map(|request| Effect::Send(SendingCommand::Retransmit(request))),
+        );
+        for Lost {
+            track,
+            ssrc,
+            numbers,
+        } in repairs.take_lost(demuxer, now, &mut self.stats)
+        {
+            let speaker = self.speakers.about(track);
+            let nack = RtcpPacket::Nack(Nack {
+                sender_ssrc: speaker.ssrc,
+                media_ssrc: ssrc,
+                lost: numbers,
+            });
+            effects.push(send_rtcp(speaker.feedback([nack], self.reduced_size)));
+        }
+        effects.extend(
+            repairs
+                .arm()
+                .map(|at| Effect::Arm(RtpTransportTimer::Repair, at)),
+        );
+        for ssrc in repairs.take_jumped() {
+            self.ask_for_keyframe(ssrc, now, effects);
+        }
+    }
+
+    /// Asks for a keyframe of the stream with this SSRC.
+    fn ask_for_keyframe(&mut self, ssrc: Ssrc, now: Instant, effects: &mut Vec<Effect>) {
+        let demuxer = &mut self.inbound.demuxer;
+        if let Some(track) = demuxer.track_of(ssrc) {
+            let rid = demuxer.stream_mut(ssrc).and_then(|it| it.rid.clone());
+            self.request_keyframe(track, rid, now, effects);
+        }
+    }
+}
+
 fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),
@@ -249,10 +295,6 @@ const NUMBERS_PER_SECOND: u32 = 2048;
 
 /// A burst of loss on all streams of a call.
 const NUMBERS_AT_ONCE: u32 = 1024;
-
-/// So many numbers, each alone in its word of four bytes, fit the smallest MTU of the internet with what
-/// stands around them.
-const NUMBERS_PER_PACKET: usize = 240;
 
 /// So many numbers of all streams of a peer are missing at most.
 const MAX_MISSING: usize = 4096;
