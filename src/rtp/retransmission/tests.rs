@@ -6,7 +6,7 @@ use crate::codec::{RtcpFeedback, RtpCodec};
 use crate::jsep::{NegotiatedCodec, SendPlan};
 use crate::rtp::sender::RtpStreamSender;
 use crate::rtp::types::RtpTimestamp;
-use crate::rtp::{ExtensionMap, HeaderExtension};
+use crate::rtp::{ExtensionMap, HeaderExtension, RtpSource};
 use crate::track::MediaKind;
 
 const SSRC: Ssrc = Ssrc(0x0102_0304);
@@ -67,8 +67,12 @@ impl Stream {
     /// Sends a batch; gives what goes on the wire.
     fn send(&mut self, numbers: impl IntoIterator<Item = u16>, millis: u64) -> Vec<Vec<u8>> {
         let batch: RtpBatch = numbers.into_iter().map(packet).collect();
+        self.send_batch(&batch, millis)
+    }
+
+    fn send_batch(&mut self, batch: &RtpBatch, millis: u64) -> Vec<Vec<u8>> {
         let now = self.at(millis);
-        let rewrite = self.sender.rewrite_for(None).unwrap();
+        let rewrite = self.sender.rewrite_for(batch.source()).unwrap();
         let mut all = Vec::new();
         for (index, packet) in batch.iter().enumerate() {
             let numbers = self.sender.place(&rewrite, packet, now).unwrap();
@@ -76,7 +80,7 @@ impl Stream {
             self.sender
                 .write_outgoing(&rewrite, packet, numbers, &mut slab);
             self.sender.count(&rewrite, packet, numbers, now);
-            self.sender.keep(&batch, index, &rewrite, numbers, now);
+            self.sender.keep(batch, index, &rewrite, numbers, now);
             all.push(slab);
         }
         all
@@ -163,6 +167,39 @@ fn c109_without_rtx_the_packet_goes_again_byte_for_byte() {
     assert_eq!(stream.repeat(501, 30), Err(Refused::NeverSent));
 }
 
+#[test]
+fn c109_numbers_of_pictures_are_the_same_when_a_packet_goes_again() {
+    let mut stream = Stream::of(&plan(true, false));
+    let source = Arc::new(RtpSource {
+        codec: Arc::clone(&plan(true, false).codecs[0].codec),
+        extensions: ExtensionMap::default(),
+    });
+    let mut sent = Vec::new();
+    for (start, picture) in [(10, 0x7ffe_u16), (900, 5), (40_000, 0x1234)] {
+        stream.sender.change_source();
+        let packets = (0..6_u16).map(|step| {
+            let [high, low] = ((picture + step / 2) | 0x8000).to_be_bytes();
+            // Extended, with a picture number of 15 bits (RFC 7741 §4.2); one has none, one is cut off.
+            let payload = match step {
+                3 => vec![0x10, 0, 1],
+                4 => vec![0x90, 0x80, high],
+                _ => vec![0x90, 0x80, high, low, 0, 1],
+            };
+            let number = SequenceNumber(start).plus(step);
+            let clock = RtpTimestamp(u32::from(start));
+            RtpPacket::new(payload_type(96), number, clock, Ssrc(9), true, payload)
+        });
+        let batch = RtpBatch::received(packets.collect(), Arc::clone(&source), stream.start);
+        sent.extend(stream.send_batch(&batch, 0));
+    }
+    for (number, sent) in (10..).zip(&sent) {
+        assert_eq!(stream.repeat(number, 1).as_ref(), Ok(sent), "{number}");
+    }
+    assert_eq!(sent.len(), 18);
+    // They have gone on: 0x7ffe, 0x7fff, 0; after that the new source's.
+    assert_eq!(parsed(&sent[6]).payload(), [0x90, 0x80, 0x80, 1, 0, 1]);
+}
+
 // SRTP takes the same number twice only with the same bytes: with others the key of the authentication is lost.
 #[test]
 fn what_would_be_written_otherwise_now_is_not_sent_again() {
@@ -227,7 +264,7 @@ fn c109_where_nobody_may_ask_nothing_is_kept() {
     let mut stream = Stream::of(&plan(false, false));
     let batch: RtpBatch = [packet(1)].into_iter().collect();
     let rewrite = stream.sender.rewrite_for(None).unwrap();
-    let (numbers, now) = (Numbers::of(&batch[0]), stream.start);
+    let (numbers, now) = (Numbers::of(&batch[0], None), stream.start);
     stream
         .sender
         .count(&rewrite, &batch[0], numbers, stream.start);
@@ -285,7 +322,7 @@ fn c109_what_is_kept_is_bounded_in_bytes_and_time() {
     let rewrite = sender.rewrite_for(None).unwrap();
     for number in 0..10_000 {
         let batch = RtpBatch::from(packet(number));
-        let numbers = Numbers::of(&batch[0]);
+        let numbers = Numbers::of(&batch[0], None);
         history.note(&batch, 0, &rewrite, numbers, stream.at(0));
     }
     assert!(history.bytes() <= 2 << 20, "{}", history.bytes());
@@ -305,7 +342,7 @@ fn however_many_keep_a_batch_its_packets_are_there_once() {
     let now = Instant::now();
     for history in &mut histories {
         for (index, packet) in batch.iter().enumerate() {
-            history.note(&batch, index, &rewrite, Numbers::of(packet), now);
+            history.note(&batch, index, &rewrite, Numbers::of(packet, None), now);
         }
         assert_eq!(history.runs(), 1);
     }
@@ -338,6 +375,7 @@ proptest! {
                 let numbers = Numbers {
                     sequence: SequenceNumber(numbers[index]).plus(changed),
                     timestamp: RtpTimestamp(batch[index].timestamp().0.wrapping_add(u32::from(changed))),
+                    pictures: None,
                 };
                 if sent {
                     history.note(&batch, index, &rewrite, numbers, now);
