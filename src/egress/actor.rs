@@ -183,6 +183,11 @@ impl EgressShell {
                     half.send_rtcp(&packets, &encoded, wire.outbox);
                 });
             }
+            SendingCommand::Retransmit(request) => {
+                self.with_half(id, |half, wire, _| {
+                    half.retransmit(&request, now(), wire.outbox);
+                });
+            }
             SendingCommand::Report(request) => {
                 self.with_half(id, |half, wire, events| {
                     half.send_reports(request, wire.outbox, events);

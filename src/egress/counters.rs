@@ -16,6 +16,10 @@ pub(crate) struct SendingCounters {
     pub(crate) before_keyframe: Counter,
     pub(crate) protect_failed: Counter,
     pub(crate) send_failed: Counter,
+    pub(crate) retransmitted: Counter,
+    pub(crate) retransmission_unknown: Counter,
+    pub(crate) retransmission_missed: Counter,
+    pub(crate) retransmission_suppressed: Counter,
 }
 
 /// One count. Written by the actor that sends, read by others; they agree only in the end.

@@ -22,8 +22,8 @@ use crate::track::{MediaKind, TrackId};
 /// Rewrites and protects all that one peer sends. Nothing leaves before there are keys.
 #[derive(Debug)]
 pub(crate) struct SendingHalf {
-    protector: Option<Protector>,
-    senders: Vec<Sender>,
+    pub(super) protector: Option<Protector>,
+    pub(super) senders: Vec<Sender>,
     /// Of m-lines that may not send now. SRTP remembers what was sent with their SSRCs, so their
     /// numbers go on when they may again.
     paused: Vec<Sender>,
@@ -33,15 +33,15 @@ pub(crate) struct SendingHalf {
     feeds: Feeds,
     /// The receiving half knows that something is sent, and asks for reports.
     reporting: bool,
-    counters: Arc<SendingCounters>,
+    pub(super) counters: Arc<SendingCounters>,
 }
 
 /// What one m-line sends.
 #[derive(Debug)]
-struct Sender {
+pub(super) struct Sender {
     mid: Mid,
     track: Option<TrackId>,
-    stream: RtpStreamSender,
+    pub(super) stream: RtpStreamSender,
     /// What a route brings is held back until a picture begins that stands for itself: what the decoder
     /// has is of another source, or it has nothing.
     wants_keyframe: bool,
@@ -351,7 +351,7 @@ impl SendingHalf {
             let mark = gate
                 .then(|| batch.codec().and_then(KeyframeMark::of))
                 .flatten();
-            for packet in batch {
+            for (index, packet) in batch.iter().enumerate() {
                 if gate && sender.holds_back(mark, packet) {
                     held_back += 1;
                     continue;
@@ -366,7 +366,10 @@ impl SendingHalf {
                     protector.protect_rtp(slab, start)
                 });
                 match sealed {
-                    Ok(()) => stream.count(&rewrite, packet, numbers, at),
+                    Ok(()) => {
+                        stream.count(&rewrite, packet, numbers, at);
+                        stream.keep(batch, index, &rewrite, numbers, now);
+                    }
                     Err(_) => counters.protect_failed.add(1),
                 }
             }
@@ -413,6 +416,7 @@ impl SendingHalf {
         let mut blocks = request.blocks;
         let mut reports = Vec::new();
         for sender in &mut self.senders {
+            sender.stream.forget_old(request.now);
             if !sender.is_active() {
                 continue;
             }

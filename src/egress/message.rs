@@ -7,6 +7,7 @@ use ractor::{ActorRef, RpcReplyPort};
 
 use super::counters::SendingCounters;
 use super::machine::ReportRequest;
+use super::retransmission::RetransmissionRequest;
 use super::routes::Destination;
 use crate::codec::RtpCodec;
 use crate::jsep::MediaPlan;
@@ -95,6 +96,8 @@ pub(crate) enum SendingCommand {
         packets: Vec<RtcpPacket>,
         encoded: Vec<u8>,
     },
+    /// Send packets again.
+    Retransmit(RetransmissionRequest),
     /// Send the reports that are due.
     Report(ReportRequest),
     /// Feed a track from another peer's track, or from nowhere.

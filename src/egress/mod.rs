@@ -31,6 +31,7 @@ mod feeds;
 mod machine;
 mod message;
 mod outbox;
+mod retransmission;
 mod routes;
 
 use std::sync::Arc;
@@ -48,6 +49,7 @@ pub(crate) use self::message::{
 };
 #[cfg(test)]
 pub(crate) use self::outbox::Outbox;
+pub(crate) use self::retransmission::RetransmissionRequest;
 use crate::call::{CallError, StartError, ask};
 use crate::lane::{LaneCapacity, LaneReceiver, LaneSender, lane};
 use crate::outlet::{ListenerGone, Outlet};

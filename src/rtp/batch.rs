@@ -84,6 +84,11 @@ impl RtpBatch {
         self.source.as_ref()
     }
 
+    /// The packets, to be kept without what is counted of the batch.
+    pub(super) fn shared(&self) -> &Arc<[RtpPacket]> {
+        &self.packets
+    }
+
     /// Bytes of all packets.
     pub(crate) fn weight_bytes(&self) -> usize {
         self.packets.iter().map(RtpPacket::weight_bytes).sum()

@@ -20,6 +20,11 @@ pub(super) fn in_65536ths(duration: Duration) -> u32 {
     u32::try_from(ticks).unwrap_or(u32::MAX)
 }
 
+/// The same read back.
+pub(super) fn of_65536ths(ticks: u32) -> Duration {
+    Duration::from_nanos((u64::from(ticks) * 1_000_000_000) >> 16)
+}
+
 /// 70 years with 17 leap days (RFC 5905 §6).
 const SECONDS_1900_TO_1970: u64 = 2_208_988_800;
 

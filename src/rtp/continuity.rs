@@ -93,6 +93,11 @@ impl Continuity {
         Some(numbers)
     }
 
+    /// The highest number that was sent.
+    pub(crate) fn newest(&self) -> Option<SequenceNumber> {
+        self.newest.map(|sent| sent.numbers.sequence)
+    }
+
     /// A packet goes out with these numbers.
     pub(crate) fn note(&mut self, numbers: Numbers, at: Instant) {
         let is_newest = self.newest.is_none_or(|newest| {

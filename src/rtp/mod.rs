@@ -33,6 +33,7 @@
 //! # }
 //! ```
 
+mod allowance;
 mod batch;
 mod clock;
 mod compound;
@@ -44,27 +45,34 @@ mod error;
 mod extension;
 mod keyframe;
 mod keyframe_requests;
+mod nack;
 mod packet;
 mod pictures;
 mod receiver;
+mod retransmission;
+mod round_trip;
 mod rtcp;
 mod sender;
 mod twcc;
 mod types;
 
+pub(crate) use self::allowance::Allowance;
 pub use self::batch::RtpBatch;
 pub(crate) use self::batch::RtpSource;
 pub(crate) use self::clock::ntp_of_unix_time;
 pub(crate) use self::compound::{MAX_BLOCKS, Report, Speaker, compound_reports};
 pub(crate) use self::continuity::Numbers;
 pub(crate) use self::credit::{CreditLimit, Load};
-pub(crate) use self::demuxer::{Route, RtpDemuxer};
+pub(crate) use self::demuxer::RtpDemuxer;
 pub use self::error::RtpError;
 pub(crate) use self::extension::ExtensionMap;
 pub use self::extension::{AudioLevel, HeaderExtension};
 pub(crate) use self::keyframe::KeyframeMark;
 pub(crate) use self::keyframe_requests::{Asked, KeyframeRequests};
+pub(crate) use self::nack::{Arrived, MissingPackets};
 pub use self::packet::RtpPacket;
+pub(crate) use self::retransmission::Refused;
+pub(crate) use self::round_trip::RoundTrip;
 pub use self::rtcp::{
     FullIntraRequest, Goodbye, Nack, OtherRtcp, PictureLossIndication, ReceiverReport,
     ReceptionReport, Remb, RtcpError, RtcpPacket, SenderReport, SourceDescriptionChunk,

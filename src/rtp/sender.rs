@@ -1,9 +1,9 @@
 //! The sending side of one m-line: rewriting of packets, sender reports.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::batch::RtpSource;
+use super::batch::{RtpBatch, RtpSource};
 use super::clock::in_clock_units;
 use super::continuity::{Continuity, Numbers};
 use super::element::{
@@ -12,8 +12,10 @@ use super::element::{
 use super::extension::{ExtensionMap, HeaderExtension};
 use super::packet::RtpPacket;
 use super::pictures::PictureCodec;
+use super::retransmission::{Refused, Repeat, Retransmitter, RtxStream};
 use super::rtcp::{ReceptionReport, SenderReport};
 use super::types::{Mid, PayloadType, RtpTimestamp, SequenceNumber, Ssrc};
+use crate::codec::RtcpFeedback;
 use crate::jsep::{NegotiatedCodec, SendPlan};
 use crate::track::MediaKind;
 
@@ -36,6 +38,12 @@ pub(crate) struct RtpStreamSender {
     octet_count: u32,
     clock: Option<SentClock>,
     continuity: Continuity,
+    /// Answers requests for lost packets, where the remote side may make them.
+    retransmitter: Option<Retransmitter>,
+    /// Where retransmissions go; `None`: where the packets went.
+    rtx_ssrc: Option<Ssrc>,
+    /// Goes on even when it is not used for a while.
+    rtx: Option<RtxStream>,
 }
 
 /// A source seen lately, the application without one; and how its packets are rewritten.
@@ -53,7 +61,7 @@ pub(crate) struct Rewrite {
     /// `(incoming, outgoing)` identifiers of the elements that are kept.
     elements: Vec<(u8, u8)>,
     /// Whose pictures are numbered in the payload. Packets of the application may be of any codec.
-    pictures: Option<PictureCodec>,
+    pub(super) pictures: Option<PictureCodec>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -87,18 +95,35 @@ impl RtpStreamSender {
             octet_count: 0,
             clock: None,
             continuity: Continuity::default(),
+            retransmitter: answers_requests(plan).then(|| Retransmitter::new(0)),
+            rtx_ssrc: plan.rtx_ssrc,
+            rtx: plan.rtx_ssrc.map(RtxStream::new),
         }
     }
 
     /// Takes over what a renegotiation changed; counts and clock go on.
     pub(crate) fn apply(&mut self, mid: &Mid, plan: &SendPlan) {
         let before = std::mem::replace(self, Self::new(mid, plan));
-        if before.ssrc == self.ssrc {
-            self.packet_count = before.packet_count;
-            self.octet_count = before.octet_count;
-            self.clock = before.clock;
-            self.continuity = before.continuity;
+        if before.ssrc != self.ssrc {
+            return;
         }
+        self.packet_count = before.packet_count;
+        self.octet_count = before.octet_count;
+        self.clock = before.clock;
+        self.continuity = before.continuity;
+        let writes_alike = before.mid == self.mid
+            && before.codecs == self.codecs
+            && before.extensions == self.extensions;
+        if let Some(retransmitter) = &mut self.retransmitter {
+            // SRTP must not see the same number with other bytes: what was sent otherwise is forgotten.
+            *retransmitter = match before.retransmitter {
+                Some(before) if writes_alike => before,
+                Some(_) | None => Retransmitter::new(before.octet_count),
+            };
+        }
+        let known = before.rtx;
+        let goes_on = |rtx: &RtxStream| self.rtx_ssrc.is_none_or(|ssrc| ssrc == rtx.ssrc());
+        self.rtx = known.filter(goes_on).or(self.rtx);
     }
 
     /// The next packet that is [placed](Self::place) comes from another source.
@@ -229,23 +254,52 @@ impl RtpStreamSender {
         numbers: Numbers,
         slab: &mut Vec<u8>,
     ) {
+        let head = Head {
+            payload_type: rewrite.payload_type(packet),
+            sequence: numbers.sequence,
+            timestamp: numbers.timestamp,
+            ssrc: self.ssrc,
+        };
+        self.write_header(rewrite, packet, head, slab);
+        write_payload(rewrite, packet, numbers, slab);
+    }
+
+    /// Appends a packet once more: as it was, byte for byte; or in the format for retransmissions, behind its
+    /// number (RFC 4588 §4).
+    pub(crate) fn write_repeat(&self, repeat: &Repeat, slab: &mut Vec<u8>) {
+        let Repeat {
+            packet,
+            numbers,
+            rewrite,
+            rtx,
+        } = repeat;
+        let Some(rtx) = rtx else {
+            return self.write_outgoing(rewrite, packet, *numbers, slab);
+        };
+        let head = Head {
+            payload_type: rtx.payload_type,
+            sequence: rtx.sequence,
+            timestamp: numbers.timestamp,
+            ssrc: rtx.ssrc,
+        };
+        self.write_header(rewrite, packet, head, slab);
+        slab.extend_from_slice(&numbers.sequence.0.to_be_bytes());
+        write_payload(rewrite, packet, *numbers, slab);
+    }
+
+    fn write_header(&self, rewrite: &Rewrite, packet: &RtpPacket, head: Head, slab: &mut Vec<u8>) {
         let start = slab.len();
         let marker = u8::from(packet.marker()) << 7;
-        slab.extend_from_slice(&[0x80, marker | rewrite.payload_type(packet).get()]);
-        slab.extend_from_slice(&numbers.sequence.0.to_be_bytes());
-        slab.extend_from_slice(&numbers.timestamp.0.to_be_bytes());
-        slab.extend_from_slice(&self.ssrc.0.to_be_bytes());
+        slab.extend_from_slice(&[0x80, marker | head.payload_type.get()]);
+        slab.extend_from_slice(&head.sequence.0.to_be_bytes());
+        slab.extend_from_slice(&head.timestamp.0.to_be_bytes());
+        slab.extend_from_slice(&head.ssrc.0.to_be_bytes());
         for csrc in packet.csrcs() {
             slab.extend_from_slice(&csrc.0.to_be_bytes());
             slab[start] += 1;
         }
         if self.write_elements(rewrite, packet, slab) {
             slab[start] |= 0x10;
-        }
-        let payload = slab.len();
-        slab.extend_from_slice(packet.payload());
-        if let (Some(codec), Some(pictures)) = (rewrite.pictures, numbers.pictures) {
-            codec.write(pictures, &mut slab[payload..]);
         }
     }
 
@@ -307,6 +361,54 @@ impl RtpStreamSender {
         }
     }
 
+    /// Keeps a packet that went out, the one of this index in the batch, in case that it is lost on its way.
+    pub(crate) fn keep(
+        &mut self,
+        batch: &RtpBatch,
+        index: usize,
+        rewrite: &Arc<Rewrite>,
+        numbers: Numbers,
+        now: Instant,
+    ) {
+        if let Some(retransmitter) = &mut self.retransmitter {
+            retransmitter.note(batch, index, rewrite, numbers, now);
+        }
+    }
+
+    /// Forgets what was kept and nobody will ask for any more.
+    pub(crate) fn forget_old(&mut self, now: Instant) {
+        if let Some(retransmitter) = &mut self.retransmitter {
+            retransmitter.forget_old(now);
+        }
+    }
+
+    /// The packet that was sent with this number, to be sent again.
+    pub(crate) fn repeat(
+        &mut self,
+        sequence: SequenceNumber,
+        round_trip: Duration,
+        now: Instant,
+    ) -> Result<Repeat, Refused> {
+        let newest = self.continuity.newest().ok_or(Refused::NeverSent)?;
+        let retransmitter = self.retransmitter.as_mut().ok_or(Refused::NotKept)?;
+        let kept = retransmitter.take(sequence, newest, self.octet_count, round_trip, now)?;
+        let payload_type = kept.rewrite.payload_type(&kept.packet);
+        let codec = self
+            .codecs
+            .iter()
+            .find(|it| it.payload_type == payload_type);
+        let rtx_payload_type = codec
+            .and_then(|it| it.rtx_payload_type)
+            .filter(|_| self.rtx_ssrc.is_some());
+        let rtx = self.rtx.as_mut().zip(rtx_payload_type);
+        Ok(Repeat {
+            packet: kept.packet,
+            numbers: kept.numbers,
+            rewrite: kept.rewrite,
+            rtx: rtx.map(|(stream, payload_type)| stream.next(payload_type)),
+        })
+    }
+
     /// A report on what was sent (RFC 3550 §6.4.1); `None` while nothing was. `ntp` is the wall
     /// time of `now`.
     pub(crate) fn report(
@@ -335,6 +437,30 @@ impl RtpStreamSender {
     pub(crate) fn packet_count(&self) -> u32 {
         self.packet_count
     }
+}
+
+/// What stands in a header before the contributing sources.
+#[derive(Clone, Copy, Debug)]
+struct Head {
+    payload_type: PayloadType,
+    sequence: SequenceNumber,
+    timestamp: RtpTimestamp,
+    ssrc: Ssrc,
+}
+
+/// Appends the payload, with the numbers of its picture.
+fn write_payload(rewrite: &Rewrite, packet: &RtpPacket, numbers: Numbers, slab: &mut Vec<u8>) {
+    let start = slab.len();
+    slab.extend_from_slice(packet.payload());
+    if let (Some(codec), Some(pictures)) = (rewrite.pictures, numbers.pictures) {
+        codec.write(pictures, &mut slab[start..]);
+    }
+}
+
+/// Whether the remote side may ask for packets again.
+fn answers_requests(plan: &SendPlan) -> bool {
+    let mut codecs = plan.codecs.iter();
+    codecs.any(|it| it.codec.feedback.contains(&RtcpFeedback::Nack))
 }
 
 impl SentClock {

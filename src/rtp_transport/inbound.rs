@@ -8,8 +8,9 @@ use bytes::BytesMut;
 use super::arrivals::Arrivals;
 use super::audio_levels::AudioLevels;
 use super::delivery::Arrival;
+use super::repairs::Repairs;
 use super::stats::MediaStats;
-use crate::rtp::{Rid, Route, RtcpPacket, RtpBatch, RtpDemuxer, RtpPacket, RtpSource};
+use crate::rtp::{Rid, RtcpPacket, RtpBatch, RtpDemuxer, RtpPacket, RtpSource};
 use crate::srtp::Unprotector;
 use crate::track::TrackId;
 use crate::udp::Datagrams;
@@ -20,6 +21,7 @@ pub(super) struct Inbound {
     pub(super) demuxer: RtpDemuxer,
     pub(super) arrivals: Arrivals,
     pub(super) levels: AudioLevels,
+    pub(super) repairs: Repairs,
     unprotector: Option<Unprotector>,
     batch_packets: usize,
     groups: Vec<Group>,
@@ -44,6 +46,7 @@ impl Inbound {
             demuxer: RtpDemuxer::default(),
             arrivals: Arrivals::default(),
             levels,
+            repairs: Repairs::default(),
             unprotector: None,
             batch_packets,
             groups: Vec::new(),
@@ -83,6 +86,7 @@ impl Inbound {
                 let mut sorter = Sorter {
                     arrivals: &mut self.arrivals,
                     levels: &mut self.levels,
+                    repairs: &mut self.repairs,
                     groups: &mut self.groups,
                     spare: &mut self.spare,
                     stats,
@@ -94,6 +98,7 @@ impl Inbound {
             match RtcpPacket::parse_compound(&datagram.freeze()) {
                 Ok(packets) => {
                     stats.rtcp_received += 1;
+                    self.repairs.handle_rtcp(&packets, received_at, stats);
                     on_rtcp(&mut self.demuxer, packets, length);
                 }
                 Err(_) => stats.malformed += 1,
@@ -123,10 +128,18 @@ impl Inbound {
     }
 }
 
+/// Where a packet belongs.
+struct Place<'a> {
+    track: TrackId,
+    rid: Option<&'a Rid>,
+    source: &'a Arc<RtpSource>,
+}
+
 /// The fields that sorting one packet touches.
 struct Sorter<'a> {
     arrivals: &'a mut Arrivals,
     levels: &'a mut AudioLevels,
+    repairs: &'a mut Repairs,
     groups: &'a mut Vec<Group>,
     spare: &'a mut Vec<Vec<RtpPacket>>,
     stats: &'a mut MediaStats,
@@ -152,22 +165,43 @@ impl Sorter<'_> {
             received_at,
         );
         (self.levels).record(route.track, route.source, &packet, received_at);
-        let packet = match route.repairs {
-            None => packet,
-            Some((ssrc, payload_type)) => {
-                let Some(original) = packet.unwrap_retransmission(ssrc, payload_type) else {
-                    self.stats.probes += 1;
-                    return;
-                };
-                self.stats.repaired += 1;
-                original
-            }
+        let Some((ssrc, payload_type)) = route.repairs else {
+            let number = (packet.ssrc(), packet.sequence_number());
+            let missing = &mut route.stream.missing;
+            self.repairs
+                .handle_media(missing, route.source, number, received_at, self.stats);
+            let place = Place {
+                track: route.track,
+                rid: route.rid,
+                source: route.source,
+            };
+            self.group(&place, received_at).push(packet);
+            return;
         };
-        self.group(&route, received_at).push(packet);
+        let Some(original) = packet.unwrap_retransmission(ssrc, payload_type) else {
+            self.stats.probes += 1;
+            return;
+        };
+        // The stream that it belongs to is another one of the same table.
+        let (track, rid) = (route.track, route.rid.cloned());
+        let source = Arc::clone(route.source);
+        let missing = demuxer.stream_mut(ssrc).map(|stream| &mut stream.missing);
+        let number = original.sequence_number();
+        let wanted = self
+            .repairs
+            .handle_repair(missing, &source, number, received_at, self.stats);
+        if wanted {
+            let place = Place {
+                track,
+                rid: rid.as_ref(),
+                source: &source,
+            };
+            self.group(&place, received_at).push(original);
+        }
     }
 
-    /// The packets of this drain that the packet on this route belongs to.
-    fn group(&mut self, route: &Route<'_>, received_at: Instant) -> &mut Vec<RtpPacket> {
+    /// The packets of this drain that a packet of this place belongs to.
+    fn group(&mut self, route: &Place<'_>, received_at: Instant) -> &mut Vec<RtpPacket> {
         // A drain brings few streams, and mostly runs of one: the latest is looked at first.
         let known = self.groups.iter().rposition(|group| {
             group.track_id == route.track

@@ -36,6 +36,8 @@ pub(crate) enum RtpTransportTimer {
     ArrivalFeedback,
     /// A source is to be asked for a keyframe, perhaps once more.
     KeyframeRequest,
+    /// Lost packets are to be asked for.
+    Repair,
 }
 
 /// What the shell must do, in order.
@@ -64,14 +66,14 @@ pub(super) struct MachineArguments {
 
 #[derive(Debug)]
 pub(super) struct RtpTransportMachine {
-    inbound: Inbound,
+    pub(super) inbound: Inbound,
     delivery: Delivery,
     feedback: FeedbackInbox,
     publishing: Publishing,
     keyframes: KeyframeRequests,
-    speakers: Speakers,
+    pub(super) speakers: Speakers,
     /// Every m-line takes RTCP of reduced size (RFC 5506).
-    reduced_size: bool,
+    pub(super) reduced_size: bool,
     reports_armed: bool,
     /// No report has been sent yet.
     reports_begin: bool,
@@ -82,7 +84,7 @@ pub(super) struct RtpTransportMachine {
     unannounced: LaneDrops,
     notice_armed: bool,
     random: StdRng,
-    stats: MediaStats,
+    pub(super) stats: MediaStats,
 }
 
 impl RtpTransportMachine {
@@ -177,6 +179,7 @@ impl RtpTransportMachine {
             self.arm_reports(now, effects);
         }
         self.send_arrivals(now, effects);
+        self.repair(now, effects);
     }
 
     /// Sends the feedback on arrival times that is due, and comes back for the rest.
@@ -361,6 +364,10 @@ impl RtpTransportMachine {
                 self.send_arrivals(now, effects);
             }
             RtpTransportTimer::KeyframeRequest => self.send_due_requests(now, effects),
+            RtpTransportTimer::Repair => {
+                self.inbound.repairs.disarm();
+                self.repair(now, effects);
+            }
             RtpTransportTimer::Report => {
                 self.reports_armed = false;
                 self.send_reports(now, ntp, effects);
@@ -380,6 +387,7 @@ impl RtpTransportMachine {
         if !self.sending && blocks.is_empty() {
             return;
         }
+        self.inbound.repairs.handle_report_sent(ntp, now);
         effects.push(Effect::Send(SendingCommand::Report(ReportRequest {
             now,
             ntp,
@@ -437,7 +445,7 @@ fn keyframe_wish(event: &Event) -> Option<SendingCommand> {
 }
 
 /// One datagram of RTCP.
-fn send_rtcp(packets: Vec<RtcpPacket>) -> Effect {
+pub(super) fn send_rtcp(packets: Vec<RtcpPacket>) -> Effect {
     Effect::Send(SendingCommand::Rtcp {
         packets,
         encoded: Vec::new(),

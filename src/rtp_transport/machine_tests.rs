@@ -21,6 +21,9 @@ use crate::rtp::{
 };
 use crate::track::TrackId;
 
+#[path = "repair_tests.rs"]
+mod repair_tests;
+
 const NTP: u64 = 0x1111_2222_3333_4444;
 
 /// A machine with its surroundings: the sending half, the remote side, the clock, and an owner that
@@ -103,6 +106,7 @@ impl Bench {
         let (half, outbox) = (&mut self.sending, &mut self.outbox);
         match command {
             SendingCommand::Rtcp { packets, encoded } => half.send_rtcp(&packets, &encoded, outbox),
+            SendingCommand::Retransmit(request) => half.retransmit(&request, self.now, outbox),
             SendingCommand::Report(request) => half.send_reports(request, outbox, events),
             SendingCommand::RequestKeyframe(track) => self.wishes.push(track),
             other => panic!("the machine does not say {other:?}"),

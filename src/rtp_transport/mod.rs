@@ -17,6 +17,8 @@
 //! | owner's mailbox | 512 packets, 512 KiB of media not yet consumed | the next waits here |
 //! | waiting for the mailbox | 1024 packets, 1 MiB | the oldest goes; `owner_overflow`, announced |
 //! | RTCP for the owner | 64 KiB/s, bursts of 128 KiB | dropped; `feedback_overflow` |
+//! | packets to be asked for | 512 of a stream, 4096 in all, 1 s | given up; `unrepaired` |
+//! | packets asked for by the remote side | 2048/s, bursts of 1024 | dropped; `retransmission_suppressed` |
 //! | arrivals not yet reported | 8192 numbers, 100 ms | forgotten, begun anew |
 //! | lane of each route | 1024 packets, 1 MiB | the oldest goes; `route_overflow`, announced |
 //! | outbound lane | 2048 packets, 2 MiB | the oldest goes; `outbound_overflow`, announced |
@@ -35,6 +37,7 @@ mod limits;
 mod machine;
 mod message;
 mod publishing;
+mod repairs;
 mod speakers;
 mod stats;
 

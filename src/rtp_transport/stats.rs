@@ -14,7 +14,8 @@ pub struct MediaStats {
     pub rtp_bytes_received: u64,
     /// RTCP datagrams that were decrypted and read.
     pub rtcp_received: u64,
-    /// Retransmissions that were turned back into the packets they repeat.
+    /// Packets that were missing and came as retransmissions: turned back into what they repeat, or
+    /// late after they had been asked for.
     pub repaired: u64,
     /// Packets told to the owner.
     pub delivered: u64,
@@ -34,6 +35,14 @@ pub struct MediaStats {
     pub unrouted: u64,
     /// Retransmissions that repeat nothing.
     pub probes: u64,
+    /// Retransmissions of packets that had come already, or that nobody waits for.
+    pub repeated: u64,
+    /// NACK packets sent: requests for packets that are missing.
+    pub nacks_sent: u64,
+    /// Packets that never came, though they were asked for as often as it makes sense.
+    pub unrepaired: u64,
+    /// Jumps of a stream over more packets than can be asked for.
+    pub jumps: u64,
 
     /// RTP and RTCP datagrams that the socket took.
     pub sent: u64,
@@ -61,6 +70,16 @@ pub struct MediaStats {
     pub protect_failed: u64,
     /// Datagrams that the socket did not take.
     pub send_failed: u64,
+    /// NACK packets received: requests for packets that the remote side misses.
+    pub nacks_received: u64,
+    /// Packets sent again.
+    pub retransmitted: u64,
+    /// Packets asked for that are not kept any more, or that never came to be sent.
+    pub retransmission_missed: u64,
+    /// Packets asked for too soon, too often, or beyond what may be sent again.
+    pub retransmission_suppressed: u64,
+    /// Packets asked for of a stream or with a number that was never sent.
+    pub retransmission_unknown: u64,
     /// Requests about a track of which nothing is known yet.
     pub feedback_without_stream: u64,
 }
@@ -79,6 +98,11 @@ impl MediaStats {
             before_keyframe: counters.before_keyframe.get(),
             protect_failed: counters.protect_failed.get(),
             send_failed: counters.send_failed.get(),
+            retransmitted: counters.retransmitted.get(),
+            retransmission_missed: counters.retransmission_missed.get(),
+            retransmission_suppressed: self.retransmission_suppressed
+                + counters.retransmission_suppressed.get(),
+            retransmission_unknown: counters.retransmission_unknown.get(),
             ..self
         }
     }

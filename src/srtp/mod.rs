@@ -19,7 +19,7 @@
 //! - **No index twice.** A [`Protector`] refuses to seal a second packet under the same SSRC,
 //!   sequence number and rollover counter, because with AES-GCM two packets under one
 //!   nonce give away the authentication key (RFC 7714 §8.4). To retransmit without RTX, send the
-//!   protected bytes again.
+//!   protected bytes again. (The media path makes them anew, of a packet that it kept unchanged.)
 //!
 //! # What is left out, on purpose
 //!

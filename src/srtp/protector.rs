@@ -108,6 +108,40 @@ impl Protector {
         Ok(())
     }
 
+    /// Protects once more what was protected before: the same bytes, without which the cipher would be broken
+    /// (RFC 7714 §8.4). The outcome is the same, too, so that nobody learns more from two of them.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`protect_rtp`](Self::protect_rtp), but for [`Repeated`](SrtpError::Repeated);
+    /// [`TooOld`](SrtpError::TooOld) also where no packet of this index was protected.
+    pub(crate) fn protect_rtp_again(
+        &mut self,
+        packet: &mut Vec<u8>,
+        start: usize,
+    ) -> Result<(), SrtpError> {
+        let plain = packet.get(start..).unwrap_or_default();
+        let header = RtpHeader::parse(plain, 0)?;
+        check_longest(plain.len() + self.profile.rtp_overhead())?;
+        if self.rtp_packets >= RTP_PACKETS_PER_KEY {
+            return Err(SrtpError::KeyExhausted);
+        }
+        let ssrc = header.ssrc;
+        let sealed = match self.rtp_streams.find(ssrc) {
+            Some(slot) => next_rtp_id(header, self.rtp_streams.get(slot)),
+            None => Err(SrtpError::TooOld { ssrc, index: 0 }),
+        };
+        let index = match sealed {
+            Err(SrtpError::Repeated { index, .. }) => index,
+            Ok(PacketId { index, .. }) => return Err(SrtpError::TooOld { ssrc, index }),
+            Err(error) => return Err(error),
+        };
+        let id = PacketId { ssrc, index };
+        self.rtp.seal_rtp(packet, start, header.length, id)?;
+        self.rtp_packets += 1;
+        Ok(())
+    }
+
     /// Protects the plain, possibly compound RTCP packet `packet[start..]` where it lies and
     /// appends [`rtcp_overhead`](SrtpProfile::rtcp_overhead) bytes.
     ///
@@ -213,6 +247,36 @@ mod tests {
 
     fn rtcp() -> Vec<u8> {
         vec![0x80, 201, 0, 1, 0, 0, 0, 1]
+    }
+
+    #[test]
+    fn what_was_protected_is_protected_again_to_the_same_bytes() {
+        for profile in [SrtpProfile::AeadAes128Gcm, SrtpProfile::Aes128CmHmacSha1_80] {
+            let mut protector = Protector::new(profile, &master(profile)).unwrap();
+            let mut first = rtp(0xffff);
+            protector.protect_rtp(&mut first, 0).unwrap();
+            // After the rollover, too.
+            protector.protect_rtp(&mut rtp(0), 0).unwrap();
+            let mut again = rtp(0xffff);
+            protector.protect_rtp_again(&mut again, 0).unwrap();
+            assert_eq!(first, again);
+        }
+    }
+
+    #[test]
+    fn what_was_not_protected_is_not_protected_again() {
+        let mut protector = protector();
+        let unknown = Err(SrtpError::TooOld { ssrc: 1, index: 0 });
+        assert_eq!(protector.protect_rtp_again(&mut rtp(0), 0), unknown);
+        protector.protect_rtp(&mut rtp(5), 0).unwrap();
+        protector.protect_rtp(&mut rtp(2000), 0).unwrap();
+        for sequence_number in [5, 1999, 2001] {
+            let index = u64::from(sequence_number);
+            let refused = Err(SrtpError::TooOld { ssrc: 1, index });
+            let outcome = protector.protect_rtp_again(&mut rtp(sequence_number), 0);
+            assert_eq!(outcome, refused);
+        }
+        assert_eq!(protector.protect_rtp(&mut rtp(1999), 0), Ok(()));
     }
 
     #[test]

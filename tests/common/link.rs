@@ -5,15 +5,19 @@
 //! to a policy, which forwards or drops it; the test can also send anything from the very
 //! addresses that the peers have verified.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::net::UdpSocket;
-use tokio::task::JoinHandle;
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Instant, sleep_until};
 
 /// Which way a datagram goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +31,10 @@ pub(crate) enum Way {
 pub(crate) enum Verdict {
     Forward,
     Drop,
+    /// Forward after this time, in the order of arrival as far as the times are equal.
+    Later(Duration),
+    /// Forward twice.
+    Twice,
 }
 
 /// The running link; dropping it cuts it.
@@ -123,6 +131,21 @@ impl Link {
         .await
     }
 
+    /// A link as long as a round trip of `round_trip`, that loses `loss` (0 to 1) of the media and its reports either
+    /// way. What connects the peers gets through.
+    pub(crate) async fn far(seed: u64, loss: f64, round_trip: Duration) -> io::Result<Self> {
+        let mut random = [0, 1].map(|way| StdRng::seed_from_u64(seed << 1 | way));
+        Self::new(move |way, datagram| {
+            let is_media = matches!(Class::of(datagram), Class::Rtp | Class::Rtcp);
+            if is_media && random[way as usize].random_bool(loss) {
+                Verdict::Drop
+            } else {
+                Verdict::Later(round_trip / 2)
+            }
+        })
+        .await
+    }
+
     /// A candidate of a as b must see it; `None` when the link cannot carry it.
     pub(crate) fn candidate_of_a(&self, candidate: &str) -> Option<String> {
         let stand_in = local_addr(&self.stand_in_a);
@@ -192,6 +215,7 @@ async fn forward(
     policy: Policy,
 ) {
     let mut buffer = vec![0; MAX_DATAGRAM];
+    let mut waiting = Waiting::default();
     loop {
         let Ok((length, _)) = from.recv_from(&mut buffer).await else {
             continue;
@@ -204,12 +228,59 @@ async fn forward(
                 Way::BToA => targets.a,
             }
         };
+        let Some(target) = target else { continue };
         let verdict = (policy.lock().expect("no holder panics"))(way, datagram);
-        if let (Verdict::Forward, Some(target)) = (verdict, target) {
-            // A full buffer or a closed port is loss, as on any network.
-            let to = Arc::clone(&to.lock().expect("no holder panics"));
-            let _lost = to.send_to(datagram, target).await;
+        let to = Arc::clone(&to.lock().expect("no holder panics"));
+        // A full buffer or a closed port is loss, as on any network.
+        match verdict {
+            Verdict::Drop => {}
+            Verdict::Forward => drop(to.send_to(datagram, target).await),
+            Verdict::Twice => {
+                let _lost = to.send_to(datagram, target).await;
+                let _lost = to.send_to(datagram, target).await;
+            }
+            Verdict::Later(delay) => waiting.push(delay, datagram.to_vec(), to, target),
         }
+    }
+}
+
+/// What is on its way: one task for each delay, so that those of one delay stay in order.
+#[derive(Default)]
+struct Waiting {
+    ways: HashMap<Duration, mpsc::UnboundedSender<Travelling>>,
+    tasks: JoinSet<()>,
+}
+
+struct Travelling {
+    at: Instant,
+    datagram: Vec<u8>,
+    from: Arc<UdpSocket>,
+    to: SocketAddr,
+}
+
+impl Waiting {
+    fn push(&mut self, delay: Duration, datagram: Vec<u8>, from: Arc<UdpSocket>, to: SocketAddr) {
+        let tasks = &mut self.tasks;
+        let way = self.ways.entry(delay).or_insert_with(|| {
+            let (sender, mut travelling) = mpsc::unbounded_channel::<Travelling>();
+            tasks.spawn(async move {
+                while let Some(it) = travelling.recv().await {
+                    sleep_until(it.at).await;
+                    // A full buffer or a closed port is loss, as on any network.
+                    let _lost = it.from.send_to(&it.datagram, it.to).await;
+                }
+            });
+            sender
+        });
+        let at = Instant::now() + delay;
+        let travelling = Travelling {
+            at,
+            datagram,
+            from,
+            to,
+        };
+        // The task lasts as long as this.
+        let _sent = way.send(travelling);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use crate::rtp::nack::MissingPackets;
 use crate::rtp::receiver::RtpStreamReceiver;
 use crate::rtp::types::{Rid, Ssrc};
 
@@ -12,10 +13,12 @@ pub(crate) struct RtpStream {
     pub(super) section: usize,
     /// A packet named the section itself; nothing weaker moves the stream elsewhere.
     pub(super) named_its_section: bool,
-    pub(super) rid: Option<Rid>,
+    pub(crate) rid: Option<Rid>,
     pub(super) is_repair: bool,
     last_heard: u64,
     pub(crate) statistics: RtpStreamReceiver,
+    /// What is to be asked for, where that was negotiated.
+    pub(crate) missing: MissingPackets,
 }
 
 /// What one packet said of its stream.
@@ -48,6 +51,7 @@ impl StreamTable {
             is_repair: heard.is_repair,
             last_heard: 0,
             statistics: RtpStreamReceiver::new(ssrc),
+            missing: MissingPackets::default(),
         });
         stream.last_heard = self.tick;
         stream.section = heard.section;

@@ -379,6 +379,7 @@ impl Str0mPeer {
                     packet.payload,
                 )
                 .marker(packet.marker)
+                .nackable(true)
                 .ext_vals(packet.extensions),
             );
             true

@@ -1,0 +1,197 @@
+//! What was sent lately, and what of it may be sent again (RFC 4585 §6.2.1, RFC 4588).
+
+mod history;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use self::history::{History, Kept};
+use super::RtpBatch;
+use super::continuity::Numbers;
+use super::packet::RtpPacket;
+use super::sender::Rewrite;
+use super::types::{PayloadType, SequenceNumber, Ssrc};
+
+/// Answers requests for packets of one stream.
+///
+/// Bounded in what it keeps (see [`History`]) and in what it sends: no packet again within a round trip, none
+/// more than `MAX_REPEATS` times, and all of them together at most half of what the stream itself sends, so that
+/// requests make nobody send a flood.
+#[derive(Debug)]
+pub(crate) struct Retransmitter {
+    history: History,
+    /// What was sent again lately: when last, and how often.
+    repeated: HashMap<u16, Repeated>,
+    /// So many bytes may be sent again.
+    allowance: u32,
+    /// What the stream had sent when the allowance was reckoned.
+    octets: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Repeated {
+    at: Instant,
+    times: u8,
+}
+
+/// Numbers of a stream of retransmissions. They live as long as the SSRC: SRTP takes none twice.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RtxStream {
+    ssrc: Ssrc,
+    next: SequenceNumber,
+}
+
+/// A packet that is to be sent again.
+#[derive(Debug)]
+pub(crate) struct Repeat {
+    pub(super) packet: RtpPacket,
+    pub(super) numbers: Numbers,
+    pub(super) rewrite: Arc<Rewrite>,
+    /// `None`: as it was.
+    pub(super) rtx: Option<RtxHeader>,
+}
+
+/// What the header of a retransmission has of its own (RFC 4588 §4).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RtxHeader {
+    pub(super) ssrc: Ssrc,
+    pub(super) payload_type: PayloadType,
+    pub(super) sequence: SequenceNumber,
+}
+
+/// Why a packet is not sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// No packet of this number has been sent.
+    NeverSent,
+    /// It is not kept any more, or was never here.
+    NotKept,
+    /// A limit is reached.
+    TooMuch,
+}
+
+impl Retransmitter {
+    /// `octets` is what the stream has sent so far.
+    pub(super) fn new(octets: u32) -> Self {
+        Self {
+            history: History::default(),
+            repeated: HashMap::new(),
+            allowance: AT_FIRST,
+            octets,
+        }
+    }
+
+    /// The packet of this index in a batch goes out with these numbers.
+    pub(super) fn note(
+        &mut self,
+        batch: &RtpBatch,
+        index: usize,
+        rewrite: &Arc<Rewrite>,
+        numbers: Numbers,
+        now: Instant,
+    ) {
+        self.history.note(batch, index, rewrite, numbers, now);
+    }
+
+    /// Forgets what nobody will ask for any more.
+    pub(super) fn forget_old(&mut self, now: Instant) {
+        self.history.forget_old(now);
+    }
+
+    /// The packet with this number, if it may be sent again now. `newest` is the highest number that was sent,
+    /// `octets` how many bytes were.
+    pub(super) fn take(
+        &mut self,
+        sequence: SequenceNumber,
+        newest: SequenceNumber,
+        octets: u32,
+        round_trip: Duration,
+        now: Instant,
+    ) -> Result<Kept, Refused> {
+        if sequence.distance_from(newest).is_positive() {
+            return Err(Refused::NeverSent);
+        }
+        let kept = self.history.find(sequence, now).ok_or(Refused::NotKept)?;
+        self.earn(octets);
+        let cost = kept.packet.payload().len() as u32 + OVERHEAD_BYTES;
+        let before = self.repeated.get(&sequence.0).copied();
+        // The number may have been another packet's, long ago.
+        let before = before.filter(|it| now.saturating_duration_since(it.at) < history::KEPT_FOR);
+        let times = before.map_or(0, |it| it.times);
+        let too_soon = before.is_some_and(|it| now.saturating_duration_since(it.at) < round_trip);
+        if too_soon || times >= MAX_REPEATS || cost > self.allowance {
+            return Err(Refused::TooMuch);
+        }
+        self.allowance -= cost;
+        self.remember(sequence, times + 1, now);
+        Ok(kept)
+    }
+
+    fn earn(&mut self, octets: u32) {
+        let sent = octets.wrapping_sub(self.octets);
+        self.octets = octets;
+        self.allowance = self.allowance.saturating_add(sent / 2).min(AT_ONCE);
+    }
+
+    fn remember(&mut self, sequence: SequenceNumber, times: u8, now: Instant) {
+        if self.repeated.len() >= MANY_REPEATED {
+            let recent = |it: &Repeated| now.saturating_duration_since(it.at) < history::KEPT_FOR;
+            self.repeated.retain(|_, it| recent(it));
+        }
+        self.repeated
+            .insert(sequence.0, Repeated { at: now, times });
+    }
+}
+
+impl RtxStream {
+    /// A stream that begins at random (RFC 4588 §4): the SSRC was drawn at random, and so is what is made of it.
+    /// Below 2¹⁵, as RFC 3711 §3.3.1 wants.
+    pub(super) fn new(ssrc: Ssrc) -> Self {
+        let first = (ssrc.0 ^ ssrc.0 >> 16) as u16 & 0x7fff;
+        Self {
+            ssrc,
+            next: SequenceNumber(first),
+        }
+    }
+
+    pub(super) fn ssrc(&self) -> Ssrc {
+        self.ssrc
+    }
+
+    /// The header of the next packet.
+    pub(super) fn next(&mut self, payload_type: PayloadType) -> RtxHeader {
+        let sequence = self.next;
+        self.next = sequence.plus(1);
+        RtxHeader {
+            ssrc: self.ssrc,
+            payload_type,
+            sequence,
+        }
+    }
+}
+
+impl Repeat {
+    /// Whether it goes out as it was, under a number that SRTP knows already.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.rtx.is_none()
+    }
+}
+
+/// So often is one packet sent again at most: a receiver that misses it then is not there.
+const MAX_REPEATS: u8 = 10;
+
+/// What may be sent again of a stream that has hardly begun: a keyframe.
+const AT_FIRST: u32 = 128 * 1024;
+
+/// What may be saved up: a burst of loss of a quarter of a second at 8 Mbit/s.
+const AT_ONCE: u32 = 256 * 1024;
+
+/// Headers from IP on and the tag, so that small packets cost something, too.
+const OVERHEAD_BYTES: u32 = 64;
+
+/// So many are remembered before those that are too old are looked for.
+const MANY_REPEATED: usize = 512;
+
+#[cfg(test)]
+mod tests;
