@@ -1,0 +1,7 @@
+//! A Forwarder between real peers: each has a client on loopback, and either side negotiates when it likes.
+#![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm)]
+
+mod comings_and_goings;
+#[path = "../common/mod.rs"]
+mod common;
+mod stage;
