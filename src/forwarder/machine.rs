@@ -98,11 +98,12 @@ impl ForwarderMachine {
         }
         let peers: Vec<_> = self.records.peers.keys().copied().collect();
         let (running, ended): (Vec<_>, Vec<_>) = peers.into_iter().partition(|it| is_running(*it));
+        // Before what has ended gives orders to them.
+        effects.extend(running.iter().copied().map(Effect::Start));
         for peer in ended {
             self.gone(peer, effects);
         }
         for peer in running {
-            effects.push(Effect::Start(peer));
             self.order(peer, effects);
         }
     }

@@ -16,7 +16,7 @@ macro_rules! process_local_id {
         pub struct $name(u64);
 
         impl $name {
-            fn next() -> Self {
+            pub(crate) fn next() -> Self {
                 static NEXT: AtomicU64 = AtomicU64::new(1);
                 Self(NEXT.fetch_add(1, Ordering::Relaxed))
             }

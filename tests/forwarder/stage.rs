@@ -10,7 +10,7 @@ use ractor_webrtc::jsep::RtpTransceiver;
 use ractor_webrtc::perfect_negotiation::{
     NegotiationEvent, PerfectNegotiation, PerfectNegotiationEvent, Politeness, SignalingMessage,
 };
-use ractor_webrtc::rtp::{PayloadType, RtpPacket, RtpTimestamp, SequenceNumber, Ssrc};
+use ractor_webrtc::rtp::{PayloadType, RtcpPacket, RtpPacket, RtpTimestamp, SequenceNumber, Ssrc};
 use ractor_webrtc::{
     Event, MediaKind, MediaStreamTrack, PeerConnection, PeerConnectionBuilder, PeerEvent, PeerId,
     TrackId,
@@ -54,6 +54,8 @@ struct Heard {
     tracks: BTreeMap<TrackId, MediaStreamTrack>,
     /// Packets by track: number, and what they say.
     packets: BTreeMap<TrackId, Vec<(SequenceNumber, String)>>,
+    /// How often it was asked for a keyframe.
+    keyframes: usize,
 }
 
 /// Sends a packet every few milliseconds until it is dropped.
@@ -201,11 +203,6 @@ impl Stage {
     pub(crate) fn parts(&self) -> usize {
         self.hub().get_children().len()
     }
-
-    pub(crate) async fn ends(self) {
-        self.supervisor.stop(None);
-        self.supervisor.wait(None).await.unwrap();
-    }
 }
 
 impl Member {
@@ -241,13 +238,20 @@ impl Member {
 
     /// Its client sends on its first track of this kind, until the answer is dropped.
     pub(crate) fn play(&self, kind: MediaKind) -> Playing {
-        let source = self
-            .sources
-            .iter()
-            .find(|it| it.track.kind() == kind)
-            .unwrap();
+        self.play_as(match kind {
+            MediaKind::Audio => Coding::Opus,
+            MediaKind::Video => Coding::Vp8,
+        })
+    }
+
+    /// The same in this coding.
+    pub(crate) fn play_as(&self, coding: Coding) -> Playing {
+        let of_kind = |it: &&Source| it.track.kind() == coding.kind();
+        let source = self.sources.iter().find(of_kind).unwrap();
         let (client, track) = (self.client.clone(), source.track.clone());
         let (next, name) = (Arc::clone(&source.next), self.name);
+        let heard = Arc::clone(&self.heard);
+        let mut answered = None;
         Playing(tokio::spawn(async move {
             loop {
                 let number = {
@@ -255,9 +259,12 @@ impl Member {
                     *next = next.wrapping_add(1);
                     *next
                 };
-                let said = format!("{name} {number}");
+                // As encoders do it: a keyframe at the beginning, and when it is asked for.
+                let asked = Some(heard.lock().unwrap().keyframes);
+                let packet = coding.packet(number, name, answered != asked);
+                answered = asked;
                 // Not connected yet, or no more.
-                let _refused = client.send_rtp(track.id(), packet(kind, number, &said));
+                let _refused = client.send_rtp(track.id(), packet);
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         }))
@@ -291,6 +298,11 @@ impl Member {
         packets
             .filter(|(_, said)| said.split(' ').next() == Some(name))
             .count()
+    }
+
+    /// How often its client was asked for a keyframe.
+    pub(crate) fn keyframes(&self) -> usize {
+        self.heard.lock().unwrap().keyframes
     }
 
     /// Waits until its client knows so many tracks that it is sent.
@@ -341,9 +353,15 @@ impl Member {
         tracks.map(MediaStreamTrack::id).collect()
     }
 
-    /// The server's owner of it fails.
-    pub(crate) fn crash(&self) {
-        self.owners[0].kill();
+    /// The actor of the server's peer: started before its negotiator.
+    pub(crate) fn actor(&self) -> ActorCell {
+        let children = self.owner().get_children().into_iter();
+        children.min_by_key(ActorCell::get_id).unwrap()
+    }
+
+    /// The owner of the server's peer.
+    pub(crate) fn owner(&self) -> &ActorRef<OwnerMessage> {
+        &self.owners[0]
     }
 }
 
@@ -360,11 +378,8 @@ impl Heard {
         // Muted ones are no longer announced, and have said what they have said.
         let packets = self.packets.get(&track)?;
         let (_, said) = packets.first()?;
-        Some(if said.ends_with('v') {
-            MediaKind::Video
-        } else {
-            MediaKind::Audio
-        })
+        let kinds = [MediaKind::Audio, MediaKind::Video];
+        kinds.into_iter().find(|kind| said.ends_with(kind.as_str()))
     }
 
     fn hear(&mut self, event: Event) {
@@ -379,35 +394,85 @@ impl Heard {
                 track_id, packets, ..
             } => {
                 for packet in packets.iter() {
-                    let said = packet.payload().strip_prefix(KEYFRAME);
-                    let said = said.unwrap_or(packet.payload());
-                    let said = String::from_utf8_lossy(said).into_owned();
+                    let said = Coding::said(packet.payload());
                     let heard = self.packets.entry(track_id).or_default();
                     heard.push((packet.sequence_number(), said));
                 }
+            }
+            Event::Rtcp { packets, .. } => {
+                let asks = |it: &&RtcpPacket| {
+                    matches!(
+                        it,
+                        RtcpPacket::PictureLossIndication(_) | RtcpPacket::FullIntraRequest(_)
+                    )
+                };
+                self.keyframes += packets.iter().filter(asks).count();
             }
             _ => {}
         }
     }
 }
 
-fn packet(kind: MediaKind, number: u16, said: &str) -> RtpPacket {
-    let (payload_type, payload, clock) = match kind {
-        MediaKind::Audio => (111, format!("{said} a").into_bytes(), 240),
-        MediaKind::Video => (96, [KEYFRAME, format!("{said} v").as_bytes()].concat(), 450),
-    };
-    RtpPacket::new(
-        PayloadType::new(payload_type).unwrap(),
-        SequenceNumber(number),
-        RtpTimestamp(u32::from(number).wrapping_mul(clock)),
-        Ssrc(1),
-        true,
-        payload,
-    )
+/// What a client sends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Coding {
+    Opus,
+    Vp8,
+    H264,
 }
 
-/// What begins a keyframe of VP8: a route lets no video through before one.
-const KEYFRAME: &[u8] = &[0x10, 0];
+impl Coding {
+    fn kind(self) -> MediaKind {
+        match self {
+            Self::Opus => MediaKind::Audio,
+            Self::Vp8 | Self::H264 => MediaKind::Video,
+        }
+    }
+
+    fn payload_type(self) -> PayloadType {
+        let number = match self {
+            Self::Opus => 111,
+            Self::Vp8 => 96,
+            Self::H264 => 108,
+        };
+        PayloadType::new(number).unwrap()
+    }
+
+    /// What a packet begins with; a route lets no video through before a keyframe.
+    fn mark(self, is_keyframe: bool) -> &'static [u8] {
+        match (self, is_keyframe) {
+            (Self::Opus, _) => &[0xff],
+            (Self::Vp8, true) => &[0x10, 0],
+            (Self::Vp8, false) => &[0x10, 1],
+            (Self::H264, true) => &[0x67],
+            (Self::H264, false) => &[0x61],
+        }
+    }
+
+    fn packet(self, number: u16, name: &str, is_keyframe: bool) -> RtpPacket {
+        let ticks = match self.kind() {
+            MediaKind::Audio => 240,
+            MediaKind::Video => 450,
+        };
+        let said = format!("{name} {number} {}", self.kind());
+        RtpPacket::new(
+            self.payload_type(),
+            SequenceNumber(number),
+            RtpTimestamp(u32::from(number).wrapping_mul(ticks)),
+            Ssrc(1),
+            true,
+            [self.mark(is_keyframe), said.as_bytes()].concat(),
+        )
+    }
+
+    /// What a payload says behind its mark.
+    fn said(payload: &[u8]) -> String {
+        let marked = [Self::Opus, Self::Vp8, Self::H264].map(|it| [it.mark(true), it.mark(false)]);
+        let mut marks = marked.iter().flatten();
+        let said = marks.find_map(|mark| payload.strip_prefix(*mark));
+        String::from_utf8_lossy(said.unwrap()).into_owned()
+    }
+}
 
 /// Owner of the Forwarder, and no more.
 struct Supervisor;

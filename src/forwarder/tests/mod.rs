@@ -1,13 +1,15 @@
 //! The rules of forwarding, on peers that are plain values.
 
+mod lines;
 mod random;
+mod rules;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::limits::ForwarderLimits;
 use super::machine::{Effect, ForwarderMachine, Outcome};
 use super::message::{ForwarderEvent, PeerNews};
-use super::policy::ForwardingPolicy;
+use super::policy::{AllOthers, ForwardingPolicy};
 use super::reconcile::{Attached, Feed, Inventory, Order, Report};
 use super::records::Records;
 use super::runtime::RequestId;
@@ -76,6 +78,21 @@ impl World {
         self.accepted(request, added).unwrap();
         self.settle();
         request
+    }
+
+    /// The Forwarder is killed, and another one goes on.
+    fn succeed(&mut self) {
+        let policy = std::mem::replace(&mut self.machine.policy, Box::new(AllOthers));
+        self.machine = ForwarderMachine::new(policy, self.machine.limits);
+        self.effects.clear();
+        self.waiting.clear();
+        for fake in self.peers.values_mut() {
+            fake.has_subscriber = false;
+            fake.order = None;
+        }
+        let is_running = |id| self.peers.contains_key(&id);
+        let records = self.memory.clone();
+        self.machine.restore(records, is_running, &mut self.effects);
     }
 
     fn hear(&mut self, peer: PeerId, news: PeerNews) {

@@ -7,7 +7,6 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::super::limits::ForwarderLimits;
-use super::super::machine::ForwarderMachine;
 use super::super::message::{ForwarderEvent, PeerNews};
 use super::super::policy::{AllOthers, ForwardingPolicy, Publication};
 use super::{FakePeer, World, remote};
@@ -32,8 +31,8 @@ enum Step {
     CarryOut(Index),
     /// It does, and fails before it says so.
     Crash(Index),
-    /// The Forwarder is killed and succeeded; meanwhile one peer begins to send, and one stops.
-    Succeed(Index, Index),
+    /// The Forwarder is killed and succeeded; meanwhile one peer begins to send, and one stops, or ends.
+    Succeed(Index, Index, bool),
 }
 
 /// Everybody hears all others, and sees those who came before.
@@ -113,7 +112,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => index().prop_map(Step::Negotiated),
         9 => index().prop_map(Step::CarryOut),
         1 => index().prop_map(Step::Crash),
-        1 => (index(), index()).prop_map(|(one, other)| Step::Succeed(one, other)),
+        1 => (index(), index(), any::<bool>())
+            .prop_map(|(starts, stops, ends)| Step::Succeed(starts, stops, ends)),
     ]
 }
 
@@ -182,7 +182,7 @@ impl Run {
                 });
                 self.now += std::time::Duration::from_secs(60);
             }
-            Step::Succeed(starts, stops) => self.succeed(starts, stops),
+            Step::Succeed(starts, stops, ends) => self.succeed(starts, stops, ends),
         }
         self.world.perform();
     }
@@ -337,33 +337,20 @@ impl Run {
     }
 
     /// What happens between the two is heard by nobody.
-    fn succeed(&mut self, starts: Index, stops: Index) {
+    fn succeed(&mut self, starts: Index, stops: Index, ends: bool) {
         self.with(starts, |run, peer| {
             let track = run.send(peer, MediaKind::Audio);
             run.model.publish(peer, &track);
         });
         self.with(stops, |run, peer| {
-            if let Some(track) = run.stop_sending(peer) {
+            if ends {
+                run.world.peers.remove(&peer);
+                run.model.leave(peer);
+            } else if let Some(track) = run.stop_sending(peer) {
                 run.model.unpublish(track);
             }
         });
-        let World {
-            machine,
-            effects,
-            memory,
-            peers,
-            waiting,
-            ..
-        } = &mut self.world;
-        waiting.clear();
-        let policy = std::mem::replace(&mut machine.policy, Box::new(AllOthers));
-        *machine = ForwarderMachine::new(policy, machine.limits);
-        effects.clear();
-        for fake in peers.values_mut() {
-            fake.has_subscriber = false;
-            fake.order = None;
-        }
-        machine.restore(memory.clone(), |id| peers.contains_key(&id), effects);
+        self.world.succeed();
     }
 
     fn check_model(&self) {
