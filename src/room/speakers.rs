@@ -174,7 +174,8 @@ const ENDS: f32 = -55.0;
 
 const VOICE_BONUS: f32 = 5.0;
 
-/// The share of a louder level that counts at once: from silence, three loud intervals are a beginning.
+/// The share of a louder level that counts at once: from silence, two intervals of a loud voice or four of a quiet one are a
+/// beginning; one, be it a slammed door, is not.
 const ATTACK: f32 = 0.6;
 
 /// The share of a quieter level that counts at once.
@@ -192,3 +193,188 @@ const FALL_PER_SECOND: f32 = 60.0;
 
 /// What has not been heard for so long need not be kept.
 const FORGOTTEN: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::track::{MediaKind, MediaStreamTrack};
+
+    /// A conversation, a tenth of a second at a time.
+    struct Talk {
+        speakers: Speakers,
+        now: Instant,
+        tracks: BTreeMap<usize, (ParticipantId, TrackId)>,
+    }
+
+    const INTERVAL: Duration = Duration::from_millis(100);
+
+    impl Talk {
+        /// So many participants with a microphone each.
+        fn of(count: usize) -> Self {
+            let track = || MediaStreamTrack::new(MediaKind::Audio, []).id();
+            let tracks = (0..count).map(|who| (who, (ParticipantId::next(), track())));
+            Self {
+                speakers: Speakers::default(),
+                now: Instant::now(),
+                tracks: tracks.collect(),
+            }
+        }
+
+        fn numbers(&self, speaking: &[ParticipantId]) -> Vec<usize> {
+            let number = |id: &ParticipantId| {
+                let mut tracks = self.tracks.iter();
+                *tracks.find(|(_, (who, _))| who == id).unwrap().0
+            };
+            speaking.iter().map(number).collect()
+        }
+
+        /// Everybody is heard once; what was told.
+        fn hear(&mut self, levels: &[i8]) -> Vec<Vec<usize>> {
+            self.now += INTERVAL;
+            let mut told = Vec::new();
+            for (who, level) in levels.iter().enumerate() {
+                let (id, track) = self.tracks[&who];
+                let changed = self.speakers.hear(id, track, (*level, false), self.now);
+                if let Some(changed) = changed.map(<[_]>::to_vec) {
+                    told.push(self.numbers(&changed));
+                }
+            }
+            told
+        }
+
+        fn hear_for(&mut self, intervals: usize, levels: &[i8]) -> Vec<Vec<usize>> {
+            (0..intervals).flat_map(|_| self.hear(levels)).collect()
+        }
+
+        fn speaking(&self) -> Vec<usize> {
+            self.numbers(self.speakers.now())
+        }
+    }
+
+    #[test]
+    fn a_voice_is_told_once_when_it_begins_and_once_when_it_has_been_silent_for_a_while() {
+        let mut talk = Talk::of(1);
+        assert!(talk.hear_for(20, &[-65]).is_empty());
+        assert_eq!(talk.hear_for(20, &[-30]), [vec![0]]);
+        assert!(talk.hear_for(6, &[-127]).is_empty(), "a pause");
+        assert!(talk.hear_for(20, &[-30]).is_empty());
+        assert_eq!(talk.hear_for(20, &[-127]), [Vec::<usize>::new()]);
+    }
+
+    #[test]
+    fn one_loud_moment_is_nobody_speaking() {
+        let mut talk = Talk::of(1);
+        assert!(talk.hear(&[-20]).is_empty());
+        assert!(talk.hear_for(30, &[-127]).is_empty());
+    }
+
+    #[test]
+    fn who_is_not_heard_any_more_falls_silent_at_the_time_that_was_said() {
+        let mut talk = Talk::of(1);
+        assert_eq!(talk.speakers.next_check(), None);
+        talk.hear_for(5, &[-30]);
+        let at = talk.speakers.next_check().unwrap();
+        assert_eq!(at, talk.now + PAUSE);
+        assert_eq!(talk.speakers.check(at - Duration::from_millis(1)), None);
+        assert_eq!(talk.speakers.check(at), Some(&[][..]));
+        assert_eq!(talk.speakers.next_check(), None);
+    }
+
+    #[test]
+    fn a_level_between_the_thresholds_goes_on_but_does_not_begin() {
+        let mut talk = Talk::of(2);
+        talk.hear_for(5, &[-30, -127]);
+        assert!(talk.hear_for(50, &[-50, -50]).is_empty());
+        assert_eq!(talk.speaking(), [0]);
+    }
+
+    #[test]
+    fn the_loudest_comes_first_and_a_little_louder_is_not_loudest() {
+        let mut talk = Talk::of(3);
+        talk.hear_for(5, &[-40, -20, -30]);
+        assert_eq!(talk.speaking(), [1, 2, 0]);
+        assert!(
+            talk.hear_for(50, &[-27, -30, -30]).is_empty(),
+            "three louder"
+        );
+        talk.hear_for(20, &[-15, -30, -30]);
+        assert_eq!(talk.speaking(), [0, 1, 2]);
+    }
+
+    #[test]
+    fn the_loudest_track_of_a_participant_counts_and_goes_with_it() {
+        let mut talk = Talk::of(2);
+        let (second, _) = talk.tracks[&1];
+        let (first, microphone) = talk.tracks[&0];
+        let screen = MediaStreamTrack::new(MediaKind::Audio, []).id();
+        for _ in 0..5 {
+            talk.hear(&[-70, -30]);
+            talk.speakers.hear(first, screen, (-20, false), talk.now);
+        }
+        assert_eq!(talk.speaking(), [0, 1]);
+        assert_eq!(
+            talk.speakers.forget_track(first, microphone, talk.now),
+            None
+        );
+        let left = talk.speakers.forget_track(first, screen, talk.now);
+        assert_eq!(left, Some(&[second][..]));
+        assert_eq!(talk.speakers.forget(second, talk.now), Some(&[][..]));
+    }
+
+    #[test]
+    fn what_its_sender_calls_speech_may_be_quieter() {
+        let talk = |voice| {
+            let mut talk = Talk::of(1);
+            let (who, track) = talk.tracks[&0];
+            for _ in 0..20 {
+                talk.now += INTERVAL;
+                talk.speakers.hear(who, track, (-48, voice), talk.now);
+            }
+            talk.speaking()
+        };
+        assert_eq!(talk(true), [0]);
+        assert_eq!(talk(false), Vec::<usize>::new());
+    }
+
+    #[test]
+    fn levels_that_do_not_matter_change_nothing() {
+        assert!(!Speakers::matters(-56, false));
+        assert!(Speakers::matters(-55, false));
+        assert!(Speakers::matters(-60, true));
+        assert!(!Speakers::matters(-128, true));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn whatever_is_heard_changes_are_told_once_and_silence_is_the_end_of_all(
+            heard in prop::collection::vec((0..4_usize, any::<i8>(), any::<bool>(), 0..2_000_u64), 0..300)
+        ) {
+            let mut talk = Talk::of(4);
+            let mut told: Vec<ParticipantId> = Vec::new();
+            for (who, level, voice, pause) in heard {
+                talk.now += Duration::from_millis(pause);
+                let (who, track) = talk.tracks[&who];
+                if let Some(changed) = talk.speakers.hear(who, track, (level, voice), talk.now) {
+                    prop_assert_ne!(changed, told.as_slice());
+                    told = changed.to_vec();
+                }
+                let mut sorted = told.clone();
+                sorted.sort_unstable();
+                sorted.dedup();
+                prop_assert_eq!(sorted.len(), told.len());
+                prop_assert_eq!(talk.speakers.next_check().is_some(), !told.is_empty());
+            }
+            while let Some(at) = talk.speakers.next_check() {
+                prop_assert!(at <= talk.now + PAUSE);
+                if let Some(changed) = talk.speakers.check(at) {
+                    told = changed.to_vec();
+                }
+            }
+            prop_assert!(told.is_empty());
+        }
+    }
+}
