@@ -5,16 +5,12 @@ use std::time::{Duration, Instant};
 
 use super::JoinRequest;
 use super::error::JoinError;
-use super::event::{
-    LeaveReason, MuteScope, ParticipantId, RoomCloseReason, RoomEvent, with_causes,
-};
+use super::event::{LeaveReason, MuteScope, ParticipantId, RoomCloseReason, RoomEvent};
 use super::limits::{RoomLimits, RoomTimes};
-use super::member::{Member, Mutes, Published, set};
+use super::member::{Member, Mutes, set};
 use super::snapshot::RoomSnapshot;
 use super::speakers::Speakers;
 use crate::call::CallError;
-use crate::codec::RtpCodec;
-use crate::forwarder::{ForwarderEvent, Publication};
 use crate::peer_connection::{PeerConnectionState, PeerId};
 use crate::perfect_negotiation::PerfectNegotiationError;
 use crate::track::{MediaKind, StreamId, TrackId};
@@ -22,19 +18,19 @@ use crate::track::{MediaKind, StreamId, TrackId};
 /// Decides; the shell owns the actors and the time.
 #[derive(Debug)]
 pub(super) struct RoomMachine {
-    limits: RoomLimits,
-    forwarder_period: Duration,
-    members: BTreeMap<ParticipantId, Member>,
-    by_peer: HashMap<PeerId, ParticipantId>,
-    publishers: HashMap<TrackId, ParticipantId>,
+    pub(super) limits: RoomLimits,
+    pub(super) forwarder_period: Duration,
+    pub(super) members: BTreeMap<ParticipantId, Member>,
+    pub(super) by_peer: HashMap<PeerId, ParticipantId>,
+    pub(super) publishers: HashMap<TrackId, ParticipantId>,
     /// Those whose actors have not ended yet.
-    leaving: BTreeMap<ParticipantId, Option<PeerId>>,
-    speakers: Speakers,
+    pub(super) leaving: BTreeMap<ParticipantId, Option<PeerId>>,
+    pub(super) speakers: Speakers,
     /// A timer runs that ends in [`Self::handle_silence_check`].
-    awaits_silence: bool,
-    forwarder_failures: VecDeque<Instant>,
+    pub(super) awaits_silence: bool,
+    pub(super) forwarder_failures: VecDeque<Instant>,
     /// Everybody is going, for this.
-    closing: Option<RoomCloseReason>,
+    pub(super) closing: Option<RoomCloseReason>,
 }
 
 /// What the shell has to do, in this order.
@@ -97,13 +93,14 @@ impl RoomMachine {
         self.check(&request)?;
         let former = self.find_by_key(request.key.as_deref());
         self.check_room(former.is_some())?;
+        let newcomer = ParticipantId::next();
         let mut mutes = Mutes::default();
         if let Some(former) = former {
             let member = &self.members[&former];
             mutes.moderated = member.mutes.moderated.clone();
-            self.handle_leave(former, LeaveReason::Replaced, now, effects);
+            let audience = Audience::Others(newcomer);
+            self.leave(former, LeaveReason::Replaced, audience, now, effects);
         }
-        let newcomer = ParticipantId::next();
         self.brief(newcomer, effects);
         let name = request.name.clone();
         self.members.insert(newcomer, Member::new(request, mutes));
@@ -123,26 +120,8 @@ impl RoomMachine {
         now: Instant,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(member) = self.members.remove(&participant) else {
-            return;
-        };
-        self.leaving.insert(participant, member.peer);
-        effects.push(Effect::Expel(participant, reason.clone()));
-        if let Some(peer) = member.peer {
-            self.by_peer.remove(&peer);
-            effects.push(Effect::RemovePeer(peer));
-        }
-        for publication in member.publications.keys() {
-            self.publishers.remove(publication);
-            self.unsubscribe_all(*publication);
-        }
-        let left = RoomEvent::Left {
-            participant,
-            reason,
-        };
-        effects.push(Effect::Tell(self.audience_of_all(), left));
-        let changed = self.speakers.forget(participant, now).map(<[_]>::to_vec);
-        self.tell_speaking(changed, effects);
+        let audience = self.audience_of_all();
+        self.leave(participant, reason, audience, now, effects);
     }
 
     /// The actor of a participant is gone.
@@ -211,63 +190,6 @@ impl RoomMachine {
         }
     }
 
-    /// What the forwarder tells of peers that are not here any more is passed over.
-    pub(super) fn handle_forwarder_event(
-        &mut self,
-        event: ForwarderEvent,
-        now: Instant,
-        effects: &mut Vec<Effect>,
-    ) {
-        match event {
-            ForwarderEvent::Published(publication) => {
-                self.handle_published(publication, now, effects);
-            }
-            ForwarderEvent::Unpublished { publication, .. } => {
-                self.handle_unpublished(publication, now, effects);
-            }
-            ForwarderEvent::Subscribed {
-                subscriber,
-                publication,
-                ..
-            } => self.handle_subscribed(subscriber, publication, effects),
-            ForwarderEvent::Unsubscribed {
-                subscriber,
-                publication: Some(publication),
-                ..
-            } => self.handle_unsubscribed(subscriber, publication, effects),
-            ForwarderEvent::CannotDecode {
-                subscriber,
-                publication,
-                codec,
-                ..
-            } => self.handle_cannot_decode(subscriber, publication, codec, effects),
-            ForwarderEvent::Refused {
-                subscriber,
-                publication,
-                error,
-            } => self.tell_not_forwarded(subscriber, publication, with_causes(&error), effects),
-            ForwarderEvent::PublicationRefused {
-                publisher,
-                track,
-                limit,
-            } => {
-                let error = format!("a participant may publish {limit} tracks");
-                self.tell_not_forwarded(publisher, track, error, effects);
-            }
-            ForwarderEvent::SubscriberFailed { subscriber, .. } => {
-                if let Some(participant) = self.by_peer.get(&subscriber).copied() {
-                    self.handle_leave(participant, LeaveReason::Crashed, now, effects);
-                }
-            }
-            // A room makes no slots, and what goes on needs no word.
-            ForwarderEvent::Unsubscribed {
-                publication: None, ..
-            }
-            | ForwarderEvent::SourceEnded { .. }
-            | ForwarderEvent::SubscriberRestarted { .. } => {}
-        }
-    }
-
     /// The forwarder has failed. What was told of it stands until another one has told otherwise.
     pub(super) fn handle_forwarder_ended(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         let failures = &mut self.forwarder_failures;
@@ -288,25 +210,6 @@ impl RoomMachine {
         effects.push(Effect::StartForwarder);
         let restarted = RoomEvent::ForwarderRestarted;
         effects.push(Effect::Tell(Audience::Owner, restarted));
-    }
-
-    /// A forwarder that was started again has told all that this participant publishes: what it has not told of went
-    /// unheard.
-    pub(super) fn handle_peer_adopted(
-        &mut self,
-        participant: ParticipantId,
-        now: Instant,
-        effects: &mut Vec<Effect>,
-    ) {
-        let Some(member) = self.members.get(&participant) else {
-            return;
-        };
-        let publications = member.publications.iter();
-        let unheard = publications.filter(|(_, published)| !published.is_confirmed);
-        let unheard: Vec<TrackId> = unheard.map(|(id, _)| *id).collect();
-        for publication in unheard {
-            self.handle_unpublished(publication, now, effects);
-        }
     }
 
     pub(super) fn handle_muted_by_participant(
@@ -363,10 +266,13 @@ impl RoomMachine {
         {
             return;
         }
-        let publications = member.publications.values();
-        let of_stream = publications.filter(|one| one.source.as_ref() == Some(&source));
-        let mut streams: Vec<&StreamId> = of_stream.map(|one| &one.stream).collect();
-        streams.dedup();
+        let mut streams: Vec<&StreamId> = Vec::new();
+        for published in member.publications.values() {
+            let is_it = published.source.as_ref() == Some(&source);
+            if is_it && !streams.contains(&&published.stream) {
+                streams.push(&published.stream);
+            }
+        }
         for stream in streams {
             let labelled = RoomEvent::Labelled {
                 participant,
@@ -395,14 +301,14 @@ impl RoomMachine {
         }
         let changed = self.speakers.hear(participant, publication, level, now);
         let changed = changed.map(<[_]>::to_vec);
-        self.tell_speaking(changed, effects);
+        self.tell_speaking(changed, Audience::All, effects);
     }
 
     /// The time has come at which somebody may have fallen silent.
     pub(super) fn handle_silence_check(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         self.awaits_silence = false;
         let changed = self.speakers.check(now).map(<[_]>::to_vec);
-        self.tell_speaking(changed, effects);
+        self.tell_speaking(changed, Audience::All, effects);
     }
 
     pub(super) fn snapshot(&self) -> RoomSnapshot {
@@ -411,6 +317,36 @@ impl RoomMachine {
             participants: members.map(|(id, member)| member.snapshot(*id)).collect(),
             speaking: self.speakers.now().to_vec(),
         }
+    }
+
+    fn leave(
+        &mut self,
+        participant: ParticipantId,
+        reason: LeaveReason,
+        audience: Audience,
+        now: Instant,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(member) = self.members.remove(&participant) else {
+            return;
+        };
+        self.leaving.insert(participant, member.peer);
+        effects.push(Effect::Expel(participant, reason.clone()));
+        if let Some(peer) = member.peer {
+            self.by_peer.remove(&peer);
+            effects.push(Effect::RemovePeer(peer));
+        }
+        for publication in member.publications.keys() {
+            self.publishers.remove(publication);
+            self.unsubscribe_all(*publication);
+        }
+        let left = RoomEvent::Left {
+            participant,
+            reason,
+        };
+        effects.push(Effect::Tell(audience, left));
+        let changed = self.speakers.forget(participant, now).map(<[_]>::to_vec);
+        self.tell_speaking(changed, audience, effects);
     }
 
     fn check(&self, request: &JoinRequest) -> Result<(), JoinError> {
@@ -468,143 +404,6 @@ impl RoomMachine {
         }
     }
 
-    fn handle_published(
-        &mut self,
-        publication: Publication,
-        now: Instant,
-        effects: &mut Vec<Effect>,
-    ) {
-        let Some(&participant) = self.by_peer.get(&publication.publisher) else {
-            return;
-        };
-        let id = publication.track.id();
-        let published = Published::of(&publication);
-        let member = self.member(participant);
-        if let Some(known) = member.publications.get_mut(&id) {
-            known.is_confirmed = true;
-            if known.stream == published.stream && known.source == published.source {
-                if member.muted_by(id).is_some() {
-                    effects.push(Effect::SetPaused(id, true));
-                }
-                return;
-            }
-            self.handle_unpublished(id, now, effects);
-        }
-        self.publishers.insert(id, participant);
-        let member = self.member(participant);
-        member.publications.insert(id, published);
-        let told = member.published(participant, id);
-        if member.muted_by(id).is_some() {
-            effects.push(Effect::SetPaused(id, true));
-        }
-        effects.push(Effect::Tell(Audience::All, told));
-    }
-
-    fn handle_unpublished(
-        &mut self,
-        publication: TrackId,
-        now: Instant,
-        effects: &mut Vec<Effect>,
-    ) {
-        let Some(participant) = self.publishers.remove(&publication) else {
-            return;
-        };
-        let member = self.member(participant);
-        member.publications.remove(&publication);
-        member.mutes.moderated_tracks.remove(&publication);
-        self.unsubscribe_all(publication);
-        let unpublished = RoomEvent::Unpublished {
-            participant,
-            publication,
-        };
-        effects.push(Effect::Tell(Audience::All, unpublished));
-        self.forget_voice(participant, publication, now, effects);
-    }
-
-    fn handle_subscribed(
-        &mut self,
-        subscriber: PeerId,
-        publication: TrackId,
-        effects: &mut Vec<Effect>,
-    ) {
-        let Some(participant) = self.subscriber(subscriber, publication) else {
-            return;
-        };
-        if self.member(participant).subscriptions.insert(publication) {
-            let subscribed = RoomEvent::Subscribed {
-                participant,
-                publication,
-            };
-            effects.push(Effect::Tell(Audience::One(participant), subscribed));
-        }
-    }
-
-    fn handle_unsubscribed(
-        &mut self,
-        subscriber: PeerId,
-        publication: TrackId,
-        effects: &mut Vec<Effect>,
-    ) {
-        let Some(participant) = self.subscriber(subscriber, publication) else {
-            return;
-        };
-        if self.member(participant).subscriptions.remove(&publication) {
-            let unsubscribed = RoomEvent::Unsubscribed {
-                participant,
-                publication,
-            };
-            effects.push(Effect::Tell(Audience::One(participant), unsubscribed));
-        }
-    }
-
-    fn handle_cannot_decode(
-        &self,
-        subscriber: PeerId,
-        publication: TrackId,
-        codec: Option<RtpCodec>,
-        effects: &mut Vec<Effect>,
-    ) {
-        let Some(participant) = self.subscriber(subscriber, publication) else {
-            return;
-        };
-        let cannot = RoomEvent::CannotDecode {
-            participant,
-            publication,
-            codec,
-        };
-        effects.push(Effect::Tell(Audience::One(participant), cannot));
-    }
-
-    fn tell_not_forwarded(
-        &self,
-        peer: PeerId,
-        publication: TrackId,
-        error: String,
-        effects: &mut Vec<Effect>,
-    ) {
-        let Some(&participant) = self.by_peer.get(&peer) else {
-            return;
-        };
-        let not_forwarded = RoomEvent::NotForwarded {
-            participant,
-            publication,
-            error,
-        };
-        effects.push(Effect::Tell(Audience::One(participant), not_forwarded));
-    }
-
-    /// Whose peer it is, if the publication is still there.
-    fn subscriber(&self, peer: PeerId, publication: TrackId) -> Option<ParticipantId> {
-        self.publishers.get(&publication)?;
-        self.by_peer.get(&peer).copied()
-    }
-
-    fn unsubscribe_all(&mut self, publication: TrackId) {
-        for member in self.members.values_mut() {
-            member.subscriptions.remove(&publication);
-        }
-    }
-
     /// Tells what has become different for each publication of one member.
     fn change_mutes(
         &mut self,
@@ -646,7 +445,7 @@ impl RoomMachine {
         }
     }
 
-    fn forget_voice(
+    pub(super) fn forget_voice(
         &mut self,
         participant: ParticipantId,
         publication: TrackId,
@@ -655,13 +454,18 @@ impl RoomMachine {
     ) {
         let changed = self.speakers.forget_track(participant, publication, now);
         let changed = changed.map(<[_]>::to_vec);
-        self.tell_speaking(changed, effects);
+        self.tell_speaking(changed, Audience::All, effects);
     }
 
-    fn tell_speaking(&mut self, changed: Option<Vec<ParticipantId>>, effects: &mut Vec<Effect>) {
+    fn tell_speaking(
+        &mut self,
+        changed: Option<Vec<ParticipantId>>,
+        audience: Audience,
+        effects: &mut Vec<Effect>,
+    ) {
         if let Some(participants) = changed {
             let speaking = RoomEvent::Speaking { participants };
-            effects.push(Effect::Tell(self.audience_of_all(), speaking));
+            effects.push(Effect::Tell(audience, speaking));
         }
         if let Some(at) = self.speakers.next_check().filter(|_| !self.awaits_silence) {
             self.awaits_silence = true;
@@ -684,7 +488,7 @@ impl RoomMachine {
         }
     }
 
-    fn member(&mut self, participant: ParticipantId) -> &mut Member {
+    pub(super) fn member(&mut self, participant: ParticipantId) -> &mut Member {
         let member = self.members.get_mut(&participant);
         member.expect("the tables name members only")
     }

@@ -45,8 +45,11 @@ mod machine;
 mod member;
 mod message;
 mod participant;
+mod publications;
 mod snapshot;
 mod speakers;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
