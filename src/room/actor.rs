@@ -17,8 +17,7 @@ use super::listener::Listener;
 use super::machine::{Audience, Effect, RoomMachine};
 use super::message::RoomMessage;
 use super::participant::{Participant, ParticipantActor, ParticipantArguments, ParticipantMessage};
-use crate::call::StartError;
-use crate::forwarder::{Forwarder, ForwarderLimits};
+use crate::forwarder::{Forwarder, ForwarderBuilder, ForwarderLimits};
 use crate::outlet::{ListenerGone, Outlet};
 use crate::peer_connection::CLOSE_DEADLINE;
 use crate::timer::TimerTable;
@@ -90,7 +89,7 @@ impl Actor for RoomActor {
             owner,
         } = arguments;
         Ok(RoomShell {
-            forwarder: start_forwarder(&limits, &myself).await?,
+            forwarder: forwarder(&limits).spawn_linked(&myself).await?,
             machine: RoomMachine::new(limits.clone(), &times),
             connection,
             limits,
@@ -210,9 +209,6 @@ impl RoomShell {
             }
             Message::PeerStarted { participant, peer } => {
                 machine.handle_peer_started(participant, peer);
-            }
-            Message::PeerAdopted { participant } => {
-                machine.handle_peer_adopted(participant, now(), effects);
             }
             Message::ConnectionStateChanged { participant, state } => {
                 machine.handle_connection_state(participant, state, effects);
@@ -349,25 +345,31 @@ impl RoomShell {
         }
     }
 
-    /// Everybody's peer is given to the new one by the participant that owns it.
+    /// It goes on where the former one has ended; each participant is told where to tell now.
     async fn restart_forwarder(&mut self, myself: &ActorRef<RoomMessage>) {
-        match start_forwarder(&self.limits, myself).await {
-            Ok(forwarder) => {
-                let participants = self
-                    .places
-                    .values()
-                    .filter_map(|place| place.actor.as_ref());
-                for participant in participants {
-                    let adopt = ParticipantMessage::Adopt(forwarder.clone());
-                    let _ended = participant.cast(adopt);
-                }
-                self.forwarder = forwarder;
-            }
+        let builder = forwarder(&self.limits).succeeding(&self.forwarder);
+        let forwarder = match builder.spawn_linked(myself).await {
+            Ok(forwarder) => forwarder,
             Err(error) => {
                 tracing::error!(room = %self.life.room, %error, "no forwarder for a room");
-                self.machine
-                    .handle_forwarder_ended(now(), &mut self.effects);
+                let effects = &mut self.effects;
+                self.machine.handle_forwarder_ended(now(), effects);
+                return;
             }
+        };
+        for participant in self
+            .places
+            .values()
+            .filter_map(|place| place.actor.as_ref())
+        {
+            let _ended = participant.cast(ParticipantMessage::Adopt(forwarder.clone()));
+        }
+        self.forwarder = forwarder;
+        // One that does not answer has failed again, or is about to.
+        if let Ok(shown) = self.forwarder.snapshot().await {
+            let effects = &mut self.effects;
+            self.machine
+                .handle_forwarder_restarted(&shown, now(), effects);
         }
     }
 
@@ -430,17 +432,13 @@ impl Drop for Life {
     }
 }
 
-async fn start_forwarder(
-    limits: &RoomLimits,
-    myself: &ActorRef<RoomMessage>,
-) -> Result<Forwarder, StartError> {
+fn forwarder(limits: &RoomLimits) -> ForwarderBuilder {
     let limits = ForwarderLimits::default()
         // Those who are leaving included.
         .peers(2 * limits.participants)
         .publications_per_peer(limits.tracks_per_participant)
         .subscriptions_per_peer(MAX_SUBSCRIPTIONS);
-    let builder = Forwarder::builder().limits(limits);
-    builder.spawn_linked(myself).await
+    Forwarder::builder().limits(limits)
 }
 
 /// The machine takes plain instants; tests may pause the clock behind them.

@@ -13,6 +13,7 @@ use super::speakers::Speakers;
 use crate::call::CallError;
 use crate::peer_connection::{PeerConnectionState, PeerId};
 use crate::perfect_negotiation::PerfectNegotiationError;
+use crate::rtp::AudioLevel;
 use crate::track::{MediaKind, StreamId, TrackId};
 
 /// Decides; the shell owns the actors and the time.
@@ -44,7 +45,7 @@ pub(super) enum Effect {
     RemovePeer(PeerId),
     /// Keep a publication from everybody, or no more.
     SetPaused(TrackId, bool),
-    /// The former one has failed: start another, and give it everybody's peer.
+    /// The former one has failed: start another in its place, and come back with [`RoomMachine::handle_forwarder_restarted`].
     StartForwarder,
     /// Come back then with [`RoomMachine::handle_silence_check`].
     AwaitSilence(Instant),
@@ -190,7 +191,7 @@ impl RoomMachine {
         }
     }
 
-    /// The forwarder has failed. What was told of it stands until another one has told otherwise.
+    /// The forwarder has failed.
     pub(super) fn handle_forwarder_ended(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         let failures = &mut self.forwarder_failures;
         failures.retain(|at| now.duration_since(*at) < self.forwarder_period);
@@ -201,11 +202,6 @@ impl RoomMachine {
         if failures.len() > self.limits.forwarder_restarts {
             self.handle_close(RoomCloseReason::ForwarderFailed, now, effects);
             return;
-        }
-        for member in self.members.values_mut() {
-            for published in member.publications.values_mut() {
-                published.is_confirmed = false;
-            }
         }
         effects.push(Effect::StartForwarder);
         let restarted = RoomEvent::ForwarderRestarted;
@@ -237,15 +233,18 @@ impl RoomMachine {
             MuteScope::Kind(kind) => {
                 set(&mut member.mutes.moderated, kind, muted);
                 if !muted {
-                    let publications = &member.publications;
-                    let is_other = |id: &TrackId| publications[id].kind != kind;
-                    member.mutes.moderated_tracks.retain(is_other);
+                    let tracks = &mut member.mutes.moderated_tracks;
+                    tracks.retain(|_, of_kind| *of_kind != kind);
+                }
+            }
+            MuteScope::Publication(publication) if muted => {
+                if let Some(published) = member.publications.get(&publication) {
+                    let tracks = &mut member.mutes.moderated_tracks;
+                    tracks.insert(publication, published.kind);
                 }
             }
             MuteScope::Publication(publication) => {
-                if member.publications.contains_key(&publication) {
-                    set(&mut member.mutes.moderated_tracks, publication, muted);
-                }
+                member.mutes.moderated_tracks.remove(&publication);
             }
         });
     }
@@ -288,7 +287,7 @@ impl RoomMachine {
         &mut self,
         participant: ParticipantId,
         publication: TrackId,
-        level: (i8, bool),
+        level: AudioLevel,
         now: Instant,
         effects: &mut Vec<Effect>,
     ) {

@@ -1,6 +1,6 @@
 //! One participant as its room knows it. Pure.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::Hash;
 
 use super::JoinRequest;
@@ -26,15 +26,13 @@ pub(super) struct Member {
 }
 
 /// A track that a member publishes.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Published {
     pub(super) kind: MediaKind,
     /// As others see it.
     pub(super) stream: StreamId,
     /// As its page calls it.
     pub(super) source: Option<StreamId>,
-    /// The forwarder that runs now has told of it.
-    pub(super) is_confirmed: bool,
 }
 
 /// What is muted of one member.
@@ -42,7 +40,8 @@ pub(super) struct Published {
 pub(super) struct Mutes {
     pub(super) own: HashSet<MediaKind>,
     pub(super) moderated: HashSet<MediaKind>,
-    pub(super) moderated_tracks: HashSet<TrackId>,
+    /// Whether they are published now or not: a track that pauses does not shake it off.
+    pub(super) moderated_tracks: HashMap<TrackId, MediaKind>,
 }
 
 impl Member {
@@ -63,7 +62,7 @@ impl Member {
     pub(super) fn muted_by(&self, publication: TrackId) -> Option<MutedBy> {
         let kind = self.publications.get(&publication)?.kind;
         let mutes = &self.mutes;
-        if mutes.moderated.contains(&kind) || mutes.moderated_tracks.contains(&publication) {
+        if mutes.moderated.contains(&kind) || mutes.moderated_tracks.contains_key(&publication) {
             Some(MutedBy::Moderator)
         } else {
             mutes.own.contains(&kind).then_some(MutedBy::Participant)
@@ -135,6 +134,7 @@ impl Member {
         ParticipantSnapshot {
             id,
             name: self.name.clone(),
+            peer: self.peer,
             connection: self.connection,
             publications: publications.map(|id| self.publication(*id)).collect(),
             subscriptions: self.subscriptions.iter().copied().collect(),
@@ -149,7 +149,6 @@ impl Published {
             kind: publication.track.kind(),
             stream: stream.expect("a publication has a stream").clone(),
             source: publication.track.streams().first().cloned(),
-            is_confirmed: true,
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::forwarder::ForwarderEvent;
 use crate::outlet::Outlet;
 use crate::peer_connection::{PeerConnectionState, PeerId};
 use crate::perfect_negotiation::PerfectNegotiationError;
+use crate::rtp::AudioLevel;
 use crate::timer::Generation;
 use crate::track::{MediaKind, StreamId, TrackId};
 
@@ -56,8 +57,6 @@ pub(crate) enum RoomMessage {
         participant: ParticipantId,
         peer: PeerId,
     },
-    /// A forwarder has been given its peer connection again, and has told all that it publishes.
-    PeerAdopted { participant: ParticipantId },
     /// Its connection has another state.
     ConnectionStateChanged {
         participant: ParticipantId,
@@ -67,7 +66,7 @@ pub(crate) enum RoomMessage {
     Heard {
         participant: ParticipantId,
         publication: TrackId,
-        level: (i8, bool),
+        level: AudioLevel,
     },
     /// A description or a candidate could not be applied.
     NegotiationFailed {

@@ -1,12 +1,13 @@
 //! What the forwarder tells, and who must hear of it. Pure, as the machine that it is a part of.
 
+use std::collections::HashSet;
 use std::time::Instant;
 
 use super::event::{LeaveReason, ParticipantId, RoomEvent, with_causes};
 use super::machine::{Audience, Effect, RoomMachine};
 use super::member::Published;
 use crate::codec::RtpCodec;
-use crate::forwarder::{ForwarderEvent, Publication};
+use crate::forwarder::{ForwarderEvent, ForwarderSnapshot, Publication};
 use crate::peer_connection::PeerId;
 use crate::track::TrackId;
 
@@ -68,22 +69,49 @@ impl RoomMachine {
         }
     }
 
-    /// A forwarder that was started again has told all that this participant publishes: what it has not told of went
-    /// unheard.
-    pub(super) fn handle_peer_adopted(
+    /// A forwarder goes on where another one has failed. What that one had no time to tell, it shows; what was said to
+    /// nobody meanwhile, it has to be told.
+    pub(super) fn handle_forwarder_restarted(
         &mut self,
-        participant: ParticipantId,
+        shown: &ForwarderSnapshot,
         now: Instant,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(member) = self.members.get(&participant) else {
-            return;
-        };
-        let publications = member.publications.iter();
-        let unheard = publications.filter(|(_, published)| !published.is_confirmed);
-        let unheard: Vec<TrackId> = unheard.map(|(id, _)| *id).collect();
-        for publication in unheard {
-            self.handle_unpublished(publication, now, effects);
+        let publications = shown.publications.iter().map(|it| &it.publication);
+        for publication in publications.clone() {
+            self.handle_published(publication.clone(), now, effects);
+        }
+        let shown_ids: HashSet<TrackId> = publications.map(|it| it.track.id()).collect();
+        let known: Vec<TrackId> = self.publishers.keys().copied().collect();
+        for publication in known {
+            if !shown_ids.contains(&publication) {
+                self.handle_unpublished(publication, now, effects);
+            }
+        }
+        self.reconcile_subscriptions(shown, effects);
+        for member in self.members.values() {
+            let muted = member.muted().into_iter();
+            effects.extend(muted.map(|(id, by)| Effect::SetPaused(id, by.is_some())));
+        }
+    }
+
+    fn reconcile_subscriptions(&mut self, shown: &ForwarderSnapshot, effects: &mut Vec<Effect>) {
+        let attached = shown.subscriptions.iter().filter(|it| it.is_attached);
+        let shown: HashSet<(PeerId, TrackId)> = attached
+            .filter_map(|it| Some((it.subscriber, it.publication?)))
+            .collect();
+        let members = self.members.values();
+        let known: Vec<(PeerId, TrackId)> = members
+            .filter_map(|member| Some((member.peer?, &member.subscriptions)))
+            .flat_map(|(peer, all)| all.iter().map(move |id| (peer, *id)))
+            .collect();
+        for (subscriber, publication) in &shown {
+            self.handle_subscribed(*subscriber, *publication, effects);
+        }
+        for (subscriber, publication) in known {
+            if !shown.contains(&(subscriber, publication)) {
+                self.handle_unsubscribed(subscriber, publication, effects);
+            }
         }
     }
 
@@ -98,13 +126,8 @@ impl RoomMachine {
         };
         let id = publication.track.id();
         let published = Published::of(&publication);
-        let member = self.member(participant);
-        if let Some(known) = member.publications.get_mut(&id) {
-            known.is_confirmed = true;
-            if known.stream == published.stream && known.source == published.source {
-                if member.muted_by(id).is_some() {
-                    effects.push(Effect::SetPaused(id, true));
-                }
+        if let Some(known) = self.member(participant).publications.get(&id) {
+            if *known == published {
                 return;
             }
             self.handle_unpublished(id, now, effects);
@@ -130,7 +153,6 @@ impl RoomMachine {
         };
         let member = self.member(participant);
         member.publications.remove(&publication);
-        member.mutes.moderated_tracks.remove(&publication);
         self.unsubscribe_all(publication);
         let unpublished = RoomEvent::Unpublished {
             participant,

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::event::{MutedBy, ParticipantId};
-use crate::peer_connection::PeerConnectionState;
+use crate::peer_connection::{PeerConnectionState, PeerId};
 use crate::track::{MediaKind, StreamId, TrackId};
 
 /// Who is in a room, and what they publish. JSON in camel case.
@@ -26,6 +26,10 @@ pub struct ParticipantSnapshot {
     pub id: ParticipantId,
     /// Its name, as it gave it.
     pub name: String,
+    /// Its peer connection, once it runs; of those in [`PeerConnection::all_running`](crate::PeerConnection::all_running) the one to
+    /// ask for statistics. Not in JSON.
+    #[serde(skip)]
+    pub peer: Option<PeerId>,
     /// The state of its connection.
     pub connection: PeerConnectionState,
     /// What it publishes, oldest first.

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::event::ParticipantId;
+use crate::rtp::AudioLevel;
 use crate::track::TrackId;
 
 /// Everybody of whom something was heard, and who was told to speak.
@@ -32,8 +33,8 @@ struct Voice {
 
 impl Speakers {
     /// Whether a level can change anything. Those below need not be passed on: not hearing of a track is silence.
-    pub(super) fn matters(dbov: i8, voice: bool) -> bool {
-        loudness(dbov, voice) >= ENDS
+    pub(super) fn matters(level: AudioLevel) -> bool {
+        loudness(level) >= ENDS
     }
 
     /// How loud a track is. Who speaks, if that is now different.
@@ -41,10 +42,10 @@ impl Speakers {
         &mut self,
         who: ParticipantId,
         track: TrackId,
-        (dbov, voice): (i8, bool),
+        level: AudioLevel,
         now: Instant,
     ) -> Option<&[ParticipantId]> {
-        let loudness = loudness(dbov, voice);
+        let loudness = loudness(level);
         let heard = self.voices.entry((who, track)).or_insert(Voice {
             level: SILENCE,
             heard_at: now,
@@ -160,8 +161,9 @@ fn overtake(speaking: &mut [ParticipantId], levels: &BTreeMap<ParticipantId, f32
 
 /// A sender that recognises speech is trusted to (RFC 6464 §3, the V bit); most do not, so that its absence says
 /// nothing.
-fn loudness(dbov: i8, voice: bool) -> f32 {
-    f32::from(dbov) + if voice { VOICE_BONUS } else { 0.0 }
+fn loudness(level: AudioLevel) -> f32 {
+    let bonus = if level.voice { VOICE_BONUS } else { 0.0 };
+    bonus - f32::from(level.level)
 }
 
 /// The level of digital silence (RFC 6464 §3).
@@ -210,6 +212,13 @@ mod tests {
 
     const INTERVAL: Duration = Duration::from_millis(100);
 
+    fn quiet_talk(dbov: i8) -> AudioLevel {
+        AudioLevel {
+            voice: false,
+            level: dbov.unsigned_abs(),
+        }
+    }
+
     impl Talk {
         /// So many participants with a microphone each.
         fn of(count: usize) -> Self {
@@ -236,7 +245,7 @@ mod tests {
             let mut told = Vec::new();
             for (who, level) in levels.iter().enumerate() {
                 let (id, track) = self.tracks[&who];
-                let changed = self.speakers.hear(id, track, (*level, false), self.now);
+                let changed = self.speakers.hear(id, track, quiet_talk(*level), self.now);
                 if let Some(changed) = changed.map(<[_]>::to_vec) {
                     told.push(self.numbers(&changed));
                 }
@@ -311,7 +320,7 @@ mod tests {
         let screen = MediaStreamTrack::new(MediaKind::Audio, []).id();
         for _ in 0..5 {
             talk.hear(&[-70, -30]);
-            talk.speakers.hear(first, screen, (-20, false), talk.now);
+            talk.speakers.hear(first, screen, quiet_talk(-20), talk.now);
         }
         assert_eq!(talk.speaking(), [0, 1]);
         assert_eq!(
@@ -330,7 +339,8 @@ mod tests {
             let (who, track) = talk.tracks[&0];
             for _ in 0..20 {
                 talk.now += INTERVAL;
-                talk.speakers.hear(who, track, (-48, voice), talk.now);
+                talk.speakers
+                    .hear(who, track, AudioLevel { voice, level: 48 }, talk.now);
             }
             talk.speaking()
         };
@@ -340,10 +350,15 @@ mod tests {
 
     #[test]
     fn levels_that_do_not_matter_change_nothing() {
-        assert!(!Speakers::matters(-56, false));
-        assert!(Speakers::matters(-55, false));
-        assert!(Speakers::matters(-60, true));
-        assert!(!Speakers::matters(-128, true));
+        let table = [
+            (56, false, false),
+            (55, false, true),
+            (60, true, true),
+            (127, true, false),
+        ];
+        for (level, voice, matters) in table {
+            assert_eq!(Speakers::matters(AudioLevel { voice, level }), matters);
+        }
     }
 
     proptest! {
@@ -351,14 +366,14 @@ mod tests {
 
         #[test]
         fn whatever_is_heard_changes_are_told_once_and_silence_is_the_end_of_all(
-            heard in prop::collection::vec((0..4_usize, any::<i8>(), any::<bool>(), 0..2_000_u64), 0..300)
+            heard in prop::collection::vec((0..4_usize, any::<u8>(), any::<bool>(), 0..2_000_u64), 0..300)
         ) {
             let mut talk = Talk::of(4);
             let mut told: Vec<ParticipantId> = Vec::new();
             for (who, level, voice, pause) in heard {
                 talk.now += Duration::from_millis(pause);
                 let (who, track) = talk.tracks[&who];
-                if let Some(changed) = talk.speakers.hear(who, track, (level, voice), talk.now) {
+                if let Some(changed) = talk.speakers.hear(who, track, AudioLevel { voice, level }, talk.now) {
                     prop_assert_ne!(changed, told.as_slice());
                     told = changed.to_vec();
                 }

@@ -7,9 +7,7 @@ use super::Participant;
 use super::machine::{Effect, ParticipantMachine, ParticipantTimer};
 use super::message::{PageRequest, ParticipantMessage, WaitingLimit};
 use crate::forwarder::Forwarder;
-use crate::peer_connection::{
-    Event, Monitor, PeerConnection, PeerConnectionState, PeerEvent, RtpDelivery,
-};
+use crate::peer_connection::{Event, Monitor, PeerConnection, PeerEvent, RtpDelivery};
 use crate::perfect_negotiation::{
     NegotiationEvent, PerfectNegotiation, PerfectNegotiationEvent, Politeness,
 };
@@ -19,6 +17,7 @@ use crate::room::event::{LeaveReason, ParticipantEvent, ParticipantId};
 use crate::room::limits::{RoomLimits, RoomTimes};
 use crate::room::listener::Listener;
 use crate::room::message::RoomMessage;
+use crate::room::speakers::Speakers;
 use crate::timer::TimerTable;
 
 /// The actor; all that changes lives in [`ParticipantShell`].
@@ -191,7 +190,8 @@ impl ParticipantShell {
         if self.is_leaving {
             return Err(JoinError::ListenerGone);
         }
-        let peer = connection().spawn_linked(myself).await?;
+        let settings = connection().audio_level_interval(self.times.audio_level);
+        let peer = settings.spawn_linked(myself).await?;
         let negotiation = PerfectNegotiation::spawn_linked(&peer, Politeness::Impolite, myself);
         let negotiation = negotiation.await?;
         self.tell_room(RoomMessage::PeerStarted {
@@ -209,10 +209,9 @@ impl ParticipantShell {
 
     async fn adopt(&mut self, forwarder: Forwarder) {
         self.forwarder = forwarder;
+        // It knows the peer, and looks at it again: what was told to nobody meanwhile is not lost.
         if let Some(parts) = &self.parts {
             self.give_to_forwarder(&parts.peer).await;
-            let participant = self.id;
-            self.tell_room(RoomMessage::PeerAdopted { participant });
         }
     }
 
@@ -252,9 +251,13 @@ impl ParticipantShell {
         let Some(parts) = &self.parts else {
             return;
         };
-        parts.negotiation.handle_event(event);
         self.forwarder.handle_event(event);
-        self.take_event(&event.event);
+        if let Event::NegotiationNeeded = event.event {
+            self.machine.handle_negotiation_needed(&mut self.effects);
+        } else {
+            parts.negotiation.handle_event(event);
+            self.take_event(&event.event);
+        }
     }
 
     /// The events are many; the negotiator and the forwarder see to the others.
@@ -272,6 +275,13 @@ impl ParticipantShell {
                     let delivery = RtpDelivery::Never;
                     let _gone = parts.peer.set_rtp_delivery(track.id(), delivery);
                 }
+            }
+            Event::AudioLevel { track_id, level } if Speakers::matters(*level) => {
+                self.tell_room(RoomMessage::Heard {
+                    participant: self.id,
+                    publication: *track_id,
+                    level: *level,
+                });
             }
             Event::Closed { reason } => {
                 tracing::debug!(participant = %self.id, ?reason, "a participant's connection ended");
@@ -301,12 +311,11 @@ impl ParticipantShell {
             self.leave(LeaveReason::ListenerGone);
             return;
         }
-        let closed = PeerConnectionState::Closed;
-        let parts = self.parts.as_ref();
-        if parts.is_none_or(|parts| parts.peer.connection_state() == closed) {
-            self.leave(LeaveReason::ConnectionFailed);
-        } else {
+        let is_negotiator = |parts: &Parts| parts.negotiation.is(who);
+        if self.parts.as_ref().is_some_and(is_negotiator) {
             self.leave(LeaveReason::Crashed);
+        } else {
+            self.leave(LeaveReason::ConnectionFailed);
         }
     }
 
@@ -323,6 +332,12 @@ impl ParticipantShell {
                     participant: self.id,
                     state,
                 }),
+                Effect::Offer => {
+                    if let Some(Parts { peer, negotiation }) = &self.parts {
+                        let needed = Event::NegotiationNeeded;
+                        negotiation.handle_event(&PeerEvent::new(peer.id(), needed));
+                    }
+                }
                 Effect::Leave(reason) => self.leave(reason),
             }
         }

@@ -18,6 +18,8 @@ pub(super) struct ParticipantMachine {
     was_connected: bool,
     /// ICE has failed, and has found no way since.
     is_lost: bool,
+    /// An offer is due, and waits for what else may change.
+    is_collecting: bool,
 }
 
 /// What may take too long.
@@ -29,6 +31,8 @@ pub(in crate::room) enum ParticipantTimer {
     Reconnecting,
     /// From the end of DTLS to its next beginning.
     Closed,
+    /// From the first change that wants an offer to the offer.
+    Collecting,
 }
 
 /// What the shell has to do, in this order.
@@ -38,6 +42,8 @@ pub(super) enum Effect {
     Disarm(ParticipantTimer),
     /// The room is to know.
     Announce(PeerConnectionState),
+    /// Let the negotiator make an offer.
+    Offer,
     /// Ask the room to let the participant go.
     Leave(LeaveReason),
 }
@@ -50,6 +56,7 @@ impl ParticipantMachine {
             is_negotiating: false,
             was_connected: false,
             is_lost: false,
+            is_collecting: false,
         }
     }
 
@@ -62,6 +69,16 @@ impl ParticipantMachine {
         is_in_time
     }
 
+    /// An offer is due. What changes within a moment goes into one: tracks of a newcomer are attached one after the other.
+    pub(super) fn handle_negotiation_needed(&mut self, effects: &mut Vec<Effect>) {
+        if !self.is_collecting {
+            self.is_collecting = true;
+            effects.push(Effect::Arm(ParticipantTimer::Collecting, COLLECTED));
+        }
+    }
+
+    /// The end of an exchange tells again if an offer is due, so that one that comes before ours spares it.
+    ///
     /// The time to connect begins with the first offer of either side: who has nothing to negotiate has nothing to be
     /// late with.
     pub(super) fn handle_signaling_state(
@@ -69,6 +86,10 @@ impl ParticipantMachine {
         state: SignalingState,
         effects: &mut Vec<Effect>,
     ) {
+        if state != SignalingState::Stable && self.is_collecting {
+            self.is_collecting = false;
+            effects.push(Effect::Disarm(ParticipantTimer::Collecting));
+        }
         if state != SignalingState::Stable && !self.is_negotiating {
             self.is_negotiating = true;
             let timer = ParticipantTimer::Connecting;
@@ -132,12 +153,16 @@ impl ParticipantMachine {
         }
     }
 
-    pub(super) fn handle_timer(&self, timer: ParticipantTimer, effects: &mut Vec<Effect>) {
-        effects.push(Effect::Leave(match timer {
-            ParticipantTimer::Connecting => LeaveReason::NeverConnected,
-            ParticipantTimer::Reconnecting => LeaveReason::ConnectionLost,
-            ParticipantTimer::Closed => LeaveReason::ConnectionClosed,
-        }));
+    pub(super) fn handle_timer(&mut self, timer: ParticipantTimer, effects: &mut Vec<Effect>) {
+        effects.push(match timer {
+            ParticipantTimer::Connecting => Effect::Leave(LeaveReason::NeverConnected),
+            ParticipantTimer::Reconnecting => Effect::Leave(LeaveReason::ConnectionLost),
+            ParticipantTimer::Closed => Effect::Leave(LeaveReason::ConnectionClosed),
+            ParticipantTimer::Collecting => {
+                self.is_collecting = false;
+                Effect::Offer
+            }
+        });
     }
 }
 
@@ -172,6 +197,10 @@ impl Pace {
 
 /// A handshake that follows begins within a round trip or two.
 const CLOSED_FOR_GOOD: Duration = Duration::from_secs(2);
+
+/// Longer than a forwarder takes to attach some dozens of tracks, and not worth noticing in a connection that takes
+/// several round trips.
+const COLLECTED: Duration = Duration::from_millis(20);
 
 #[cfg(test)]
 mod tests {
@@ -223,6 +252,24 @@ mod tests {
     }
 
     #[test]
+    fn changes_that_come_together_are_one_offer_and_none_if_the_other_side_comes_first() {
+        use ParticipantTimer::Collecting;
+        let mut machine = connected();
+        let needed = |machine: &mut ParticipantMachine| {
+            effects(|all| machine.handle_negotiation_needed(all))
+        };
+        assert_eq!(needed(&mut machine), [Effect::Arm(Collecting, COLLECTED)]);
+        assert_eq!(needed(&mut machine), []);
+        let due = effects(|all| machine.handle_timer(Collecting, all));
+        assert_eq!(due, [Effect::Offer]);
+        assert_eq!(needed(&mut machine), [Effect::Arm(Collecting, COLLECTED)]);
+        let theirs = SignalingState::HaveRemoteOffer;
+        let told = effects(|all| machine.handle_signaling_state(theirs, all));
+        assert_eq!(told[0], Effect::Disarm(Collecting));
+        assert_eq!(needed(&mut machine), [Effect::Arm(Collecting, COLLECTED)]);
+    }
+
+    #[test]
     fn a_restart_that_fails_too_gives_no_more_time_and_one_that_connects_all_of_it() {
         use ParticipantTimer::Reconnecting;
         let mut machine = connected();
@@ -263,7 +310,7 @@ mod tests {
     #[test]
     fn dtls_that_fails_is_the_end_and_one_that_closes_only_if_no_other_follows() {
         use DtlsTransportState::{Closed, Connecting, Failed};
-        let machine = connected();
+        let mut machine = connected();
         let told = effects(|all| machine.handle_dtls_state(Failed, all));
         assert_eq!(told, [Effect::Leave(LeaveReason::ConnectionFailed)]);
         let told = effects(|all| machine.handle_dtls_state(Closed, all));

@@ -18,7 +18,7 @@ pub(in crate::room) enum ParticipantMessage {
     Page(Waiting<PageRequest>),
 
     // From its room.
-    /// There is another forwarder, which does not know the peer connection yet.
+    /// There is another forwarder in the place of one that has failed.
     Adopt(Forwarder),
     /// Close the connection, and end.
     End,

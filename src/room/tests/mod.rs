@@ -10,8 +10,11 @@ use super::error::JoinError;
 use super::event::{LeaveReason, ParticipantId, RoomEvent};
 use super::limits::{RoomLimits, RoomTimes};
 use super::machine::{Audience, Effect, RoomMachine};
-use crate::forwarder::{ForwarderEvent, Publication};
+use crate::forwarder::{
+    ForwarderEvent, ForwarderSnapshot, Publication, PublicationSnapshot, SubscriptionSnapshot,
+};
 use crate::peer_connection::PeerId;
+use crate::rtp::AudioLevel;
 use crate::track::{MediaKind, MediaStreamTrack, StreamId, TrackId};
 
 /// A room without actors, and what its forwarder would tell.
@@ -88,10 +91,41 @@ impl Stage {
     }
 }
 
+/// Of a sender that does not know speech.
+fn level(dbov: i8) -> AudioLevel {
+    AudioLevel {
+        voice: false,
+        level: dbov.unsigned_abs(),
+    }
+}
+
 /// As a forwarder names it: no other peer has such a stream.
 fn publication(peer: PeerId, kind: MediaKind, source: &str) -> Publication {
     let track = MediaStreamTrack::new(kind, [StreamId::from(source)]);
     Publication::new(peer, track, [seen(peer, source)])
+}
+
+/// What a forwarder shows that has these publications, and sends these to these.
+fn snapshot(publications: &[Publication], sent: &[(PeerId, TrackId)]) -> ForwarderSnapshot {
+    let publications = publications.iter().map(|publication| PublicationSnapshot {
+        publication: publication.clone(),
+        paused: false,
+        subscriptions: 0,
+    });
+    let subscriptions = sent
+        .iter()
+        .map(|(subscriber, publication)| SubscriptionSnapshot {
+            subscriber: *subscriber,
+            track: MediaStreamTrack::new(MediaKind::Video, []),
+            publication: Some(*publication),
+            is_slot: false,
+            is_attached: true,
+        });
+    ForwarderSnapshot {
+        publications: publications.collect(),
+        subscriptions: subscriptions.collect(),
+        ..ForwarderSnapshot::default()
+    }
 }
 
 /// What others see of a stream.

@@ -386,7 +386,7 @@ fn who_is_muted_does_not_speak_and_falls_silent_when_muted() {
         for _ in 0..5 {
             stage.pass(Duration::from_millis(100));
             effects.extend(stage.act(|machine, now, all| {
-                machine.handle_heard(ada, microphone, (-20, false), now, all);
+                machine.handle_heard(ada, microphone, level(-20), now, all);
             }));
         }
         effects
@@ -416,7 +416,7 @@ fn silence_is_waited_for_until_it_comes() {
     let hear = |stage: &mut Stage| {
         stage.pass(Duration::from_millis(100));
         stage.act(|machine, now, all| {
-            machine.handle_heard(ada, microphone, (-20, false), now, all);
+            machine.handle_heard(ada, microphone, level(-20), now, all);
         })
     };
     let first = [hear(&mut stage), hear(&mut stage)].concat();
@@ -463,30 +463,57 @@ fn a_forwarder_that_fails_is_started_again_until_it_fails_too_often() {
 }
 
 #[test]
-fn what_another_forwarder_tells_again_is_not_told_again_and_what_it_does_not_tell_is_over() {
+fn what_a_forwarder_had_no_time_to_tell_or_to_hear_is_made_up_for_by_the_next() {
     let mut stage = stage();
     let (ada, peer) = stage.join("Ada");
-    let (_, viewer) = stage.join("Bob");
+    let (bob, viewer) = stage.join("Bob");
     let stays = publication(peer, MediaKind::Video, "s");
-    let published = ForwarderEvent::Published(stays.clone());
-    stage.forwarder(published.clone());
-    stage.subscribe(viewer, stays.track.id());
+    stage.forwarder(ForwarderEvent::Published(stays.clone()));
     let (goes, _) = stage.publish(peer, MediaKind::Audio, "s");
+    stage.subscribe(viewer, goes);
+    stage.act(RoomMachine::handle_forwarder_ended);
     stage.act(|machine, now, all| {
         machine.handle_muted_by_participant(ada, MediaKind::Video, true, now, all);
     });
-    stage.act(RoomMachine::handle_forwarder_ended);
-    assert_eq!(
-        stage.forwarder(published),
-        [Effect::SetPaused(stays.track.id(), true)]
+    let comes = publication(peer, MediaKind::Audio, "other");
+    let shown = snapshot(
+        &[stays.clone(), comes.clone()],
+        &[(viewer, stays.track.id())],
     );
-    assert_eq!(stage.subscribe(viewer, stays.track.id()), []);
-    let effects = stage.act(|machine, now, all| machine.handle_peer_adopted(ada, now, all));
-    let unpublished = RoomEvent::Unpublished {
-        participant: ada,
-        publication: goes,
-    };
-    assert_eq!(effects, [Effect::Tell(Audience::All, unpublished)]);
+    let effects = stage.act(|machine, now, all| {
+        machine.handle_forwarder_restarted(&shown, now, all);
+    });
+    let (stays, comes) = (stays.track.id(), comes.track.id());
+    let expected = [
+        Effect::Tell(
+            Audience::All,
+            RoomEvent::Published {
+                participant: ada,
+                publication: comes,
+                kind: MediaKind::Audio,
+                stream: seen(peer, "other"),
+                label: None,
+                muted_by: None,
+            },
+        ),
+        Effect::Tell(
+            Audience::All,
+            RoomEvent::Unpublished {
+                participant: ada,
+                publication: goes,
+            },
+        ),
+        Effect::Tell(
+            Audience::One(bob),
+            RoomEvent::Subscribed {
+                participant: bob,
+                publication: stays,
+            },
+        ),
+        Effect::SetPaused(stays, true),
+        Effect::SetPaused(comes, false),
+    ];
+    assert_eq!(effects, expected);
 }
 
 #[test]
