@@ -28,7 +28,7 @@ pub(super) struct RoomMachine {
     pub(super) leaving: BTreeMap<ParticipantId, Option<PeerId>>,
     pub(super) speakers: Speakers,
     /// A timer runs that ends in [`Self::handle_silence_check`].
-    pub(super) awaits_silence: bool,
+    pub(super) silence_awaited: bool,
     pub(super) forwarder_failures: VecDeque<Instant>,
     /// Everybody is going, for this.
     pub(super) closing: Option<RoomCloseReason>,
@@ -78,7 +78,7 @@ impl RoomMachine {
             publishers: HashMap::new(),
             leaving: BTreeMap::new(),
             speakers: Speakers::default(),
-            awaits_silence: false,
+            silence_awaited: false,
             forwarder_failures: VecDeque::new(),
             closing: None,
         }
@@ -305,7 +305,7 @@ impl RoomMachine {
 
     /// The time has come at which somebody may have fallen silent.
     pub(super) fn handle_silence_check(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        self.awaits_silence = false;
+        self.silence_awaited = false;
         let changed = self.speakers.check(now).map(<[_]>::to_vec);
         self.tell_speaking(changed, Audience::All, effects);
     }
@@ -466,8 +466,8 @@ impl RoomMachine {
             let speaking = RoomEvent::Speaking { participants };
             effects.push(Effect::Tell(audience, speaking));
         }
-        if let Some(at) = self.speakers.next_check().filter(|_| !self.awaits_silence) {
-            self.awaits_silence = true;
+        if let Some(at) = self.speakers.next_check().filter(|_| !self.silence_awaited) {
+            self.silence_awaited = true;
             effects.push(Effect::AwaitSilence(at));
         }
     }
