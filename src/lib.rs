@@ -96,6 +96,7 @@
 //! | [`peer_connection`] | the peer, its settings, events and states | W3C webrtc-pc |
 //! | [`perfect_negotiation`] | an actor that negotiates for both sides to change tracks at any time | W3C webrtc-pc §10.7 |
 //! | [`forwarder`] | an actor that gives tracks of some peers to others | |
+//! | [`room`] | many peers, each sending and receiving | |
 //! | [`jsep`] | descriptions, transceivers, what negotiation may refuse | RFC 9429 |
 //! | [`ice`] | candidates, servers | RFC 8445, 8838 |
 //! | [`dtls`] | certificates, fingerprints | RFC 5764, 8122 |
@@ -129,6 +130,7 @@ mod lane;
 mod outlet;
 pub mod peer_connection;
 pub mod perfect_negotiation;
+pub mod room;
 pub mod rtp;
 mod rtp_transport;
 #[cfg(feature = "signaling")]
@@ -153,6 +155,7 @@ pub use self::peer_connection::{
     PeerId, SendError, SpawnError,
 };
 pub use self::perfect_negotiation::{PerfectNegotiation, Politeness};
+pub use self::room::{Participant, Room, RoomEvent};
 pub use self::rtp::{Rid, RtcpPacket, RtpBatch, RtpPacket};
 pub use self::srtp::SrtpProfile;
 pub use self::track::{MediaKind, MediaStreamTrack, StreamId, TrackId};

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rand::Rng;
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::rtp::Rid;
 
-/// Whether a track carries sound or pictures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// Whether a track carries sound or pictures. In JSON `"audio"` or `"video"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum MediaKind {
     /// Sound.
     Audio,
@@ -33,8 +35,8 @@ impl fmt::Display for MediaKind {
     }
 }
 
-/// Names one [`MediaStreamTrack`] within this process. Never used again for another track.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// Names one [`MediaStreamTrack`] within this process. Never used again for another track. In JSON a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TrackId(u64);
 
 impl TrackId {
@@ -59,6 +61,12 @@ impl StreamId {
     /// The identifier as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl Serialize for StreamId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }
 

@@ -95,7 +95,7 @@ mod actor;
 mod machine;
 mod message;
 
-use ractor::{Actor, ActorRef, Message};
+use ractor::{Actor, ActorCell, ActorRef, Message};
 
 use self::actor::{PerfectNegotiationActor, PerfectNegotiationArguments};
 use self::message::PerfectNegotiationMessage;
@@ -173,6 +173,11 @@ impl PerfectNegotiation {
     /// Ends the negotiator; the peer connection stays. Does not wait.
     pub fn stop(&self) {
         self.cast(PerfectNegotiationMessage::Stop);
+    }
+
+    /// Whether this is the negotiator's actor.
+    pub(crate) fn is(&self, actor: &ActorCell) -> bool {
+        self.actor.get_id() == actor.get_id()
     }
 
     /// One that has ended wants nothing any more.
