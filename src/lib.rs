@@ -105,7 +105,7 @@
 //! | [`udp`] | sockets that many peers share | RFC 7983 |
 #![cfg_attr(
     feature = "signaling",
-    doc = "| [`signaling`] | what a web server needs: WebSockets for pages | RFC 6455 |"
+    doc = "| [`signaling`] | what a web server needs: WebSockets for pages, WHIP and WHEP | RFC 6455, 9725 |"
 )]
 //! | [`configuration`], [`codec`] | what to negotiate | |
 //! | [`track`] | tracks and streams | |

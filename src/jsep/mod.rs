@@ -36,7 +36,7 @@ pub use self::parameters::{
 #[cfg(any(test, fuzzing))]
 pub(crate) use self::plan::MediaSection;
 pub(crate) use self::plan::{MediaPlan, NegotiatedCodec, ReceivePlan, SendPlan};
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, fuzzing, feature = "signaling"))]
 pub(crate) use self::sdp::Description;
 pub use self::transceiver::{
     ReceiverId, RtpReceiver, RtpSender, RtpTransceiver, RtpTransceiverInit, SenderId, TrackOrKind,
