@@ -1,4 +1,5 @@
 //! The rules of forwarding, on peers that are plain values.
+#![allow(clippy::wildcard_enum_match_arm)]
 
 mod lines;
 mod random;
