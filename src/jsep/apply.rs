@@ -129,6 +129,20 @@ impl Jsep {
         transceiver.fire(direction, news);
     }
 
+    /// What was said goodbye to does not come back (RFC 3550 §6.6): who sends again after a pause does so under other SSRCs. Chromium
+    /// never plays a source that was gone and is there again.
+    fn renew_ssrcs_of_paused(&mut self) {
+        for index in 0..self.transceivers.len() {
+            if self.transceivers[index].is_paused() {
+                let (ssrc, rtx_ssrc) = self.fresh_ssrcs();
+                let sender = &mut self.transceivers[index].sender;
+                sender.ssrc = ssrc;
+                sender.rtx_ssrc = rtx_ssrc;
+                sender.ssrcs_are_used = false;
+            }
+        }
+    }
+
     /// Both sides of an exchange are known, for good or (`pranswer`) for now.
     pub(super) fn conclude(
         &mut self,
@@ -150,6 +164,7 @@ impl Jsep {
             self.pending = Descriptions::default();
             self.stable = None;
             self.remove_stopped();
+            self.renew_ssrcs_of_paused();
         } else {
             self.pending = descriptions;
         }

@@ -241,6 +241,8 @@ pub(super) struct Sender {
     pub(super) msid_track: String,
     pub(super) ssrc: Ssrc,
     pub(super) rtx_ssrc: Ssrc,
+    /// A negotiation has let it send with these SSRCs.
+    pub(super) ssrcs_are_used: bool,
     /// Whether what it is given is sent on.
     pub(super) active: bool,
     /// The only codec that is sent; `None`: all that were negotiated.
@@ -279,6 +281,7 @@ impl Transceiver {
                 msid_track: placeholder.label().to_owned(),
                 ssrc: ssrcs.0,
                 rtx_ssrc: ssrcs.1,
+                ssrcs_are_used: false,
                 active: true,
                 codec: None,
                 parameters_read: None,
@@ -318,6 +321,13 @@ impl Transceiver {
     pub(super) fn settle(&mut self, direction: RtpTransceiverDirection) {
         self.current_direction = Some(direction);
         self.sender.has_sent |= direction.sends();
+        self.sender.ssrcs_are_used |= direction.sends();
+    }
+
+    /// It has sent, and may not any more.
+    pub(super) fn is_paused(&self) -> bool {
+        let sends = |direction: RtpTransceiverDirection| direction.sends();
+        self.sender.ssrcs_are_used && !self.current_direction.is_some_and(sends)
     }
 
     pub(super) fn is_free_for(&self, kind: MediaKind) -> bool {

@@ -55,6 +55,48 @@ fn c015_an_answer_may_reject_one_m_line_and_say_no_more_of_it() {
     assert_eq!(a.jsep.media_plan().sections.len(), 1);
 }
 
+/// A track that was taken from a page and given back later was decoded by Chromium and never shown: it had the SSRC that was gone.
+#[test]
+fn who_sends_again_after_a_pause_has_other_ssrcs() {
+    let (mut a, mut b) = pair();
+    a.add_transceiver(Video, SendRecv);
+    negotiate(&mut a, &mut b);
+    let sources = |end: &End| {
+        let description = Description::parse(&current(end).sdp).unwrap();
+        let named = description.sections[0].sources.iter();
+        named.map(|source| source.ssrc).collect::<Vec<_>>()
+    };
+    let first = sources(&a);
+    assert_eq!(first.len(), 2);
+    // A negotiation that changes nothing for it changes nothing for it.
+    negotiate(&mut a, &mut b);
+    negotiate(&mut b, &mut a);
+    assert_eq!(sources(&a), first);
+    a.set_direction(0, RecvOnly);
+    negotiate(&mut a, &mut b);
+    assert_eq!(sources(&a), []);
+    a.set_direction(0, SendRecv);
+    negotiate(&mut a, &mut b);
+    let second = sources(&a);
+    assert_eq!(second.len(), 2);
+    assert!(
+        second.iter().all(|ssrc| !first.contains(ssrc)),
+        "{second:?}"
+    );
+    let sent = a.jsep.media_plan().sections[0].send.clone().unwrap();
+    assert_eq!(sent.ssrc, second[0]);
+    assert_eq!(a.transceiver(0).sender().ssrc(), second[0]);
+
+    // It is the same when the other side pauses it.
+    b.set_direction(0, SendOnly);
+    negotiate(&mut b, &mut a);
+    b.set_direction(0, SendRecv);
+    negotiate(&mut b, &mut a);
+    let third = sources(&a);
+    assert_eq!(third.len(), 2);
+    assert!(third.iter().all(|ssrc| !second.contains(ssrc)), "{third:?}");
+}
+
 #[test]
 fn c036_stopped_m_lines_are_used_again_for_another_kind() {
     let (mut a, mut b) = pair();
