@@ -94,6 +94,7 @@ impl Default for Arguments {
             ],
             servers: vec![
                 ServerKind::OursRoute,
+                ServerKind::OursForwarder,
                 ServerKind::OursHand,
                 ServerKind::Str0m,
                 ServerKind::Webrtc,

@@ -30,6 +30,8 @@ pub(crate) enum ServerKind {
     OursRoute,
     /// The same, each peer on a socket of its own, and so with a sending actor of its own.
     OursRouteOwnSockets,
+    /// By routes that the library's Forwarder arranges.
+    OursForwarder,
     /// An owner that gets every packet and gives it to `send_rtp` of each viewer.
     OursHand,
     OursHandOwnSockets,
@@ -41,9 +43,10 @@ pub(crate) enum ServerKind {
 }
 
 impl ServerKind {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::OursRoute,
         Self::OursRouteOwnSockets,
+        Self::OursForwarder,
         Self::OursHand,
         Self::OursHandOwnSockets,
         Self::Str0m,
@@ -55,6 +58,7 @@ impl ServerKind {
         match self {
             Self::OursRoute => "ours-route",
             Self::OursRouteOwnSockets => "ours-route-own-sockets",
+            Self::OursForwarder => "ours-forwarder",
             Self::OursHand => "ours-hand",
             Self::OursHandOwnSockets => "ours-hand-own-sockets",
             Self::Str0m => "str0m",
@@ -68,6 +72,7 @@ impl ServerKind {
         match self {
             Self::OursRoute
             | Self::OursRouteOwnSockets
+            | Self::OursForwarder
             | Self::OursHand
             | Self::OursHandOwnSockets => true,
             Self::Str0m | Self::Webrtc | Self::WebrtcCm => false,
@@ -118,6 +123,7 @@ pub(crate) fn serve(
     let mut forwarder: Box<dyn Forwarder> = match kind {
         ServerKind::OursRoute => ours(By::Route, Sockets::Shared(workers), workers)?,
         ServerKind::OursRouteOwnSockets => ours(By::Route, Sockets::Own, workers)?,
+        ServerKind::OursForwarder => ours(By::Forwarder, Sockets::Shared(workers), workers)?,
         ServerKind::OursHand => ours(By::Hand, Sockets::Shared(workers), workers)?,
         ServerKind::OursHandOwnSockets => ours(By::Hand, Sockets::Own, workers)?,
         ServerKind::Str0m => Box::new(Str0mForwarder::start()?),

@@ -7,8 +7,9 @@ use ractor::rpc::CallResult;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use ractor_webrtc::peer_connection::{PeerConnectionBuilder, PeerId, RouteSource};
 use ractor_webrtc::{
-    Certificate, Event, MediaKind, MediaStreamTrack, PeerConnection, PeerEvent, RtcpPacket,
-    SessionDescription, SrtpProfile, TrackId, UdpEndpointConfiguration, UdpEndpointPool,
+    Certificate, Event, ForwarderEvent, MediaKind, MediaStreamTrack, PeerConnection, PeerEvent,
+    RtcpPacket, SessionDescription, SrtpProfile, TrackId, UdpEndpointConfiguration,
+    UdpEndpointPool,
 };
 use tokio::runtime::Runtime;
 
@@ -18,6 +19,8 @@ use super::{Failure, Forwarder, Role};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum By {
     Route,
+    /// By routes too, which the library's Forwarder sets.
+    Forwarder,
     Hand,
 }
 
@@ -93,6 +96,8 @@ enum RoomMessage {
         reply: RpcReplyPort<Vec<PeerConnection>>,
     },
     Peer(PeerEvent),
+    /// Everything is as it should be, or else no packet arrives.
+    Forwarder,
 }
 
 impl From<PeerEvent> for RoomMessage {
@@ -101,8 +106,15 @@ impl From<PeerEvent> for RoomMessage {
     }
 }
 
+impl From<ForwarderEvent> for RoomMessage {
+    fn from(_: ForwarderEvent) -> Self {
+        Self::Forwarder
+    }
+}
+
 struct RoomState {
     by: By,
+    forwarder: Option<ractor_webrtc::Forwarder>,
     connections: PeerConnectionBuilder,
     publisher: Option<PeerConnection>,
     /// The track that the publisher sends.
@@ -133,8 +145,17 @@ impl Actor for Room {
             Sockets::Shared(count) => connections
                 .endpoint(UdpEndpointPool::spawn(socket, count, myself.get_cell()).await?),
         };
+        let forwarder = match by {
+            By::Forwarder => Some(
+                ractor_webrtc::Forwarder::builder()
+                    .spawn_linked(&myself)
+                    .await?,
+            ),
+            By::Route | By::Hand => None,
+        };
         Ok(RoomState {
             by,
+            forwarder,
             connections,
             publisher: None,
             camera: None,
@@ -150,9 +171,13 @@ impl Actor for Room {
         state: &mut RoomState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            RoomMessage::Peer(PeerEvent { peer, event, .. }) => {
-                state.take_event(peer, event).await?
+            RoomMessage::Peer(event) => {
+                if let Some(forwarder) = &state.forwarder {
+                    forwarder.handle_event(&event);
+                }
+                state.take_event(event.peer, event.event).await?;
             }
+            RoomMessage::Forwarder => {}
             RoomMessage::Join { role, offer, reply } => {
                 state.join(&myself, role, offer, reply).await?;
             }
@@ -175,20 +200,23 @@ impl RoomState {
         reply: RpcReplyPort<String>,
     ) -> Result<(), ActorProcessingErr> {
         let pc = self.connections.clone().spawn_linked(myself).await?;
+        let stream = MediaStreamTrack::generate_stream_id();
+        let track = MediaStreamTrack::new(MediaKind::Video, [stream]);
         match role {
             Role::Publisher => self.publisher = Some(pc.clone()),
-            Role::Viewer => {
-                let stream = MediaStreamTrack::generate_stream_id();
-                let track = MediaStreamTrack::new(MediaKind::Video, [stream]);
-                pc.add_track(&track).await?;
-                if self.by == By::Route {
-                    pc.set_route(track.id(), self.source()?).await?;
-                }
-                self.viewers.push((pc.clone(), track.id()));
-            }
+            Role::Viewer => self.viewers.push((pc.clone(), track.id())),
         }
         self.gathering.insert(pc.id(), (pc.clone(), reply));
+        if role == Role::Viewer && self.by != By::Forwarder {
+            pc.add_track(&track).await?;
+        }
+        if role == Role::Viewer && self.by == By::Route {
+            pc.set_route(track.id(), self.source()?).await?;
+        }
         pc.set_remote_description(offer).await?;
+        if let Some(forwarder) = &self.forwarder {
+            forwarder.add_peer(&pc).await?;
+        }
         pc.set_local_description(None).await?;
         Ok(())
     }
