@@ -70,10 +70,18 @@ impl ParticipantMachine {
     }
 
     /// An offer is due. What changes within a moment goes into one: tracks of a newcomer are attached one after the other.
+    ///
+    /// The very first offer is the page's, if it has one to make: what it is to be sent fits into the answer. If both made
+    /// one, the page would take its own back, and Chromium then may never look for candidates.
     pub(super) fn handle_negotiation_needed(&mut self, effects: &mut Vec<Effect>) {
         if !self.is_collecting {
             self.is_collecting = true;
-            effects.push(Effect::Arm(ParticipantTimer::Collecting, COLLECTED));
+            let time = if self.is_negotiating {
+                COLLECTED
+            } else {
+                FIRST_OFFER
+            };
+            effects.push(Effect::Arm(ParticipantTimer::Collecting, time));
         }
     }
 
@@ -202,6 +210,9 @@ const CLOSED_FOR_GOOD: Duration = Duration::from_secs(2);
 /// several round trips.
 const COLLECTED: Duration = Duration::from_millis(20);
 
+/// A page that has something to send offers it within a round trip; one that only watches waits so long for its first offer.
+const FIRST_OFFER: Duration = Duration::from_millis(500);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -224,6 +235,13 @@ mod tests {
     fn connected() -> ParticipantMachine {
         let mut machine = machine();
         effects(|all| machine.handle_connection_state(PeerConnectionState::Connected, all));
+        machine
+    }
+
+    fn negotiating() -> ParticipantMachine {
+        let mut machine = machine();
+        effects(|all| machine.handle_signaling_state(SignalingState::HaveRemoteOffer, all));
+        effects(|all| machine.handle_signaling_state(SignalingState::Stable, all));
         machine
     }
 
@@ -254,7 +272,7 @@ mod tests {
     #[test]
     fn changes_that_come_together_are_one_offer_and_none_if_the_other_side_comes_first() {
         use ParticipantTimer::Collecting;
-        let mut machine = connected();
+        let mut machine = negotiating();
         let needed = |machine: &mut ParticipantMachine| {
             effects(|all| machine.handle_negotiation_needed(all))
         };
@@ -267,6 +285,26 @@ mod tests {
         let told = effects(|all| machine.handle_signaling_state(theirs, all));
         assert_eq!(told[0], Effect::Disarm(Collecting));
         assert_eq!(needed(&mut machine), [Effect::Arm(Collecting, COLLECTED)]);
+    }
+
+    /// Both sides offered at once when somebody joined. The page took its offer back, answered, and never looked for candidates: one
+    /// in five was not connected at all.
+    #[test]
+    fn the_first_offer_is_left_to_the_page_for_a_while() {
+        use ParticipantTimer::Collecting;
+        let mut machine = machine();
+        let told = effects(|all| machine.handle_negotiation_needed(all));
+        assert_eq!(told, [Effect::Arm(Collecting, FIRST_OFFER)]);
+        let theirs = SignalingState::HaveRemoteOffer;
+        let told = effects(|all| machine.handle_signaling_state(theirs, all));
+        assert_eq!(told[0], Effect::Disarm(Collecting));
+        let told = effects(|all| machine.handle_negotiation_needed(all));
+        assert_eq!(told, [Effect::Arm(Collecting, COLLECTED)]);
+        // Who does not offer is offered to.
+        let mut watching = self::machine();
+        effects(|all| watching.handle_negotiation_needed(all));
+        let told = effects(|all| watching.handle_timer(Collecting, all));
+        assert_eq!(told, [Effect::Offer]);
     }
 
     #[test]
