@@ -50,6 +50,12 @@ pub mod advanced {
     #[doc = ""]
     #[doc = include_str!("../guides/advanced/connectivity.md")]
     pub mod connectivity {}
+
+    /// [forwarding]: super::introduction::forwarding
+    /// [perfect]: perfect_negotiation
+    #[doc = ""]
+    #[doc = include_str!("../guides/advanced/rooms.md")]
+    pub mod rooms {}
 }
 
 #[cfg(doctest)]

@@ -210,6 +210,13 @@ impl Page {
         closed
     }
 
+    /// Keeps nothing of what it has heard but failures.
+    pub(crate) fn forget(&mut self) {
+        self.catch_up();
+        self.heard.clear();
+        self.received.clear();
+    }
+
     fn note(&mut self, event: &PageEvent) {
         match event {
             PageEvent::Room(event) => self.heard.push(event.clone()),
