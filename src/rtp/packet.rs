@@ -440,6 +440,23 @@ mod tests {
         assert!(original.marker());
     }
 
+    /// Of Chromium 156, decrypted, its payload cut.
+    #[test]
+    fn c109_a_retransmission_of_chromium_gives_back_the_original() {
+        let rtx = parse(
+            "90e1 1b48 dbc4c013 7a4d688c bede0002 41001290 30000000 0143 9080f5f0910b00e4222f",
+        )
+        .unwrap();
+        let original = rtx
+            .unwrap_retransmission(Ssrc(7), payload_type(96))
+            .unwrap();
+        assert_eq!(original.sequence_number(), SequenceNumber(0x0143));
+        assert_eq!(original.timestamp(), RtpTimestamp(0xdbc4_c013));
+        assert!(original.marker());
+        assert_eq!(original.payload(), &bytes_of("9080f5f0910b00e4222f")[..]);
+        assert_eq!(original.extension(9), Some(&b"0"[..]));
+    }
+
     #[test]
     fn a_probe_that_repeats_nothing_gives_nothing() {
         for hex in [

@@ -152,6 +152,7 @@ fn c109_what_the_remote_side_lost_is_sent_again() {
         bench.send(sequence);
     }
     let sent = bench.sent_rtp();
+    bench.pass(80);
     bench.receive_nack(OUR_SSRC, [2, 3]);
     let again = bench.sent_rtp();
     assert_eq!(again.len(), 2);
@@ -179,6 +180,7 @@ fn c109_without_rtx_it_goes_again_as_it_was() {
         bench.send(sequence);
     }
     let sent = bench.sent();
+    bench.pass(80);
     bench.receive_nack(OUR_SSRC, [3]);
     assert_eq!(bench.sent(), [sent[2].clone()]);
     assert_eq!(bench.stats().protect_failed, 0);
@@ -189,6 +191,7 @@ fn a_storm_of_requests_costs_one_look_a_number_and_no_more_than_so_many() {
     let mut bench = Bench::connected(repairing(true));
     bench.send(1);
     bench.sent();
+    bench.pass(80);
     for _ in 0..100 {
         bench.receive_nack(OUR_SSRC, 0..1000);
     }

@@ -294,7 +294,7 @@ fn redirect(candidate: &str, stand_in: SocketAddr) -> Option<(String, SocketAddr
         return None;
     }
     let addr = SocketAddr::new(ip.parse().ok()?, port.parse().ok()?);
-    if !addr.is_ipv4() || !addr.ip().is_loopback() {
+    if !addr.is_ipv4() {
         return None;
     }
     let (ip, port) = (stand_in.ip().to_string(), stand_in.port().to_string());

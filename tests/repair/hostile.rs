@@ -20,6 +20,8 @@ async fn a_storm_of_requests_is_answered_within_limits() {
         (stats.rtp_received == 400).then_some(())
     })
     .await;
+    // Before that nobody can have missed it.
+    tokio::time::sleep(Duration::from_millis(150)).await;
     let before = victim.peer.media_stats().await.unwrap();
     // Each names what was sent; together they ask for it ten times within a round trip.
     let requests = 10 * 400 / 100;

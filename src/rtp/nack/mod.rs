@@ -332,9 +332,10 @@ fn waiting(missing: impl IntoIterator<Item = Missing>) -> u64 {
     missing.into_iter().filter(waits).count() as u64
 }
 
-/// An answer that is not there after a round trip and a quarter, and the time that timers take, is lost.
+/// An answer that is not there by then is lost, or its request was: one too many is small, and answered by nobody who
+/// keeps to the same rule.
 fn retry_after(round_trip: Duration) -> Duration {
-    round_trip + (round_trip / 4).max(MIN_PATIENCE)
+    round_trip + (round_trip / 8).max(MIN_PATIENCE)
 }
 
 /// Wider gaps are not closed: at 4 Mbit/s this is more than half a second, after which a keyframe is there

@@ -53,6 +53,7 @@ pub(in crate::rtp) struct Kept {
     pub(in crate::rtp) packet: RtpPacket,
     pub(in crate::rtp) numbers: Numbers,
     pub(in crate::rtp) rewrite: Arc<Rewrite>,
+    pub(in crate::rtp) sent_at: Instant,
 }
 
 impl History {
@@ -135,6 +136,7 @@ impl Run {
             packet: packet.clone(),
             numbers,
             rewrite: Arc::clone(&self.rewrite),
+            sent_at: self.sent_at,
         })
     }
 

@@ -15,7 +15,7 @@ use super::types::{PayloadType, SequenceNumber, Ssrc};
 
 /// Answers requests for packets of one stream.
 ///
-/// Bounded in what it keeps (see [`History`]) and in what it sends: no packet again within a round trip, none
+/// Bounded in what it keeps (see [`History`]) and in what it sends: no packet again before its receiver can have missed it, none
 /// more than `MAX_REPEATS` times, and all of them together at most half of what the stream itself sends, so that
 /// requests make nobody send a flood.
 #[derive(Debug)]
@@ -119,7 +119,9 @@ impl Retransmitter {
         // The number may have been another packet's, long ago.
         let before = before.filter(|it| now.saturating_duration_since(it.at) < history::KEPT_FOR);
         let times = before.map_or(0, |it| it.times);
-        let too_soon = before.is_some_and(|it| now.saturating_duration_since(it.at) < round_trip);
+        let sent_at = before.map_or(kept.sent_at, |it| it.at);
+        // It is on its way still, or the request is. The other side's round trip may seem shorter than ours.
+        let too_soon = now.saturating_duration_since(sent_at) < round_trip * 3 / 4;
         if too_soon || times >= MAX_REPEATS || cost > self.allowance {
             return Err(Refused::TooMuch);
         }

@@ -51,6 +51,27 @@ fn a_nack_that_is_too_short_is_not_read() {
     );
 }
 
+/// Of Chromium 156, decrypted: it has lost two packets of 0x0d36a3d6, the other one is the stream of retransmissions.
+#[test]
+fn c109_a_nack_of_chromium_is_read_and_written_alike() {
+    let datagram = "82c9000d fc8beecc \
+        a2e87b19 00000000 000059f2 00000113 8f704807 00000e38 \
+        0d36a3d6 aa000002 0000555d 0000054e 8f704807 00000e38 \
+        81cd0003 fc8beecc 0d36a3d6 555b0001";
+    let packets = parse(datagram).unwrap();
+    let expected = Nack {
+        sender_ssrc: Ssrc(0xfc8b_eecc),
+        media_ssrc: Ssrc(0x0d36_a3d6),
+        lost: vec![SequenceNumber(0x555b), SequenceNumber(0x555c)],
+    };
+    assert_eq!(packets[1], RtcpPacket::Nack(expected));
+    let mut written = Vec::new();
+    for packet in &packets {
+        packet.write(&mut written).unwrap();
+    }
+    assert_eq!(written, bytes_of(datagram));
+}
+
 #[test]
 fn a_packet_longer_than_the_datagram_spoils_all() {
     assert_eq!(
