@@ -9,4 +9,5 @@ mod joining;
 mod leaving;
 mod limits;
 mod muting;
+#[allow(dead_code, reason = "each test file uses a part of it")]
 mod page;
