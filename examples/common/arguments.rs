@@ -89,23 +89,32 @@ impl Arguments {
         Ok(Command::Run(self))
     }
 
-    /// How a visitor's connection is set up. The shared port, if there is to be one, is opened below `supervisor`.
+    /// Opens the shared port, if there is to be one, below `supervisor`.
+    pub(crate) async fn endpoint(
+        &self,
+        supervisor: ActorCell,
+    ) -> Result<Option<UdpEndpoint>, UdpEndpointError> {
+        let Some(address) = self.udp else {
+            return Ok(None);
+        };
+        let configuration = UdpEndpointConfiguration::address(address);
+        UdpEndpoint::spawn(configuration, supervisor)
+            .await
+            .map(Some)
+    }
+
+    /// How a visitor's connection is set up, on the shared port if there is one.
     ///
     /// If only this machine can reach the page, 127.0.0.1 has to do for media as well, and does so
     /// without any network.
-    pub(crate) async fn connections(
-        &self,
-        supervisor: ActorCell,
-    ) -> Result<PeerConnectionBuilder, UdpEndpointError> {
+    pub(crate) fn connections(&self, endpoint: Option<&UdpEndpoint>) -> PeerConnectionBuilder {
         let connections = PeerConnection::builder()
             .include_loopback(self.listen.ip().is_loopback())
             .ice_servers(self.ice_servers.clone());
-        let Some(address) = self.udp else {
-            return Ok(connections);
-        };
-        let configuration = UdpEndpointConfiguration::address(address);
-        let endpoint = UdpEndpoint::spawn(configuration, supervisor).await?;
-        Ok(connections.endpoint(endpoint))
+        match endpoint {
+            Some(endpoint) => connections.endpoint(endpoint.clone()),
+            None => connections,
+        }
     }
 }
 

@@ -107,7 +107,8 @@ where
         myself: ActorRef<Self::Msg>,
         (arguments, prepare): Self::Arguments,
     ) -> Result<Self::State, ActorProcessingErr> {
-        let connections = arguments.connections(myself.get_cell()).await?;
+        let endpoint = arguments.endpoint(myself.get_cell()).await?;
+        let connections = arguments.connections(endpoint.as_ref());
         Ok(LobbyState {
             connections: prepare(connections),
             limit: arguments.visitors,

@@ -241,6 +241,14 @@ impl Page {
         text_of(&taken, "data")
     }
 
+    /// Kills what runs the page, as a fault in the browser does: the page cannot say anything any more.
+    pub(crate) async fn crash(self) {
+        // Nobody is left to answer.
+        self.devtools
+            .send(Some(&self.session), "Page.crash", json!({}))
+            .await;
+    }
+
     /// Closes the page as a user closes a tab: nothing of it runs afterwards.
     pub(crate) async fn close(self) {
         let arguments = json!({ "targetId": self.target });
@@ -272,6 +280,25 @@ struct State {
 
 impl DevTools {
     async fn call(&self, session: Option<&str>, method: &str, arguments: Value) -> Value {
+        let answered = self.send(session, method, arguments).await;
+        let mut answer = timeout(CALL_LIMIT, answered)
+            .await
+            .unwrap_or_else(|_| panic!("{method} is answered within {CALL_LIMIT:?}"))
+            .unwrap_or_else(|_| panic!("Chromium went away during {method}"));
+        assert!(
+            answer.get("error").is_none(),
+            "{method}: {}",
+            answer["error"]
+        );
+        answer["result"].take()
+    }
+
+    async fn send(
+        &self,
+        session: Option<&str>,
+        method: &str,
+        arguments: Value,
+    ) -> oneshot::Receiver<Value> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let (answer, answered) = oneshot::channel();
         self.state
@@ -287,17 +314,7 @@ impl DevTools {
         sink.send(Message::text(command.to_string()))
             .await
             .expect("DevTools listen");
-        drop(sink);
-        let mut answer = timeout(CALL_LIMIT, answered)
-            .await
-            .unwrap_or_else(|_| panic!("{method} is answered within {CALL_LIMIT:?}"))
-            .unwrap_or_else(|_| panic!("Chromium went away during {method}"));
-        assert!(
-            answer.get("error").is_none(),
-            "{method}: {}",
-            answer["error"]
-        );
-        answer["result"].take()
+        answered
     }
 
     fn take_in(&self, message: Value) {
