@@ -24,6 +24,7 @@ pub mod introduction {
 
     /// [negotiation]: negotiation
     /// [perfect]: super::advanced::perfect_negotiation
+    /// [rooms]: super::advanced::rooms
     #[doc = ""]
     #[doc = include_str!("../guides/introduction/forwarding.md")]
     pub mod forwarding {}
