@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 use tokio::time::Instant;
@@ -131,7 +132,7 @@ impl Actor for RoomActor {
         {
             shell.join(request, listener, reply, &myself).await;
         } else {
-            shell.take(message, &myself);
+            shell.take(message);
         }
         shell.perform_effects(&myself).await;
         Ok(())
@@ -169,7 +170,7 @@ impl Actor for RoomActor {
 
 impl RoomShell {
     /// Everything that needs no other actor to start.
-    fn take(&mut self, message: RoomMessage, myself: &ActorRef<RoomMessage>) {
+    fn take(&mut self, message: RoomMessage) {
         use RoomMessage as Message;
 
         let (machine, effects) = (&mut self.machine, &mut self.effects);
@@ -200,13 +201,7 @@ impl RoomShell {
                 // The asker may have given up.
                 let _gone = reply.send(machine.snapshot());
             }
-            Message::Close => {
-                self.timers
-                    .arm(RoomTimer::Close, CLOSE_DEADLINE * 2, myself, |_| {
-                        Message::CloseDeadlinePassed
-                    });
-                machine.handle_close(RoomCloseReason::Requested, now(), effects);
-            }
+            Message::Close => machine.handle_close(RoomCloseReason::Requested, now(), effects),
             Message::PeerStarted { participant, peer } => {
                 machine.handle_peer_started(participant, peer);
             }
@@ -235,8 +230,7 @@ impl RoomShell {
                     machine.handle_silence_check(now(), effects);
                 }
             }
-            // Children are killed with their parent.
-            Message::CloseDeadlinePassed => myself.stop(None),
+            Message::CloseDeadlinePassed => machine.handle_close_deadline(effects),
         }
     }
 
@@ -338,6 +332,10 @@ impl RoomShell {
                     RoomMessage::SilenceChecked { generation }
                 });
             }
+            Effect::AwaitEnd => self.timers.arm(RoomTimer::Close, CLOSING, myself, |_| {
+                RoomMessage::CloseDeadlinePassed
+            }),
+            // Children that are left are killed with their parent.
             Effect::End(reason) => {
                 self.life.reason = reason;
                 myself.stop(None);
@@ -445,6 +443,9 @@ fn forwarder(limits: &RoomLimits) -> ForwarderBuilder {
 fn now() -> std::time::Instant {
     Instant::now().into_std()
 }
+
+/// A connection has its own deadline; the room's is behind it.
+const CLOSING: Duration = CLOSE_DEADLINE.saturating_mul(2);
 
 /// A session has 256 m-lines at most, and the page wants some for itself.
 const MAX_SUBSCRIPTIONS: usize = 240;

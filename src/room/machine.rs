@@ -49,6 +49,8 @@ pub(super) enum Effect {
     StartForwarder,
     /// Come back then with [`RoomMachine::handle_silence_check`].
     AwaitSilence(Instant),
+    /// Come back in a while with [`RoomMachine::handle_close_deadline`]: everybody is going.
+    AwaitEnd,
     /// Nobody is left, or waited for: the room is over.
     End(RoomCloseReason),
 }
@@ -147,12 +149,20 @@ impl RoomMachine {
         now: Instant,
         effects: &mut Vec<Effect>,
     ) {
-        self.closing.get_or_insert(reason);
+        if self.closing.is_none() {
+            self.closing = Some(reason);
+            effects.push(Effect::AwaitEnd);
+        }
         let everybody: Vec<ParticipantId> = self.members.keys().copied().collect();
         for participant in everybody {
             self.handle_leave(participant, LeaveReason::RoomClosed, now, effects);
         }
         self.end_if_empty(effects);
+    }
+
+    /// Those who are left had their time; they are killed with the room.
+    pub(super) fn handle_close_deadline(&self, effects: &mut Vec<Effect>) {
+        effects.extend(self.closing.map(Effect::End));
     }
 
     /// A participant's peer connection runs.

@@ -120,7 +120,8 @@ impl Room {
     }
 
     /// Lets somebody in. Returns when its peer connection runs and what others publish is attached to it, so that the answer
-    /// to its first offer may carry that. It leaves when `listener` ends.
+    /// to its first offer may carry that. It leaves when `listener` ends. A listener is for one participant: its events do
+    /// not say whose they are.
     ///
     /// May be called from a handler of the listener, and of the room's owner. Who gives up waiting has not joined.
     ///

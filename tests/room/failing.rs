@@ -1,11 +1,18 @@
 //! What breaks, and who notices.
 
-use ractor::{ActorCell, ActorStatus};
-use ractor_webrtc::room::{JoinRequest, LeaveReason, RoomCloseReason, RoomEvent, RoomLimits};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use ractor::{ActorCell, ActorStatus};
+use ractor_webrtc::MediaKind;
+use ractor_webrtc::room::{
+    JoinError, JoinRequest, LeaveReason, RoomCloseReason, RoomEvent, RoomLimits,
+};
+
+use super::common::owner::{loopback, shared_endpoint};
 use super::common::{PATIENCE, eventually};
 use super::hall::Hall;
-use super::page::Page;
+use super::muting::is_silent;
+use super::page::{Page, PageOptions};
 
 #[tokio::test]
 async fn one_peers_failure_is_one_peers_failure() {
@@ -98,22 +105,20 @@ async fn what_is_muted_stays_muted_when_the_forwarder_fails() {
     let mut ada = Page::join(&hall.room, "Ada").await;
     let mut bob = Page::join(&hall.room, "Bob").await;
     bob.receives(ada.id()).await;
-    hall.room
-        .set_muted(ada.id(), ractor_webrtc::MediaKind::Audio, true);
+    hall.room.set_muted(ada.id(), MediaKind::Audio, true);
     bob.hears("mute", |event| matches!(event, RoomEvent::Muted { .. }))
         .await;
     hall.parts()[0].kill();
     // Said while there is none.
-    hall.room
-        .set_muted(ada.id(), ractor_webrtc::MediaKind::Video, true);
+    hall.room.set_muted(ada.id(), MediaKind::Video, true);
     let restarted = RoomEvent::ForwarderRestarted;
     hall.expect("another forwarder", |event| {
         (*event == restarted).then_some(())
     })
     .await;
     ada.receives(bob.id()).await;
-    super::muting::is_silent(&mut bob, ractor_webrtc::MediaKind::Audio).await;
-    super::muting::is_silent(&mut bob, ractor_webrtc::MediaKind::Video).await;
+    is_silent(&mut bob, MediaKind::Audio).await;
+    is_silent(&mut bob, MediaKind::Video).await;
 }
 
 #[tokio::test]
@@ -135,6 +140,32 @@ async fn a_forwarder_that_fails_too_often_ends_the_room() {
     hall.parts().pop().unwrap().kill();
     assert_eq!(ada.expect_closed().await, LeaveReason::RoomClosed);
     assert_eq!(hall.expect_closed().await, RoomCloseReason::ForwarderFailed);
+}
+
+#[tokio::test]
+async fn a_panic_on_the_way_in_is_the_end_of_one_visit() {
+    // The application's closure, for example, of which the actor that calls it cannot know.
+    let calls = AtomicUsize::new(0);
+    let (_socket, endpoint) = shared_endpoint().await;
+    let hall = Hall::open_with(|builder| {
+        builder.connection(move || {
+            assert_ne!(calls.fetch_add(1, Ordering::Relaxed), 1, "panics once");
+            loopback().endpoint(endpoint.clone())
+        })
+    })
+    .await;
+    let mut ada = Page::join(&hall.room, "Ada").await;
+    let request = JoinRequest::new("Unlucky");
+    let joined = Page::try_join(&hall.room, request, PageOptions::default()).await;
+    let error = joined.err().unwrap();
+    assert!(matches!(error, JoinError::Left), "{error:?}");
+    let crashed = |event: &RoomEvent| {
+        let crashed = LeaveReason::Crashed;
+        matches!(event, RoomEvent::Left { reason, .. } if *reason == crashed)
+    };
+    ada.hears("who crashed", crashed).await;
+    let bob = Page::join(&hall.room, "Bob").await;
+    ada.receives(bob.id()).await;
 }
 
 #[tokio::test]

@@ -8,7 +8,9 @@ use ractor_webrtc::perfect_negotiation::SignalingMessage;
 use ractor_webrtc::room::{
     JoinError, JoinRequest, LeaveReason, Room, RoomEvent, RoomLimits, RoomTimes,
 };
-use ractor_webrtc::{Event, IceCandidate, MediaKind, MediaStreamTrack, PeerConnectionState};
+use ractor_webrtc::{
+    Event, IceCandidate, MediaKind, MediaStreamTrack, PeerConnectionState, SessionDescription,
+};
 
 use super::common::link::{Link, Verdict};
 use super::common::owner::loopback;
@@ -95,6 +97,26 @@ async fn who_says_too_much_has_to_go_and_costs_nobody_else_a_thing() {
 }
 
 #[tokio::test]
+async fn nonsense_is_told_to_who_has_said_it_and_changes_nothing() {
+    let hall = Hall::open().await;
+    let mut ada = Page::join(&hall.room, "Ada").await;
+    let mut bob = Page::join(&hall.room, "Bob").await;
+    bob.receives(ada.id()).await;
+    for sdp in ["", "v=0\r\n", "m=video 9 UDP/TLS/RTP/SAVPF 96\r\n"] {
+        ada.forget();
+        let nonsense = SessionDescription::offer(sdp);
+        ada.participant
+            .receive(SignalingMessage::Description(nonsense));
+        let failed = |event: &RoomEvent| matches!(event, RoomEvent::NegotiationFailed { .. });
+        ada.hears("what was wrong", failed).await;
+        assert!(!bob.heard.iter().any(failed));
+    }
+    bob.heard
+        .retain(|event| matches!(event, RoomEvent::Published { .. }));
+    bob.receives(ada.id()).await;
+}
+
+#[tokio::test]
 async fn who_never_connects_has_to_go_and_who_needs_no_connection_may_stay() {
     let hall = Hall::open_with(|builder| {
         builder.times(RoomTimes {
@@ -149,7 +171,7 @@ async fn an_ice_restart_of_the_page_saves_the_visit() {
         state(PeerConnectionState::Connected),
     );
     other.hears("that it is lost", failed).await;
-    other.heard.clear();
+    other.forget();
     cut.store(false, Ordering::Relaxed);
     page.pc.restart_ice().await.unwrap();
     other.hears("that it is back", connected).await;

@@ -142,6 +142,7 @@ fn told(effects: &[Effect]) -> Vec<(Audience, RoomEvent)> {
         | Effect::SetPaused(..)
         | Effect::StartForwarder
         | Effect::AwaitSilence(_)
+        | Effect::AwaitEnd
         | Effect::End(_) => None,
     });
     told.collect()

@@ -374,8 +374,8 @@ impl World {
                         self.forwarder.paused.remove(&publication);
                     }
                 }
-                // Carried out by who has let it fail.
-                Effect::StartForwarder => {}
+                // Carried out by who has let it fail, or not at all: time does not run by itself here.
+                Effect::StartForwarder | Effect::AwaitEnd => {}
                 Effect::AwaitSilence(at) => assert!(at > self.stage.now, "too late to wait for"),
                 Effect::End(reason) => self.is_over = Some(reason),
             }

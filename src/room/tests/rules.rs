@@ -455,7 +455,8 @@ fn a_forwarder_that_fails_is_started_again_until_it_fails_too_often() {
     assert_eq!(fail(&mut stage), restarted);
     assert_eq!(fail(&mut stage), restarted);
     let effects = fail(&mut stage);
-    assert_eq!(effects[0], Effect::Expel(ada, LeaveReason::RoomClosed));
+    assert_eq!(effects[0], Effect::AwaitEnd);
+    assert_eq!(effects[1], Effect::Expel(ada, LeaveReason::RoomClosed));
     let effects = stage.act(|machine, now, all| machine.handle_ended(ada, now, all));
     let end = Effect::End(RoomCloseReason::ForwarderFailed);
     assert_eq!(effects.last(), Some(&end));
@@ -593,6 +594,8 @@ fn when_the_room_closes_all_are_expelled_and_it_ends_when_they_have_ended() {
         machine.handle_close(RoomCloseReason::Requested, now, all);
     };
     let effects = stage.act(close);
+    assert_eq!(effects[0], Effect::AwaitEnd);
+    assert_eq!(stage.act(close), [], "it closes already");
     let expelled = effects
         .iter()
         .filter(|one| matches!(one, Effect::Expel(..)));
@@ -610,5 +613,21 @@ fn when_the_room_closes_all_are_expelled_and_it_ends_when_they_have_ended() {
         let effects = stage.act(|machine, now, all| machine.handle_ended(who, now, all));
         assert_eq!(effects.contains(&end), is_last);
     }
-    assert_eq!(Stage::new(RoomLimits::default()).act(close), [end]);
+    let empty = Stage::new(RoomLimits::default()).act(close);
+    assert_eq!(empty, [Effect::AwaitEnd, end]);
+}
+
+#[test]
+fn who_does_not_end_in_time_does_not_keep_a_room_from_ending() {
+    let mut stage = stage();
+    stage.join("Ada");
+    assert_eq!(
+        stage.act(|machine, _, all| machine.handle_close_deadline(all)),
+        []
+    );
+    stage.act(|machine, now, all| {
+        machine.handle_close(RoomCloseReason::Requested, now, all);
+    });
+    let effects = stage.act(|machine, _, all| machine.handle_close_deadline(all));
+    assert_eq!(effects, [Effect::End(RoomCloseReason::Requested)]);
 }
