@@ -26,6 +26,7 @@
 //! [`Broadcaster::stop`], and everything below it with it.
 
 mod actor;
+mod codecs;
 mod error;
 mod machine;
 mod message;
@@ -39,6 +40,7 @@ use ractor::rpc::CallResult;
 use ractor::{Actor, ActorRef, Message, RpcReplyPort};
 
 use self::actor::{BroadcasterActor, BroadcasterArguments};
+pub use self::codecs::encoder_media;
 pub use self::error::{OpenError, PatchError};
 use self::message::BroadcasterMessage;
 pub use self::message::{BroadcasterEvent, BroadcasterSnapshot, StreamSnapshot};
@@ -121,7 +123,7 @@ impl BroadcasterLimits {
 }
 
 impl BroadcasterBuilder {
-    /// How the connection of each session is set up (default: [`PeerConnection::builder`] as it comes). For many
+    /// How the connection of each session is set up (default: [`PeerConnection::builder`] with [`encoder_media`]). For many
     /// sessions give it a [shared endpoint](PeerConnectionBuilder::endpoint) and a
     /// [certificate](PeerConnectionBuilder::certificate).
     pub fn connection(self, connection: PeerConnectionBuilder) -> Self {
@@ -157,7 +159,7 @@ impl Broadcaster {
     /// Settings of a new Broadcaster; [`spawn_linked`](BroadcasterBuilder::spawn_linked) starts it.
     pub fn builder() -> BroadcasterBuilder {
         BroadcasterBuilder {
-            connection: PeerConnection::builder(),
+            connection: PeerConnection::builder().media(encoder_media()),
             limits: BroadcasterLimits::default(),
         }
     }
