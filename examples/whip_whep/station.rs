@@ -42,8 +42,9 @@ impl Station {
         let _ended = self.actor.wait(None).await;
     }
 
-    /// Ends everything, and waits until all is gone.
+    /// Ends everything, and waits until all is gone. Clients are told, so that they come again at once.
     pub(crate) async fn close(&self) {
+        self.broadcaster.shut_down().await;
         // It may have ended before; that is what we want.
         let _ended = self.actor.stop_and_wait(None, None).await;
     }
