@@ -57,6 +57,23 @@ pub mod advanced {
     #[doc = ""]
     #[doc = include_str!("../guides/advanced/rooms.md")]
     pub mod rooms {}
+
+    /// [broadcaster]: crate::signaling::broadcaster
+    /// [deploying]: super::deploying::bare
+    /// [encoder_media]: crate::signaling::broadcaster::encoder_media
+    /// [perfect]: perfect_negotiation
+    #[cfg(feature = "signaling")]
+    #[doc = ""]
+    #[doc = include_str!("../guides/advanced/broadcasting.md")]
+    pub mod broadcasting {}
+}
+
+/// From a program that runs to a server that others can reach.
+pub mod deploying {
+    /// [connectivity]: super::advanced::connectivity
+    #[doc = ""]
+    #[doc = include_str!("../guides/deploying/bare.md")]
+    pub mod bare {}
 }
 
 #[cfg(doctest)]

@@ -2,7 +2,9 @@
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, SpawnErr, SupervisionEvent};
 use ractor_webrtc::dtls::Certificate;
-use ractor_webrtc::signaling::broadcaster::{Broadcaster, BroadcasterEvent, BroadcasterLimits};
+use ractor_webrtc::signaling::broadcaster::{
+    Broadcaster, BroadcasterEvent, BroadcasterLimits, encoder_media,
+};
 use ractor_webrtc::{PeerConnection, UdpEndpoint, UdpEndpointConfiguration};
 use tokio::sync::oneshot;
 
@@ -40,8 +42,9 @@ impl Station {
         let _ended = self.actor.wait(None).await;
     }
 
-    /// Ends everything, and waits until all is gone.
+    /// Ends everything, and waits until all is gone. Clients are told, so that they come again at once.
     pub(crate) async fn close(&self) {
+        self.broadcaster.shut_down().await;
         // It may have ended before; that is what we want.
         let _ended = self.actor.stop_and_wait(None, None).await;
     }
@@ -60,6 +63,7 @@ impl Actor for StationActor {
         (arguments, started): Self::Arguments,
     ) -> Result<(), ActorProcessingErr> {
         let mut connection = PeerConnection::builder()
+            .media(encoder_media())
             // If only this machine can reach the pages, 127.0.0.1 has to do for media as well.
             .include_loopback(arguments.listen.ip().is_loopback())
             // Making one takes a millisecond, and all sessions are this server's.

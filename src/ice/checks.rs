@@ -12,10 +12,7 @@ use super::effect::Effect;
 use super::machine::{CheckReceived, CheckSent, IceMachine, MAX_EARLY_CHECKS};
 use super::path::Route;
 use super::roles::claimed_tie_breaker;
-use super::stun::{
-    ROLE_CONFLICT, StunBuilder, USE_CANDIDATE, error_code, is_authentic, priority,
-    xor_mapped_address,
-};
+use super::stun::{ROLE_CONFLICT, StunBuilder, USE_CANDIDATE, error_code, is_authentic, priority};
 use crate::udp::{OutgoingStun, StunClass, StunMessage, StunPurpose, TransactionId};
 
 impl IceMachine {
@@ -134,8 +131,6 @@ impl IceMachine {
         if sent.remote != route.remote || !is_authentic(message, &session.remote.password) {
             return None;
         }
-        // Every answer says what the peer saw of us (RFC 8445 §7.2.5.3.1).
-        xor_mapped_address(message)?;
         let controlling = session.role == IceRole::Controlling;
         self.checks_sent.take(transaction);
         self.pacer.heard(route.remote);
@@ -369,17 +364,30 @@ mod tests {
             peer().remote,
             own_check(1, IceRole::Controlled, 1, false),
         );
-        let without_address = StunBuilder::new(StunClass::SuccessResponse, id(1));
         for (from, bytes) in [
             (peer(), answer(2, THEIRS)),
             (peer(), answer(1, OURS)),
             (route("192.0.2.1:8"), answer(1, THEIRS)),
-            (peer(), without_address.finish(Some(THEIRS))),
         ] {
             assert!(network(&mut machine, from, &bytes).is_empty());
         }
         assert_eq!(given(&network(&mut machine, peer(), &answer(1, THEIRS))), 1);
         assert!(network(&mut machine, peer(), &answer(1, THEIRS)).is_empty());
+    }
+
+    // ffmpeg's WHIP client (libavformat 62) leaves out what it saw of us (RFC 8445 §7.2.5.3.1), and never connected.
+    #[test]
+    fn an_answer_without_an_address_counts_since_none_is_needed() {
+        let mut machine = started(IceRole::Controlled);
+        let without_address = StunBuilder::new(StunClass::SuccessResponse, id(1));
+        candidate(&mut machine, "candidate:1 1 udp 9 192.0.2.1 7 typ host");
+        agent(
+            &mut machine,
+            peer().remote,
+            own_check(1, IceRole::Controlled, 1, false),
+        );
+        let effects = network(&mut machine, peer(), &without_address.finish(Some(THEIRS)));
+        assert_eq!(given(&effects), 1);
     }
 
     #[test]

@@ -1,9 +1,13 @@
 //! What fails, and who notices.
 
-use ractor::ActorCell;
-use ractor_webrtc::signaling::broadcaster::BroadcasterEvent;
+use std::time::Duration;
 
-use crate::client::{Request, Server};
+use ractor::ActorCell;
+use ractor_webrtc::peer_connection::{DtlsTransportState, Event};
+use ractor_webrtc::signaling::broadcaster::BroadcasterEvent;
+use tokio::time::Instant;
+
+use crate::client::{Request, Server, post};
 use crate::common::owner::{Ours, loopback};
 use crate::common::{PATIENCE, eventually};
 use crate::streams::{Voice, on_air};
@@ -84,17 +88,33 @@ async fn a_stream_that_fails_is_one_stream_and_begins_anew_with_who_comes_next()
 }
 
 #[tokio::test]
-async fn without_a_broadcaster_requests_are_put_off() {
+async fn who_is_there_when_the_broadcaster_is_shut_down_is_told() {
     let server = Server::start().await;
-    let client = server.connected("/whip").await;
-    server.broadcaster.stop();
+    let mut clients = [
+        server.connected("/whip").await,
+        server.connected("/whep").await,
+        server.connected("/whep/other").await,
+    ];
+    let begun = Instant::now();
+    server.broadcaster.shut_down().await;
+    assert!(begun.elapsed() < Duration::from_secs(2));
+    for client in &mut clients {
+        let closed = |event: &Event| {
+            let closed = DtlsTransportState::Closed;
+            matches!(event, Event::DtlsTransportStateChange(state) if *state == closed)
+                .then_some(())
+        };
+        client.peer.expect("the server's goodbye", closed).await;
+    }
+    // Others are put off, and nothing is there any more.
     let mut peer = Ours::spawn(loopback()).await;
     let offer = peer.offer().await;
-    eventually(PATIENCE, "an end", async || {
-        let reply = server.ask(&crate::client::post("/whip", &offer)).await;
-        (reply.status == 503).then_some(())
-    })
-    .await;
-    let gone = server.ask(&Request::new("DELETE", &client.location)).await;
+    let reply = server.ask(&post("/whip", &offer)).await;
+    assert_eq!(reply.status, 503);
+    assert!(reply.field("retry-after").parse::<u32>().unwrap() > 0);
+    let gone = server
+        .ask(&Request::new("DELETE", &clients[0].location))
+        .await;
     assert_eq!(gone.status, 404);
+    server.broadcaster.shut_down().await;
 }

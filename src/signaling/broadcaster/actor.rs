@@ -4,16 +4,17 @@ use std::collections::HashMap;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, SpawnErr, SupervisionEvent};
 
-use super::BroadcasterLimits;
 use super::error::{OpenError, PatchError};
 use super::machine::BroadcasterMachine;
 use super::message::{BroadcasterEvent, BroadcasterMessage};
 use super::name::{Role, SessionId, StreamName};
 use super::session::Opened;
 use super::stream::{self, StreamArguments, StreamMessage, StreamNews};
+use super::{BroadcasterLimits, SHUT_DOWN_DEADLINE};
 use crate::call::CallError;
 use crate::outlet::Outlet;
 use crate::peer_connection::PeerConnectionBuilder;
+use crate::timer::TimerTable;
 
 /// The actor; all that changes lives in [`BroadcasterShell`].
 #[derive(Debug)]
@@ -33,7 +34,14 @@ pub(super) struct BroadcasterShell {
     machine: BroadcasterMachine,
     arguments: BroadcasterArguments,
     streams: HashMap<StreamName, ActorRef<StreamMessage>>,
+    /// From when nobody is let in any more.
+    shutting_down: bool,
+    timers: TimerTable<ShutDown>,
 }
+
+/// The one timer: sessions have so long to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct ShutDown;
 
 impl Actor for BroadcasterActor {
     type Msg = BroadcasterMessage;
@@ -49,6 +57,8 @@ impl Actor for BroadcasterActor {
             machine: BroadcasterMachine::new(arguments.limits),
             arguments,
             streams: HashMap::new(),
+            shutting_down: false,
+            timers: TimerTable::new(),
         })
     }
 
@@ -102,7 +112,12 @@ impl Actor for BroadcasterActor {
             BroadcasterMessage::Snapshot { reply } => {
                 let _gone = reply.send(shell.machine.snapshot());
             }
+            BroadcasterMessage::ShutDown => shell.shut_down(&myself),
             BroadcasterMessage::Stream { stream, news } => shell.hear(stream, news),
+            BroadcasterMessage::DeadlinePassed => shell.streams.clear(),
+        }
+        if shell.shutting_down && shell.streams.is_empty() {
+            myself.stop(Some("it was shut down".to_owned()));
         }
         Ok(())
     }
@@ -144,9 +159,13 @@ impl BroadcasterShell {
         reply: RpcReplyPort<Result<Opened, OpenError>>,
     ) {
         let session = SessionId::generate();
-        if let Err(full) = self.machine.handle_open(role, &name, session) {
+        let admitted = match self.shutting_down {
+            true => Err(CallError::Stopped.into()),
+            false => self.machine.handle_open(role, &name, session),
+        };
+        if let Err(refused) = admitted {
             // The asker may have given up.
-            let _gone = reply.send(Err(full));
+            let _gone = reply.send(Err(refused));
             return;
         }
         match self.stream(myself, &name).await {
@@ -204,6 +223,19 @@ impl BroadcasterShell {
             let _ended = stream.cast(StreamMessage::Close(session));
         }
         true
+    }
+
+    fn shut_down(&mut self, myself: &ActorRef<BroadcasterMessage>) {
+        if std::mem::replace(&mut self.shutting_down, true) {
+            return;
+        }
+        for stream in self.streams.values() {
+            // One that has just failed has taken its sessions along.
+            let _ended = stream.cast(StreamMessage::CloseAll);
+        }
+        let passed = |_generation| BroadcasterMessage::DeadlinePassed;
+        self.timers
+            .arm(ShutDown, SHUT_DOWN_DEADLINE, myself, passed);
     }
 
     fn hear(&mut self, stream: StreamName, news: StreamNews) {

@@ -46,12 +46,17 @@ pub(super) enum BroadcasterMessage {
         reply: RpcReplyPort<BroadcasterSnapshot>,
     },
 
-    // Facts, from streams.
+    /// End all sessions, then yourself.
+    ShutDown,
+
+    // Facts, from streams and the own timer.
     /// A stream has news.
     Stream {
         stream: StreamName,
         news: StreamNews,
     },
+    /// Sessions had their time to end.
+    DeadlinePassed,
 }
 
 /// What happened to a stream, as it arrives in its owner's mailbox.

@@ -23,9 +23,10 @@
 //! | `Stream` | panic | its sessions | forget it and them; clients come again | [`BroadcasterEvent::StreamFailed`] |
 //!
 //! Started by [`BroadcasterBuilder::spawn_linked`], with its owner as supervisor. It ends with its owner, or by
-//! [`Broadcaster::stop`], and everything below it with it.
+//! [`Broadcaster::shut_down`], and everything below it with it.
 
 mod actor;
+mod codecs;
 mod error;
 mod machine;
 mod message;
@@ -39,6 +40,7 @@ use ractor::rpc::CallResult;
 use ractor::{Actor, ActorRef, Message, RpcReplyPort};
 
 use self::actor::{BroadcasterActor, BroadcasterArguments};
+pub use self::codecs::encoder_media;
 pub use self::error::{OpenError, PatchError};
 use self::message::BroadcasterMessage;
 pub use self::message::{BroadcasterEvent, BroadcasterSnapshot, StreamSnapshot};
@@ -47,7 +49,7 @@ pub use self::session::{EntityTag, IfMatch, OfferError, Opened, Patched};
 use super::sdpfrag::SdpFragment;
 use crate::call::{CallError, StartError, ask};
 use crate::outlet::Outlet;
-use crate::peer_connection::{PeerConnection, PeerConnectionBuilder};
+use crate::peer_connection::{CLOSE_DEADLINE, PeerConnection, PeerConnectionBuilder};
 
 /// Handle to a running Broadcaster. Cheap to clone; without effect once it has ended.
 ///
@@ -121,7 +123,7 @@ impl BroadcasterLimits {
 }
 
 impl BroadcasterBuilder {
-    /// How the connection of each session is set up (default: [`PeerConnection::builder`] as it comes). For many
+    /// How the connection of each session is set up (default: [`PeerConnection::builder`] with [`encoder_media`]). For many
     /// sessions give it a [shared endpoint](PeerConnectionBuilder::endpoint) and a
     /// [certificate](PeerConnectionBuilder::certificate).
     pub fn connection(self, connection: PeerConnectionBuilder) -> Self {
@@ -157,7 +159,7 @@ impl Broadcaster {
     /// Settings of a new Broadcaster; [`spawn_linked`](BroadcasterBuilder::spawn_linked) starts it.
     pub fn builder() -> BroadcasterBuilder {
         BroadcasterBuilder {
-            connection: PeerConnection::builder(),
+            connection: PeerConnection::builder().media(encoder_media()),
             limits: BroadcasterLimits::default(),
         }
     }
@@ -241,9 +243,15 @@ impl Broadcaster {
         ask(&self.actor, |reply| BroadcasterMessage::Snapshot { reply }).await
     }
 
-    /// Ends all streams and the Broadcaster itself. Does not wait.
-    pub fn stop(&self) {
-        self.actor.stop(None);
+    /// Ends all sessions, so that their clients hear of it, and then the Broadcaster itself. Nobody is let in meanwhile.
+    /// Returns when all is gone, within two seconds.
+    ///
+    /// When the owner ends, all is gone as well, at once, and clients find out by themselves.
+    pub async fn shut_down(&self) {
+        // One that has ended needs no telling.
+        let _gone = self.actor.cast(BroadcasterMessage::ShutDown);
+        // The actor keeps its deadline itself; the margin covers a busy machine.
+        let _late = self.actor.wait(Some(SHUT_DOWN_DEADLINE * 2)).await;
     }
 
     /// Asks for what may wait for the gathering of candidates.
@@ -261,3 +269,6 @@ impl Broadcaster {
 
 /// A session that is begun waits for its peer connection and for its candidates, which has a limit of its own.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Each session closes its connection within half of it, all at the same time.
+const SHUT_DOWN_DEADLINE: Duration = CLOSE_DEADLINE.saturating_mul(2);

@@ -60,6 +60,7 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
+        tracing::debug!(status = %self.status, detail = self.detail, "a request is refused");
         let body = json!({
             "type": "about:blank",
             "title": self.status.canonical_reason(),

@@ -96,6 +96,11 @@ impl Actor for StreamActor {
                 }
             },
             StreamMessage::Close(session) => shell.end(session, "its client has ended it"),
+            StreamMessage::CloseAll => {
+                for &session in shell.sessions.keys() {
+                    shell.end(session, "the server is shut down");
+                }
+            }
             StreamMessage::Connected { session, peer } => {
                 let StreamShell {
                     machine, effects, ..

@@ -30,6 +30,8 @@ pub(in crate::signaling::broadcaster) enum StreamMessage {
     },
     /// End a session.
     Close(SessionId),
+    /// End all sessions.
+    CloseAll,
 
     // Facts, from sessions and the Forwarder.
     /// The client of a session is connected.
