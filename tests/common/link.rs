@@ -33,8 +33,8 @@ pub(crate) enum Verdict {
     Drop,
     /// Forward after this time, in the order of arrival as far as the times are equal.
     Later(Duration),
-    /// Forward twice.
-    Twice,
+    /// The same twice.
+    LaterTwice(Duration),
 }
 
 /// The running link; dropping it cuts it.
@@ -235,9 +235,9 @@ async fn forward(
         match verdict {
             Verdict::Drop => {}
             Verdict::Forward => drop(to.send_to(datagram, target).await),
-            Verdict::Twice => {
-                let _lost = to.send_to(datagram, target).await;
-                let _lost = to.send_to(datagram, target).await;
+            Verdict::LaterTwice(delay) => {
+                waiting.push(delay, datagram.to_vec(), Arc::clone(&to), target);
+                waiting.push(delay, datagram.to_vec(), to, target);
             }
             Verdict::Later(delay) => waiting.push(delay, datagram.to_vec(), to, target),
         }

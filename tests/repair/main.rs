@@ -15,10 +15,12 @@ use ractor_webrtc::MediaConfiguration;
 use ractor_webrtc::configuration::MediaFeature;
 use ractor_webrtc::peer_connection::{Event, MediaStats, PeerConnectionBuilder};
 use ractor_webrtc::track::MediaKind;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 use str0m::rtp::rtcp::Rtcp;
 use tokio::time::{Instant, interval, timeout_at};
 
-use self::common::link::Link;
+use self::common::link::{Class, Link, Verdict};
 use self::common::owner::{Ours, loopback, rtp_packet};
 use self::common::session::{Offerer, Session, connect_ours};
 use self::common::str0m_peer::{Str0mEvent, Str0mOptions, Str0mPeer};
@@ -26,10 +28,7 @@ use self::stage::{Publisher, Viewer, expect_tracks};
 
 #[tokio::test]
 async fn c109_at_10_percent_loss_and_60_ms_a_forwarded_picture_arrives() {
-    let (near, far) = (
-        Link::far(1, LOSS, ROUND_TRIP).await.unwrap(),
-        Link::far(2, LOSS, ROUND_TRIP).await.unwrap(),
-    );
+    let (near, far) = (far(1).await, far(2).await);
     let mut publisher = Publisher::of("camera", 60_000, client(Some(&near)).await);
     answer_all_requests(&publisher).await;
     let mut viewer = Viewer {
@@ -52,7 +51,7 @@ async fn c109_at_10_percent_loss_and_60_ms_a_forwarded_picture_arrives() {
 
 #[tokio::test]
 async fn a_viewer_s_loss_never_reaches_the_publisher() {
-    let far = Link::far(3, LOSS, ROUND_TRIP).await.unwrap();
+    let far = far(3).await;
     let mut publisher = Publisher::of("camera", 1, client(None).await);
     let mut viewer = Viewer {
         session: client(Some(&far)).await,
@@ -77,7 +76,7 @@ async fn a_viewer_s_loss_never_reaches_the_publisher() {
 
 #[tokio::test]
 async fn c109_between_peers_of_ours_all_packets_arrive_with_a_format_for_retransmissions() {
-    let (sent, received, got) = between_ours(4, loopback()).await;
+    let (sent, received, got) = between_ours(far(4).await, loopback()).await;
     println!("{got} of {PACKETS}\nsent: {sent:?}\nreceived: {received:?}");
     assert!(got >= PACKETS - PACKETS / 200, "{got} of {PACKETS}");
     assert!(sent.retransmitted > 0 && received.repaired > 0);
@@ -86,7 +85,7 @@ async fn c109_between_peers_of_ours_all_packets_arrive_with_a_format_for_retrans
 
 #[tokio::test]
 async fn c109_and_without_one() {
-    let (sent, received, got) = between_ours(5, without(MediaFeature::Rtx)).await;
+    let (sent, received, got) = between_ours(far(5).await, without(MediaFeature::Rtx)).await;
     println!("{got} of {PACKETS}\nsent: {sent:?}\nreceived: {received:?}");
     assert!(got >= PACKETS - PACKETS / 200, "{got} of {PACKETS}");
     assert!(sent.retransmitted > 0 && received.repaired > 0);
@@ -94,13 +93,35 @@ async fn c109_and_without_one() {
 }
 
 #[tokio::test]
+async fn what_is_overtaken_or_comes_twice_is_hardly_asked_for() {
+    let mut random = StdRng::seed_from_u64(7);
+    let link = Link::new(move |_, datagram| {
+        let is_rtp = Class::of(datagram) == Class::Rtp;
+        match random.random_range(0..100) {
+            0..20 if is_rtp => Verdict::Later(Duration::from_millis(50 + 18)),
+            20..30 if is_rtp => Verdict::LaterTwice(Duration::from_millis(50)),
+            _ => Verdict::Later(Duration::from_millis(50)),
+        }
+    });
+    let (sent, received, got) = between_ours(link.await.unwrap(), loopback()).await;
+    println!("{got} of {PACKETS}\nsent: {sent:?}\nreceived: {received:?}");
+    assert_eq!(got, PACKETS);
+    // A fifth was overtaken.
+    assert!(sent.retransmitted < PACKETS as u64 / 50, "{sent:?}");
+}
+
+#[tokio::test]
 async fn c109_where_nack_was_not_negotiated_nobody_asks_and_nobody_answers() {
-    let (sent, received, got) = between_ours(6, without(MediaFeature::Nack)).await;
+    let (sent, received, got) = between_ours(far(6).await, without(MediaFeature::Nack)).await;
     println!("{got} of {PACKETS}");
     let lost = (PACKETS as f64 * LOSS) as usize;
     assert!(got < PACKETS - lost / 2, "{got} of {PACKETS}");
     assert_eq!(received.nacks_sent, 0);
     assert_eq!((sent.nacks_received, sent.retransmitted), (0, 0));
+}
+
+async fn far(seed: u64) -> Link {
+    Link::far(seed, LOSS, ROUND_TRIP).await.unwrap()
 }
 
 /// One of our peers with a client on str0m.
@@ -143,10 +164,9 @@ async fn carry(publisher: &mut Publisher, viewer: &mut Viewer) -> usize {
 
 /// Sends a picture from one peer of ours to another; the counters of both, and how many packets arrived.
 async fn between_ours(
-    seed: u64,
+    link: Link,
     builder: PeerConnectionBuilder,
 ) -> (MediaStats, MediaStats, usize) {
-    let link = Link::far(seed, LOSS, ROUND_TRIP).await.unwrap();
     let mut from = Ours::spawn(builder.clone()).await;
     let mut to = Ours::spawn(builder).await;
     connect_ours(&mut from, &mut to, Some(&link)).await;
