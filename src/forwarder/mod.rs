@@ -167,7 +167,7 @@ impl ForwarderBuilder {
     /// has changed since, and not again what it knows. Peers that were added need not be added again, and
     /// it does no harm. The policy is asked of pairs that are new.
     ///
-    /// A former one that still runs is killed.
+    /// A former one that still runs is killed. What it knew goes to its first successor.
     pub fn succeeding(self, former: &Forwarder) -> Self {
         Self {
             former: Some(former.clone()),

@@ -67,7 +67,8 @@ impl ForwardingPolicy for AllOthers {
     }
 }
 
-/// Nobody gets anything unasked.
+/// Nobody gets anything unasked: for owners that decide themselves, when they hear that something is
+/// [published](super::ForwarderEvent::Published) or asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OnRequest;
 

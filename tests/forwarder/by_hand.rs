@@ -27,15 +27,15 @@ async fn a_slot_shows_one_source_after_another_as_one_stream() {
     forwarder.add_slot(eve.id(), slot.clone()).await.unwrap();
     assert_eq!(eve.sent_tracks().await, [slot.id()]);
     eve.knows(1).await;
-    let mut tracks = BTreeSet::new();
+    let mut streams = BTreeSet::new();
     for round in 0..8 {
         let camera = &cameras[round % 2];
         let publication = stage.publication(camera, Video).await;
         forwarder.switch(slot.id(), publication).await.unwrap();
         let name = if round % 2 == 0 { "ada" } else { "bob" };
-        tracks.insert(eve.gets(name, Video).await);
+        streams.insert(eve.gets(name, Video).await);
     }
-    assert_eq!(tracks.len(), 1);
+    assert_eq!(streams.len(), 1);
     eve.has_missed_nothing();
     assert_eq!(eve.transceivers().await.len(), 1);
 

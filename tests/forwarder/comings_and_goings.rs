@@ -127,6 +127,24 @@ async fn a_client_that_stops_sending_and_begins_again_uses_the_same_m_lines() {
     bob.has_missed_nothing();
 }
 
+/// A line may carry the client's own picture one way and another's the other way. With the first goes the second, which
+/// is not to be lost by that.
+#[tokio::test]
+async fn a_client_that_stops_a_transceiver_loses_nothing_that_it_is_sent() {
+    let stage = Stage::open(Forwarder::builder()).await;
+    let ada = stage.join("ada", &[Video]).await;
+    let bob = stage.join("bob", &[Video]).await;
+    let _plays = ada.play(Video);
+    bob.gets("ada", Video).await;
+    let transceivers = bob.client.transceivers().await.unwrap();
+    let [shared] = transceivers.as_slice() else {
+        panic!("{transceivers:?}");
+    };
+    bob.client.stop_transceiver(shared.id()).await.unwrap();
+    ada.knows(0).await;
+    bob.gets("ada", Video).await;
+}
+
 /// Went wrong in the making: a track took a new m-line while one was being given back.
 #[tokio::test]
 async fn there_are_never_more_transceivers_than_tracks_at_a_time() {

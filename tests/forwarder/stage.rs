@@ -52,11 +52,14 @@ pub(crate) struct Source {
 struct Heard {
     /// Tracks that are announced now.
     tracks: BTreeMap<TrackId, MediaStreamTrack>,
-    /// Packets by track: number, and what they say.
-    packets: BTreeMap<TrackId, Vec<(SequenceNumber, String)>>,
+    /// Packets by stream: number, and what they say.
+    packets: BTreeMap<Stream, Vec<(SequenceNumber, String)>>,
     /// How often it was asked for a keyframe.
     keyframes: usize,
 }
+
+/// What arrives on a track under one SSRC; an m-line that has paused goes on under another one.
+pub(crate) type Stream = (TrackId, u32);
 
 /// Sends a packet every few milliseconds until it is dropped.
 pub(crate) struct Playing(JoinHandle<()>);
@@ -270,8 +273,8 @@ impl Member {
         }))
     }
 
-    /// Waits until its client gets something new from `name`, of this kind; on which of its tracks.
-    pub(crate) async fn gets(&self, name: &str, kind: MediaKind) -> TrackId {
+    /// Waits until its client gets something new from `name`, of this kind; in which stream.
+    pub(crate) async fn gets(&self, name: &str, kind: MediaKind) -> Stream {
         let before = self.count(name, kind);
         let what = format!("{} gets {kind} from {name}", self.name);
         eventually(PATIENCE, &what, async || {
@@ -279,9 +282,9 @@ impl Member {
         })
         .await;
         let heard = self.heard.lock().unwrap();
-        let mut tracks = heard.packets.iter();
+        let mut streams = heard.packets.iter();
         let from = |said: &str| said.split(' ').next() == Some(name);
-        let last = tracks.find(|(id, packets)| {
+        let last = streams.find(|(id, packets)| {
             heard.kind(**id) == Some(kind) && packets.last().is_some_and(|(_, said)| from(said))
         });
         *last.unwrap().0
@@ -327,10 +330,10 @@ impl Member {
         streams
     }
 
-    /// Its client has got no number twice and missed none, on any track.
+    /// Its client has got no number twice and missed none, in any stream.
     pub(crate) fn has_missed_nothing(&self) {
         let heard = self.heard.lock().unwrap();
-        for (track, packets) in &heard.packets {
+        for ((track, _), packets) in &heard.packets {
             for pair in packets.windows(2) {
                 let [(before, earlier), (after, later)] = pair else {
                     unreachable!("windows of two")
@@ -374,9 +377,9 @@ impl Drop for Member {
 }
 
 impl Heard {
-    fn kind(&self, track: TrackId) -> Option<MediaKind> {
+    fn kind(&self, stream: Stream) -> Option<MediaKind> {
         // Muted ones are no longer announced, and have said what they have said.
-        let packets = self.packets.get(&track)?;
+        let packets = self.packets.get(&stream)?;
         let (_, said) = packets.first()?;
         let kinds = [MediaKind::Audio, MediaKind::Video];
         kinds.into_iter().find(|kind| said.ends_with(kind.as_str()))
@@ -395,7 +398,8 @@ impl Heard {
             } => {
                 for packet in packets.iter() {
                     let said = Coding::said(packet.payload());
-                    let heard = self.packets.entry(track_id).or_default();
+                    let stream = (track_id, packet.ssrc().0);
+                    let heard = self.packets.entry(stream).or_default();
                     heard.push((packet.sequence_number(), said));
                 }
             }

@@ -13,7 +13,7 @@ use crate::call::CallError;
 use crate::codec::RtpCodec;
 use crate::jsep::TransceiverError;
 use crate::peer_connection::PeerId;
-use crate::rtp::Mid;
+use crate::rtp::{Mid, Rid};
 use crate::track::MediaKind::{Audio, Video};
 use crate::track::{MediaStreamTrack, TrackId};
 
@@ -163,6 +163,38 @@ fn streams_that_are_named_alike_stay_those_of_their_peers() {
     assert_eq!(again, sound);
     assert_eq!((one.len(), another.len()), (1, 1));
     assert_ne!(one, another);
+}
+
+#[test]
+fn of_a_track_in_several_encodings_the_first_is_taken() {
+    let mut world = room();
+    let (ada, _) = world.join(&[]);
+    let (bob, _) = world.join(&[]);
+    let one = remote(Video);
+    let encoded = |rids: [&str; 2]| {
+        let streams = one.streams().to_vec();
+        one.renamed(one.label(), streams, rids.map(Rid::from))
+    };
+    world.hear(ada, PeerNews::Track(encoded(["low", "high"])));
+    world.settle();
+    let feed = |world: &World| world.peers[&bob].attached[&world.subscription(bob)].clone();
+    assert_eq!(feed(&world).unwrap().rid, Some(Rid::from("low")));
+    // Told again as it was it is the same, and otherwise another one.
+    world.news();
+    world.hear(ada, PeerNews::Track(encoded(["low", "high"])));
+    world.settle();
+    assert_eq!(world.news(), []);
+    world.hear(ada, PeerNews::Track(encoded(["high", "low"])));
+    world.settle();
+    assert_eq!(feed(&world).unwrap().rid, Some(Rid::from("high")));
+    let track = Some(one.id());
+    let expected = [
+        ("unsubscribed", bob, track),
+        ("unpublished", ada, track),
+        ("published", ada, track),
+        ("subscribed", bob, track),
+    ];
+    assert_eq!(names(world.news()), expected);
 }
 
 #[test]
