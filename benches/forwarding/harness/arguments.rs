@@ -95,6 +95,7 @@ impl Default for Arguments {
             servers: vec![
                 ServerKind::OursRoute,
                 ServerKind::OursForwarder,
+                ServerKind::OursRoom,
                 ServerKind::OursHand,
                 ServerKind::Str0m,
                 ServerKind::Webrtc,

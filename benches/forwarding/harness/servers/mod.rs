@@ -4,6 +4,7 @@
 //! examples of its stack are.
 
 mod ours;
+mod room;
 mod str0m;
 mod webrtc;
 
@@ -17,6 +18,7 @@ use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 
 use self::ours::{By, OurForwarder, Sockets};
+use self::room::OurRoom;
 use self::str0m::Str0mForwarder;
 use self::webrtc::WebrtcForwarder;
 use super::Failure;
@@ -32,6 +34,8 @@ pub(crate) enum ServerKind {
     OursRouteOwnSockets,
     /// By routes that the library's Forwarder arranges.
     OursForwarder,
+    /// By routes that the library's Room arranges, of which publisher and viewers are participants.
+    OursRoom,
     /// An owner that gets every packet and gives it to `send_rtp` of each viewer.
     OursHand,
     OursHandOwnSockets,
@@ -43,10 +47,11 @@ pub(crate) enum ServerKind {
 }
 
 impl ServerKind {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::OursRoute,
         Self::OursRouteOwnSockets,
         Self::OursForwarder,
+        Self::OursRoom,
         Self::OursHand,
         Self::OursHandOwnSockets,
         Self::Str0m,
@@ -59,6 +64,7 @@ impl ServerKind {
             Self::OursRoute => "ours-route",
             Self::OursRouteOwnSockets => "ours-route-own-sockets",
             Self::OursForwarder => "ours-forwarder",
+            Self::OursRoom => "ours-room",
             Self::OursHand => "ours-hand",
             Self::OursHandOwnSockets => "ours-hand-own-sockets",
             Self::Str0m => "str0m",
@@ -73,6 +79,7 @@ impl ServerKind {
             Self::OursRoute
             | Self::OursRouteOwnSockets
             | Self::OursForwarder
+            | Self::OursRoom
             | Self::OursHand
             | Self::OursHandOwnSockets => true,
             Self::Str0m | Self::Webrtc | Self::WebrtcCm => false,
@@ -124,6 +131,7 @@ pub(crate) fn serve(
         ServerKind::OursRoute => ours(By::Route, Sockets::Shared(workers), workers)?,
         ServerKind::OursRouteOwnSockets => ours(By::Route, Sockets::Own, workers)?,
         ServerKind::OursForwarder => ours(By::Forwarder, Sockets::Shared(workers), workers)?,
+        ServerKind::OursRoom => Box::new(OurRoom::start(workers, runtime(workers)?)?),
         ServerKind::OursHand => ours(By::Hand, Sockets::Shared(workers), workers)?,
         ServerKind::OursHandOwnSockets => ours(By::Hand, Sockets::Own, workers)?,
         ServerKind::Str0m => Box::new(Str0mForwarder::start()?),
