@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::{env, io, iter};
 
 use axum::Router;
+use ractor_webrtc::signaling::guarded::GuardedListener;
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
@@ -48,7 +49,8 @@ pub(crate) async fn serve(name: &str, address: SocketAddr, router: Router) -> Re
     let bound = TcpListener::bind(address).await;
     let listener = bound.map_err(|error| format!("cannot listen on {address}: {error}"))?;
     println!("{name} is at http://{}/", listener.local_addr()?);
-    let server = axum::serve(listener, router);
+    // Nobody holds a connection open who does not ask for anything.
+    let server = axum::serve(GuardedListener::new(listener), router);
     tokio::select! {
         ended = async { server.await } => ended?,
         pressed = tokio::signal::ctrl_c() => pressed?,
