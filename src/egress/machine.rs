@@ -156,6 +156,7 @@ impl SendingHalf {
         for sender in &mut before {
             // What comes meanwhile is not lost on the way.
             sender.begin_anew();
+            sender.stream.pause();
         }
         self.paused.append(&mut before);
         let sections = &plan.sections;

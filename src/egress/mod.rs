@@ -20,6 +20,8 @@
 //! | --- | --- | --- |
 //! | lane of a peer (by hand) | `MediaLimits::outbound` of the peer | the oldest goes; [`SendingEvent::Overflowed`] |
 //! | lane of a stream (by route) | `MediaLimits::routed` of the publisher | the oldest goes; [`PublisherRequest::Overflowed`] |
+//! | kept of an m-line, in case it is lost | 1 s, 2 MiB; nothing without `nack` | the oldest goes; `retransmission_missed` |
+//! | sent again of an m-line | half of what it sends, bursts of 256 KiB | refused; `retransmission_suppressed` |
 //! | socket | the kernel's | dropped; `send_failed` |
 //!
 //! A turn takes at most so much of one lane that other messages are heard within milliseconds; RTCP

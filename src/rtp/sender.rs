@@ -382,6 +382,11 @@ impl RtpStreamSender {
         }
     }
 
+    /// Keeps nothing more, and forgets what was kept, until [`apply`](Self::apply) says that it may send.
+    pub(crate) fn pause(&mut self) {
+        self.retransmitter = None;
+    }
+
     /// The packet that was sent with this number, to be sent again.
     pub(crate) fn repeat(
         &mut self,

@@ -274,6 +274,21 @@ fn c109_where_nobody_may_ask_nothing_is_kept() {
     assert_eq!(stream.repeat(1, 1), Err(Refused::NotKept));
 }
 
+// What a paused sender had sent last stayed in memory until it sent again.
+#[test]
+fn a_paused_sender_keeps_nothing() {
+    let mut stream = Stream::of(&plan(true, true));
+    let batch: RtpBatch = (1..3).map(packet).collect();
+    stream.send_batch(&batch, 0);
+    assert_eq!(Arc::strong_count(batch.shared()), 2);
+    stream.sender.pause();
+    assert_eq!(Arc::strong_count(batch.shared()), 1);
+    assert_eq!(stream.repeat(2, 60), Err(Refused::NotKept));
+    stream.sender.apply(&"v".into(), &plan(true, true));
+    stream.send([3], 100);
+    assert!(stream.repeat(3, 160).is_ok());
+}
+
 #[test]
 fn c064_what_was_never_sent_is_told_from_what_is_gone() {
     let mut stream = Stream::of(&plan(true, true));
