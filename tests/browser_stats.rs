@@ -118,7 +118,8 @@ fn transports_agree(ours: &Report, theirs: &Report) {
         assert_eq!(our[member], their[member], "{member}");
         assert!(our[member].is_string(), "{member}");
     }
-    assert_eq!(our["selectedCandidatePairChanges"], 1);
+    // A browser that controls the session goes over to a better pair when it finds one.
+    assert!(number(&our, "selectedCandidatePairChanges") >= 1.0);
     for (member, roles) in [
         ("iceRole", ["controlled", "controlling"]),
         ("dtlsRole", ["client", "server"]),
