@@ -102,6 +102,7 @@
 //! | [`dtls`] | certificates, fingerprints | RFC 5764, 8122 |
 //! | [`srtp`] | protection of media, usable by itself | RFC 3711, 7714 |
 //! | [`rtp`] | packets and reports | RFC 3550, 8285 |
+//! | [`stats`] | what `getStats()` tells | W3C webrtc-stats |
 //! | [`udp`] | sockets that many peers share | RFC 7983 |
 #![cfg_attr(
     feature = "signaling",
@@ -136,6 +137,7 @@ mod rtp_transport;
 #[cfg(feature = "signaling")]
 pub mod signaling;
 pub mod srtp;
+pub mod stats;
 mod timer;
 pub mod track;
 mod turn;

@@ -22,6 +22,7 @@ pub(super) struct DtlsActor;
 pub(super) struct DtlsActorArguments {
     pub(super) arguments: DtlsArguments,
     pub(super) inbound: DtlsInbound,
+    pub(super) path: PathSlot,
 }
 
 /// State of the running actor. Dropping it ends the connection task.
@@ -47,12 +48,16 @@ impl Actor for DtlsActor {
         _myself: ActorRef<Self::Msg>,
         arguments: Self::Arguments,
     ) -> Result<Self::State, ActorProcessingErr> {
-        let DtlsActorArguments { arguments, inbound } = arguments;
+        let DtlsActorArguments {
+            arguments,
+            inbound,
+            path,
+        } = arguments;
         Ok(DtlsShell {
             machine: DtlsMachine::new(arguments.handshake_timeout),
             arguments,
             inbound,
-            path: PathSlot::default(),
+            path,
             connection: None,
             timers: TimerTable::new(),
             effects: Vec::new(),

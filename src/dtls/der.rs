@@ -38,6 +38,14 @@ impl<'a> CertificateFields<'a> {
     }
 }
 
+impl CertificateFields<'_> {
+    /// An RSA key is a sequence of two numbers (RFC 8017 A.1.1); a point on a curve begins with 2, 3 or 4, and an Ed25519 key
+    /// has 32 bytes.
+    pub(super) fn has_rsa_key(&self) -> bool {
+        self.public_key.len() > 32 && self.public_key[0] == SEQUENCE
+    }
+}
+
 /// What is left to read.
 struct Der<'a>(&'a [u8]);
 

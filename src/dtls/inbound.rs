@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use super::traffic::Counted;
 use crate::udp::{DatagramSink, Datagrams};
 
 /// Where DTLS packets of one peer go in. Cheap to clone.
@@ -27,6 +28,7 @@ pub(crate) struct DtlsDrops {
 struct Shared {
     queue: Mutex<Queue>,
     arrived: Notify,
+    received: Counted,
 }
 
 #[derive(Default)]
@@ -43,6 +45,7 @@ impl DtlsInbound {
             shared: Arc::new(Shared {
                 queue: Mutex::default(),
                 arrived: Notify::new(),
+                received: Counted::default(),
             }),
         }
     }
@@ -55,6 +58,7 @@ impl DtlsInbound {
         {
             let mut queue = self.queue();
             for datagram in &datagrams.datagrams {
+                self.shared.received.add(datagram);
                 queue.push(datagram);
             }
         }
@@ -64,6 +68,11 @@ impl DtlsInbound {
     /// How many packets wait.
     pub(crate) fn waiting(&self) -> usize {
         self.queue().packets.len()
+    }
+
+    /// Packets that came, whether they were kept or not, and their bytes.
+    pub(super) fn received(&self) -> (u64, u64) {
+        self.shared.received.get()
     }
 
     /// What was dropped so far.

@@ -19,6 +19,7 @@ use super::fingerprint::DtlsRole;
 use super::guard::{Record, RecordGuard};
 use super::inbound::DtlsInbound;
 use super::last_flight::LastFlight;
+use super::traffic::Counted;
 use crate::udp::TransportPath;
 
 type ConnResult<T> = webrtc_util::Result<T>;
@@ -39,6 +40,7 @@ impl Egress for TransportPath {
 #[derive(Clone, Default)]
 pub(super) struct PathSlot {
     current: Arc<Mutex<Option<Arc<dyn Egress>>>>,
+    sent: Arc<Counted>,
 }
 
 impl PathSlot {
@@ -50,11 +52,18 @@ impl PathSlot {
     /// would end the handshake, which repeats itself, and ICE watches the path.
     fn send(&self, datagram: &[u8]) {
         let path = self.slot().clone();
-        if let Some(path) = path
-            && let Err(error) = path.send(datagram)
-        {
-            tracing::trace!(%error, "a DTLS packet was not sent");
+        let Some(path) = path else {
+            return;
+        };
+        match path.send(datagram) {
+            Ok(()) => self.sent.add(datagram),
+            Err(error) => tracing::trace!(%error, "a DTLS packet was not sent"),
         }
+    }
+
+    /// Datagrams that were sent, and their bytes.
+    pub(super) fn sent(&self) -> (u64, u64) {
+        self.sent.get()
     }
 
     fn slot(&self) -> MutexGuard<'_, Option<Arc<dyn Egress>>> {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::error::DtlsError;
 use super::fingerprint::{DtlsRole, Fingerprint, FingerprintCheck};
-use super::message::{DtlsEvent, HandshakeOutcome};
+use super::message::{DtlsEvent, DtlsSession, HandshakeOutcome};
 use crate::peer_connection::DtlsTransportState;
 
 /// Identifies one handshake and the connection that comes of it, so that news of an earlier one
@@ -175,9 +175,14 @@ impl DtlsMachine {
         match Fingerprint::check(&orders.fingerprints, &outcome.peer_certificate) {
             FingerprintCheck::Matches => {
                 let orders = orders.clone();
+                let HandshakeOutcome {
+                    peer_certificate,
+                    keys,
+                } = outcome;
+                let session = DtlsSession::new(orders.role, keys.profile, peer_certificate);
                 self.phase = Phase::Connected { attempt, orders };
                 effects.push(Effect::Disarm(DtlsTimer::Handshake));
-                effects.push(Effect::Announce(DtlsEvent::KeysReady(outcome.keys)));
+                effects.push(Effect::Announce(DtlsEvent::KeysReady { keys, session }));
                 self.announce_state(effects);
             }
             FingerprintCheck::Differs => self.fail(DtlsError::FingerprintMismatch, effects),
@@ -423,7 +428,14 @@ mod tests {
             effects,
             [
                 Effect::Disarm(DtlsTimer::Handshake),
-                Effect::Announce(DtlsEvent::KeysReady(outcome().keys)),
+                Effect::Announce(DtlsEvent::KeysReady {
+                    keys: outcome().keys,
+                    session: DtlsSession::new(
+                        DtlsRole::Server,
+                        SrtpProfile::AeadAes128Gcm,
+                        DER.to_vec()
+                    ),
+                }),
                 state(DtlsTransportState::Connected),
             ]
         );

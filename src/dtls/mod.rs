@@ -33,6 +33,7 @@ mod message;
 mod reassembly;
 #[cfg(test)]
 mod tests;
+mod traffic;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,8 +45,10 @@ pub use self::certificate::{Certificate, CertificateError};
 pub use self::error::{DtlsError, HandshakeError};
 pub use self::fingerprint::{DtlsRole, Fingerprint, FingerprintError};
 pub(crate) use self::inbound::DtlsInbound;
-pub(crate) use self::message::DtlsEvent;
+use self::link::PathSlot;
 use self::message::DtlsMessage;
+pub(crate) use self::message::{DtlsEvent, DtlsSession};
+pub(crate) use self::traffic::DtlsTraffic;
 use crate::call::StartError;
 use crate::outlet::Outlet;
 use crate::srtp::SrtpProfile;
@@ -71,6 +74,7 @@ pub(crate) struct DtlsArguments {
 pub(crate) struct DtlsTransport {
     actor: ActorRef<DtlsMessage>,
     inbound: DtlsInbound,
+    path: PathSlot,
 }
 
 impl DtlsTransport {
@@ -85,12 +89,18 @@ impl DtlsTransport {
         supervisor: ActorCell,
     ) -> Result<Self, StartError> {
         let inbound = DtlsInbound::new();
+        let path = PathSlot::default();
         let arguments = DtlsActorArguments {
             arguments,
             inbound: inbound.clone(),
+            path: path.clone(),
         };
         let (actor, _) = Actor::spawn_linked(None, DtlsActor, arguments, supervisor).await?;
-        Ok(Self { actor, inbound })
+        Ok(Self {
+            actor,
+            inbound,
+            path,
+        })
     }
 
     /// Where DTLS packets of this peer go in.
@@ -118,6 +128,14 @@ impl DtlsTransport {
     /// not wait.
     pub(crate) fn close(&self) {
         self.tell(DtlsMessage::Close);
+    }
+
+    /// What has come and gone so far. Never waits.
+    pub(crate) fn traffic(&self) -> DtlsTraffic {
+        DtlsTraffic {
+            sent: self.path.sent(),
+            received: self.inbound.received(),
+        }
     }
 
     /// The actor, for supervisors that want to recognise it.

@@ -204,6 +204,12 @@ impl EgressShell {
                 let streams = member.map(|member| member.half.feeds(track));
                 self.request_keyframes(streams.unwrap_or_default());
             }
+            SendingCommand::Snapshot { reply } => {
+                if let Some(member) = self.members.get(&id) {
+                    // The asker may have given up waiting.
+                    let _gone = reply.send(member.half.snapshot());
+                }
+            }
             SendingCommand::Close => {
                 let listener = self.members.get(&id).map(|member| member.listener.clone());
                 self.close(id);

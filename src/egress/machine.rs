@@ -10,11 +10,12 @@ use super::feeds::Feeds;
 use super::message::{Outgoing, SendingEvent, StreamId};
 use super::outbox::Outbox;
 use super::routes::Role;
+use super::snapshot::count_requests;
 use crate::codec::RtpCodec;
 use crate::jsep::MediaPlan;
 use crate::rtp::{
-    KeyframeMark, MAX_BLOCKS, Mid, Numbers, ReceptionReport, Report, Rewrite, RtcpPacket, RtpBatch,
-    RtpPacket, RtpStreamSender, Speaker, compound_reports,
+    KeyframeMark, MAX_BLOCKS, Mid, Numbers, ReceptionReport, Report, RequestTally, Rewrite,
+    RtcpPacket, RtpBatch, RtpPacket, RtpStreamSender, Speaker, compound_reports,
 };
 use crate::srtp::{Protector, SrtpError, SrtpMasterKey, SrtpProfile};
 use crate::track::{MediaKind, TrackId};
@@ -26,7 +27,7 @@ pub(crate) struct SendingHalf {
     pub(super) senders: Vec<Sender>,
     /// Of m-lines that may not send now. SRTP remembers what was sent with their SSRCs, so their
     /// numbers go on when they may again.
-    paused: Vec<Sender>,
+    pub(super) paused: Vec<Sender>,
     /// Indices into `senders`.
     by_track: HashMap<TrackId, Vec<usize>>,
     /// Which streams feed a track; the others are sent by hand.
@@ -34,13 +35,15 @@ pub(crate) struct SendingHalf {
     /// The receiving half knows that something is sent, and asks for reports.
     reporting: bool,
     pub(super) counters: Arc<SendingCounters>,
+    /// What we have asked of the remote side's streams.
+    pub(super) requests: RequestTally,
 }
 
 /// What one m-line sends.
 #[derive(Debug)]
 pub(super) struct Sender {
-    mid: Mid,
-    track: Option<TrackId>,
+    pub(super) mid: Mid,
+    pub(super) track: Option<TrackId>,
     pub(super) stream: RtpStreamSender,
     /// What a route brings is held back until a picture begins that stands for itself: what the decoder
     /// has is of another source, or it has nothing.
@@ -109,6 +112,7 @@ impl SendingHalf {
             feeds: Feeds::default(),
             reporting: false,
             counters,
+            requests: RequestTally::default(),
         }
     }
 
@@ -362,14 +366,17 @@ impl SendingHalf {
                     counters.before_switch.add(1);
                     continue;
                 };
+                let mut whole = 0;
                 let sealed = outbox.append(|slab, start| {
                     stream.write_outgoing(&rewrite, packet, numbers, slab);
+                    whole = slab.len() - start;
                     protector.protect_rtp(slab, start)
                 });
                 match sealed {
                     Ok(()) => {
                         stream.count(&rewrite, packet, numbers, at);
                         stream.keep(batch, index, &rewrite, numbers, now);
+                        stream.count_bytes(&rewrite, packet, whole, now);
                     }
                     Err(_) => counters.protect_failed.add(1),
                 }
@@ -402,8 +409,9 @@ impl SendingHalf {
             slab.extend_from_slice(encoded);
             protector.protect_rtcp(slab, start).map_err(|_| Unsendable)
         });
-        if outcome.is_err() {
-            self.counters.protect_failed.add(1);
+        match outcome {
+            Ok(()) => count_requests(&mut self.requests, packets, encoded),
+            Err(_) => self.counters.protect_failed.add(1),
         }
     }
 

@@ -9,6 +9,7 @@ use super::counters::SendingCounters;
 use super::machine::ReportRequest;
 use super::retransmission::RetransmissionRequest;
 use super::routes::Destination;
+use super::snapshot::SendingSnapshot;
 use crate::codec::RtpCodec;
 use crate::jsep::MediaPlan;
 use crate::lane::{LaneCapacity, LaneDrops, LaneReceiver, LaneSender, Weigh};
@@ -110,6 +111,10 @@ pub(crate) enum SendingCommand {
     KeepRoutes(Vec<TrackId>),
     /// The remote side wants a keyframe of a track.
     RequestKeyframe(TrackId),
+    /// Asks for all that statistics tell of the half.
+    Snapshot {
+        reply: RpcReplyPort<SendingSnapshot>,
+    },
     /// Say goodbye and end.
     Close,
     /// Fail as a fault of ours would.

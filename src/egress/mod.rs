@@ -35,6 +35,7 @@ mod message;
 mod outbox;
 mod retransmission;
 mod routes;
+mod snapshot;
 
 use std::sync::Arc;
 
@@ -52,6 +53,7 @@ pub(crate) use self::message::{
 #[cfg(test)]
 pub(crate) use self::outbox::Outbox;
 pub(crate) use self::retransmission::RetransmissionRequest;
+pub(crate) use self::snapshot::{SendingSnapshot, SentStream};
 use crate::call::{CallError, StartError, ask};
 use crate::lane::{LaneCapacity, LaneReceiver, LaneSender, lane};
 use crate::outlet::{ListenerGone, Outlet};
@@ -138,6 +140,22 @@ impl SendingHandle {
                 origin,
                 reply,
             },
+        })
+        .await
+    }
+}
+
+impl SendingHandle {
+    /// What the sending half shows of itself for statistics. Waits for the actor's turn, one second at most.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when this peer's half is gone or stuck.
+    pub(crate) async fn snapshot(&self) -> Result<SendingSnapshot, CallError> {
+        let Commands { id, actor } = &self.commands;
+        ask(actor, |reply| EgressMessage::Command {
+            id: *id,
+            command: SendingCommand::Snapshot { reply },
         })
         .await
     }

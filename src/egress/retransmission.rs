@@ -47,8 +47,10 @@ impl SendingHalf {
                     continue;
                 }
             };
+            let mut whole = 0;
             let sealed = outbox.append(|slab, start| {
                 stream.write_repeat(&repeat, slab);
+                whole = slab.len() - start;
                 if repeat.is_plain() {
                     protector.protect_rtp_again(slab, start)
                 } else {
@@ -56,7 +58,10 @@ impl SendingHalf {
                 }
             });
             match sealed {
-                Ok(()) => counters.retransmitted.add(1),
+                Ok(()) => {
+                    counters.retransmitted.add(1);
+                    stream.count_repeat(&repeat, whole, now);
+                }
                 Err(_) => counters.protect_failed.add(1),
             }
         }

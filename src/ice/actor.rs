@@ -11,6 +11,7 @@ use super::generations::{Generations, Selection};
 use super::message::{IceEvent, IceMessage, SessionNumber, SessionRef};
 use super::remote_candidate::RemoteCandidate;
 use super::session::Session;
+use super::snapshot::IceSnapshot;
 use crate::outlet::Outlet;
 use crate::timer::TimerTable;
 use crate::udp::{DatagramSink, MediaInbound, UdpEndpoint};
@@ -46,6 +47,8 @@ pub(super) struct IceShell {
     /// Those that `generations` names, four at most.
     sessions: Vec<Session>,
     sessions_begun: u32,
+    /// How often media was given another path, the first included.
+    selections: u32,
     configuration: Arc<IceConfiguration>,
     endpoints: Vec<UdpEndpoint>,
     sinks: IceSinks,
@@ -73,6 +76,7 @@ impl Actor for IceActor {
             generations: Generations::new(SessionNumber(0)),
             sessions: Vec::new(),
             sessions_begun: 0,
+            selections: 0,
             configuration: arguments.configuration,
             endpoints: arguments.endpoints,
             sinks: arguments.sinks,
@@ -121,6 +125,10 @@ impl Actor for IceActor {
                     session.end_of_remote_candidates().await?;
                 }
                 shell.tell_events(agreed, &myself);
+            }
+            IceMessage::Snapshot { reply } => {
+                // The asker may have given up waiting.
+                let _gone = reply.send(shell.snapshot());
             }
             IceMessage::Stop => shell.stop(&myself).await?,
             IceMessage::Session { session, fact } => {
@@ -227,6 +235,15 @@ impl IceShell {
             .map_or_else(|| self.generations.agreed(), Session::number)
     }
 
+    /// Of the session that carries media; pairs that were selected in sessions before count as changes.
+    fn snapshot(&self) -> IceSnapshot {
+        let current = self.generations.current();
+        let session = self.sessions.iter().find(|it| it.number() == current);
+        let mut snapshot = session.map(Session::snapshot).unwrap_or_default();
+        snapshot.selections = self.selections;
+        snapshot
+    }
+
     fn session(&mut self, number: SessionNumber) -> Option<&mut Session> {
         self.sessions
             .iter_mut()
@@ -282,8 +299,12 @@ impl IceShell {
         myself: &ActorRef<IceMessage>,
     ) {
         match self.generations.selected(number) {
-            Selection::Follow => self.tell(event, myself),
+            Selection::Follow => {
+                self.selections += 1;
+                self.tell(event, myself);
+            }
             Selection::TakeOver { gone } => {
+                self.selections += 1;
                 self.end_session(gone);
                 self.timers.arm(FormerIsOver, LINGER, myself, |generation| {
                     IceMessage::FormerIsOver { generation }

@@ -86,6 +86,7 @@ impl IceMachine {
         let name = self.remotes.admit(route.remote, priority)?;
         self.remotes.heard(route);
         self.pacer.heard(route.remote);
+        self.ledger.request_received(route);
         let nominates = message.attribute(USE_CANDIDATE).is_some();
         // One request that came on two ways is answered on one.
         let came_directly = self
@@ -135,6 +136,8 @@ impl IceMachine {
         self.checks_sent.take(transaction);
         self.pacer.heard(route.remote);
         self.remotes.heard(route);
+        let after = now.saturating_duration_since(sent.at);
+        self.ledger.response_received(route, after);
         if let Some(selected) = self.path.check_answered(route, sent.nominates, now) {
             self.select(selected, now, effects);
         }
@@ -201,9 +204,11 @@ impl IceMachine {
             nominates: message.attribute(USE_CANDIDATE).is_some(),
             role: session.role,
             is_agents: true,
+            at: now,
         };
         self.checks_sent.push(transaction, sent);
         for route in self.ways_to(destination, now) {
+            self.ledger.request_sent(route, false);
             effects.push(Effect::SendStun {
                 socket: route.socket,
                 stun: OutgoingStun {
@@ -256,6 +261,7 @@ impl IceMachine {
         if route.remote != destination {
             return;
         }
+        self.ledger.response_sent(route);
         let bytes = if destination.is_ipv4() {
             bytes
         } else {

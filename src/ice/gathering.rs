@@ -88,6 +88,17 @@ impl Gathering {
         self.go_on(now, effects);
     }
 
+    /// What was gathered so far.
+    pub(super) fn candidates(&self) -> &[LocalCandidate] {
+        self.candidates.known()
+    }
+
+    /// The address of ours that a socket is reached at from this route.
+    pub(super) fn base_of(&self, route: Route) -> Option<SocketAddr> {
+        let socket = self.probes.sockets.get(route.socket)?;
+        Some(self.base(*socket, route))
+    }
+
     pub(super) fn handle_timer(&mut self, now: Instant, effects: &mut Vec<GatheringEffect>) {
         self.go_on(now, effects);
     }

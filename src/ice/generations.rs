@@ -94,6 +94,11 @@ impl Generations {
         newest.number
     }
 
+    /// The one that carries media, or will.
+    pub(super) fn current(&self) -> SessionNumber {
+        self.current.number
+    }
+
     /// The one agreed on last, which a candidate belongs to that does not say more.
     pub(super) fn agreed(&self) -> SessionNumber {
         self.started.unwrap_or(self.current).number

@@ -90,6 +90,11 @@ impl LocalCandidates {
         added
     }
 
+    /// All of them, in the order in which they were found.
+    pub(super) fn known(&self) -> &[LocalCandidate] {
+        &self.known
+    }
+
     /// What a server saw of a base. `None` where that says nothing new.
     pub(super) fn add_reflexive(
         &mut self,

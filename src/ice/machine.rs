@@ -9,6 +9,7 @@ use std::time::Instant;
 use super::candidate::{IceParameters, IceRole};
 use super::consent::{Consent, ConsentTimes};
 use super::effect::{AgentCandidate, Effect};
+use super::ledger::Ledger;
 use super::mdns;
 use super::message::IceStatistics;
 use super::pacer::CheckPacer;
@@ -59,6 +60,7 @@ pub(super) struct IceMachine {
     pub(super) tie_breaker: Option<u64>,
     pub(super) role_changes: u8,
     pub(super) statistics: IceStatistics,
+    pub(super) ledger: Ledger,
 }
 
 /// What is known once the other side's parameters are.
@@ -83,6 +85,7 @@ pub(super) struct CheckSent {
     pub(super) role: IceRole,
     /// Its answer is the agent's.
     pub(super) is_agents: bool,
+    pub(super) at: Instant,
 }
 
 impl IceMachine {
@@ -119,6 +122,7 @@ impl IceMachine {
             tie_breaker: None,
             role_changes: 0,
             statistics: IceStatistics::default(),
+            ledger: Ledger::default(),
         }
     }
 
@@ -260,6 +264,7 @@ impl IceMachine {
         let Some(name) = self.remotes.admit(address, candidate.priority) else {
             return false;
         };
+        self.ledger.signalled(address, candidate);
         let known = self
             .agent_candidates
             .iter()

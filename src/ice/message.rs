@@ -3,11 +3,12 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use ractor::ActorRef;
+use ractor::{ActorRef, RpcReplyPort};
 
 use super::candidate::{IceParameters, IceRole};
 use super::configuration::IceConfiguration;
 use super::remote_candidate::CandidateError;
+use super::snapshot::IceSnapshot;
 use super::turn::RelayEvent;
 use crate::peer_connection::{IceConnectionState, IceGatheringState};
 use crate::timer::Generation;
@@ -34,6 +35,8 @@ pub(crate) enum IceMessage {
     AddRemoteCandidate(String),
     /// The other side has no more candidates.
     EndOfRemoteCandidates,
+    /// Asks for all that statistics tell.
+    Snapshot { reply: RpcReplyPort<IceSnapshot> },
     /// Ends the session.
     Stop,
 

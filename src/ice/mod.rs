@@ -41,6 +41,7 @@ mod effect;
 mod fixtures;
 mod gathering;
 mod generations;
+mod ledger;
 mod local_candidate;
 mod lookups;
 mod machine;
@@ -54,6 +55,7 @@ mod ring;
 mod roles;
 mod server;
 mod session;
+mod snapshot;
 mod states;
 mod stun;
 #[cfg(test)]
@@ -73,11 +75,13 @@ pub use self::configuration::IceTransportPolicy;
 pub(crate) use self::message::IceEvent;
 use self::message::IceMessage;
 pub use self::remote_candidate::CandidateError;
+pub(crate) use self::remote_candidate::CandidateKind;
 pub use self::server::{
     IceServer, IceServerError, IceServerScheme, IceServerTransport, IceServerUrl,
     IceServerUrlProblem,
 };
-use crate::call::StartError;
+pub(crate) use self::snapshot::{CandidateSnapshot, IceSnapshot, PairSnapshot};
+use crate::call::{CallError, StartError, ask};
 
 /// Handle to a running ICE transport. Cheap to clone; dead once the transport has stopped.
 #[derive(Clone, Debug)]
@@ -141,6 +145,15 @@ impl IceTransport {
     /// The other side has no more candidates. Does not wait.
     pub(crate) fn end_of_remote_candidates(&self) {
         self.cast(IceMessage::EndOfRemoteCandidates);
+    }
+
+    /// What the session that counts shows of itself for statistics. Waits for the actor's turn, one second at most.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when the actor is gone or stuck.
+    pub(crate) async fn snapshot(&self) -> Result<IceSnapshot, CallError> {
+        ask(&self.actor, |reply| IceMessage::Snapshot { reply }).await
     }
 
     /// Ends the session: the state becomes `Closed`, then the transport is gone. Does not wait.

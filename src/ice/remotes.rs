@@ -72,6 +72,13 @@ impl Remotes {
             .map_or(&[], |remote| &remote.routes)
     }
 
+    /// All addresses with the priorities that they were admitted with.
+    pub(super) fn all(&self) -> impl Iterator<Item = (SocketAddr, u32)> {
+        self.known
+            .iter()
+            .map(|(address, remote)| (*address, remote.priority))
+    }
+
     /// Whether no other address of the peer ranks higher.
     pub(super) fn is_best(&self, address: SocketAddr) -> bool {
         self.known.get(&address).is_some_and(|own| {

@@ -50,6 +50,7 @@ impl IceMachine {
 
     /// Media goes this way from now on.
     pub(super) fn select(&mut self, route: Route, now: Instant, effects: &mut Vec<Effect>) {
+        self.ledger.selected(route);
         let consent = Consent::new(self.times, route, now);
         effects.push(Effect::SelectPath(route));
         effects.push(Effect::AwaitConsent(consent.next_due(now)));
@@ -93,9 +94,9 @@ impl IceMachine {
         self.consent = Some(consent);
         effects.push(Effect::AwaitConsent(consent.next_due(now)));
         if let Some(moved) = moved {
-            self.check(moved, true, dice.transaction, effects);
+            self.check(moved, true, dice.transaction, now, effects);
         } else if check_due {
-            self.check(route, false, dice.transaction, effects);
+            self.check(route, false, dice.transaction, now, effects);
         }
     }
 
@@ -155,6 +156,7 @@ impl IceMachine {
         route: Route,
         takes: bool,
         transaction: TransactionId,
+        now: Instant,
         effects: &mut Vec<Effect>,
     ) {
         let (Some(session), Some(tie_breaker)) = (&self.session, self.tie_breaker) else {
@@ -178,8 +180,10 @@ impl IceMachine {
             nominates: takes,
             role,
             is_agents: false,
+            at: now,
         };
         self.checks_sent.push(transaction, sent);
+        self.ledger.request_sent(route, !takes);
         effects.push(Effect::SendStun {
             socket: route.socket,
             stun: OutgoingStun {
@@ -193,7 +197,7 @@ impl IceMachine {
 }
 
 /// The priority of a peer-reflexive candidate of ours, should the peer find one by this (RFC 8445 §7.1.1).
-const PEER_REFLEXIVE: u32 = (110 << 24) | (0xFFFF << 8) | 0xFF;
+pub(super) const PEER_REFLEXIVE: u32 = (110 << 24) | (0xFFFF << 8) | 0xFF;
 
 #[cfg(test)]
 mod tests {

@@ -18,6 +18,7 @@ use super::parts::Parts;
 use super::registry::Listed;
 use super::shell::PeerConnectionShell;
 use super::snapshot::KnownTracks;
+use super::statistics::StatsDesk;
 use super::{PeerConnection, SpawnError};
 use crate::ice::IceParameters;
 use crate::jsep::{Jsep, JsepArguments};
@@ -74,6 +75,7 @@ impl Actor for PeerConnectionActor {
             actor: myself,
             rtp: parts.rtp.clone(),
             tracks: Arc::clone(&tracks),
+            stats: Arc::new(StatsDesk::new(parts.ice.clone(), parts.dtls.clone())),
             states: watched,
         };
         // The builder may have been cancelled; then the supervisor stops us.
@@ -87,6 +89,7 @@ impl Actor for PeerConnectionActor {
             },
             parts,
             tracks,
+            dtls_session: None,
             closing: None,
             effects: Vec::new(),
             events: Vec::new(),

@@ -15,6 +15,7 @@ use crate::jsep::{
     TrackOrKind, TransceiverError, TransceiverId,
 };
 use crate::outlet::Outlet;
+use crate::stats::ControlSnapshot;
 use crate::track::MediaStreamTrack;
 
 /// Mailbox of the peer connection.
@@ -62,6 +63,10 @@ pub(crate) enum PeerConnectionMessage {
     Transceiver(TransceiverRequest),
     /// The four descriptions.
     Descriptions { reply: RpcReplyPort<Descriptions> },
+    /// Asks for what the peer connection itself adds to statistics.
+    Stats {
+        reply: RpcReplyPort<ControlSnapshot>,
+    },
     /// `close()`.
     Close,
 

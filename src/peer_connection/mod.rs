@@ -40,6 +40,7 @@ mod session;
 mod shell;
 mod snapshot;
 mod state;
+mod statistics;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,6 +61,7 @@ use self::snapshot::{Descriptions, KnownTracks};
 pub use self::state::{
     DtlsTransportState, IceConnectionState, IceGatheringState, PeerConnectionState, SignalingState,
 };
+use self::statistics::StatsDesk;
 use crate::call::{CallError, ask};
 use crate::codec::RtpCodec;
 use crate::ice::IceCandidate;
@@ -90,6 +92,7 @@ pub struct PeerConnection {
     actor: ActorRef<Message>,
     rtp: RtpTransport,
     tracks: Arc<KnownTracks>,
+    stats: Arc<StatsDesk>,
     states: watch::Receiver<PeerConnectionStates>,
 }
 

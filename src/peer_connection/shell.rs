@@ -1,5 +1,6 @@
 //! What the running peer connection does with each message: the negotiation core decides, the parts do.
 
+use std::collections::HashMap;
 use std::mem;
 use std::sync::Arc;
 
@@ -17,10 +18,11 @@ use super::parts::Parts;
 use super::registry::Listed;
 use super::snapshot::{Descriptions, KnownTracks, Tracks};
 use super::state::IceGatheringState;
-use crate::dtls::DtlsEvent;
+use crate::dtls::{DtlsEvent, DtlsSession};
 use crate::ice::IceEvent;
 use crate::jsep::{Jsep, JsepEffect};
 use crate::outlet::Outlet;
+use crate::stats::ControlSnapshot;
 
 /// State of the running actor.
 #[derive(Debug)]
@@ -30,6 +32,8 @@ pub(super) struct PeerConnectionShell {
     pub(super) configuration: InForce,
     pub(super) parts: Parts,
     pub(super) tracks: Arc<KnownTracks>,
+    /// What was agreed on in the handshake that was done last.
+    pub(super) dtls_session: Option<DtlsSession>,
     /// Set once the end has begun; from then on only its own business is done.
     pub(super) closing: Option<Closing>,
     /// Reused between messages, empty in between.
@@ -84,6 +88,7 @@ impl PeerConnectionShell {
             Message::SetOwner { owner, reply } => answer(reply, self.set_owner(owner, myself)),
             Message::Transceiver(request) => self.receive_transceiver(request, myself),
             Message::Descriptions { reply } => answer(reply, self.descriptions()),
+            Message::Stats { reply } => answer(reply, self.statistics()),
             Message::Close => self.begin_close(CloseReason::Requested, myself),
             Message::Ice(event) => self.hear_ice(event, myself),
             Message::Dtls(event) => self.hear_dtls(event, myself),
@@ -336,7 +341,10 @@ impl PeerConnectionShell {
         }
         match event {
             DtlsEvent::StateChanged(state) => self.connection.dtls_changed(state, &mut self.events),
-            DtlsEvent::KeysReady(keys) => self.parts.rtp.install_keys(keys),
+            DtlsEvent::KeysReady { keys, session } => {
+                self.parts.rtp.install_keys(keys);
+                self.dtls_session = Some(session);
+            }
             DtlsEvent::Failed(error) => {
                 tracing::warn!(peer = %self.life.id, %error, "dtls failed");
             }
@@ -353,6 +361,21 @@ impl PeerConnectionShell {
             pending_local: self.jsep.pending_local_description(),
             current_remote: self.jsep.current_remote_description(),
             pending_remote: self.jsep.pending_remote_description(),
+        }
+    }
+
+    fn statistics(&self) -> ControlSnapshot {
+        let mut labels = HashMap::new();
+        for transceiver in self.jsep.transceivers() {
+            let received = transceiver.receiver().track();
+            for track in transceiver.sender().track().into_iter().chain([received]) {
+                labels.insert(track.id(), track.label().into());
+            }
+        }
+        ControlSnapshot {
+            labels,
+            certificate: self.configuration.certificate.clone(),
+            session: self.dtls_session.clone(),
         }
     }
 

@@ -53,6 +53,7 @@ mod retransmission;
 mod round_trip;
 mod rtcp;
 mod sender;
+mod traffic;
 mod twcc;
 mod types;
 
@@ -63,7 +64,7 @@ pub(crate) use self::clock::ntp_of_unix_time;
 pub(crate) use self::compound::{MAX_BLOCKS, Report, Speaker, compound_reports};
 pub(crate) use self::continuity::Numbers;
 pub(crate) use self::credit::{CreditLimit, Load};
-pub(crate) use self::demuxer::RtpDemuxer;
+pub(crate) use self::demuxer::{HeardStream, RtpDemuxer};
 pub use self::error::RtpError;
 pub(crate) use self::extension::ExtensionMap;
 pub use self::extension::{AudioLevel, HeaderExtension};
@@ -79,5 +80,6 @@ pub use self::rtcp::{
     TransportCc,
 };
 pub(crate) use self::sender::{Rewrite, RtpStreamSender};
+pub(crate) use self::traffic::{RequestCounts, RequestTally, SenderReportSeen, Traffic};
 pub(crate) use self::twcc::TwccRecorder;
 pub use self::types::{Mid, PayloadType, Rid, RtpTimestamp, SequenceNumber, Ssrc};

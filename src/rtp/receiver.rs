@@ -111,6 +111,18 @@ impl RtpStreamReceiver {
         })
     }
 
+    /// Lost packets so far (RFC 3550, A.3); fewer than nothing where duplicates came.
+    pub(crate) fn lost(&self) -> i64 {
+        self.sequence.map_or(0, |it| {
+            i64::from(it.expected().wrapping_sub(it.received).cast_signed())
+        })
+    }
+
+    /// Jitter of arrival in units of the packets' clock.
+    pub(crate) fn jitter(&self) -> f64 {
+        f64::from(self.jitter.scaled) / 16.0
+    }
+
     fn restart(&mut self, first: SequenceNumber) {
         self.sequence = Some(SequenceState {
             highest: first,

@@ -14,8 +14,9 @@ use super::packet::RtpPacket;
 use super::pictures::PictureCodec;
 use super::retransmission::{Refused, Repeat, Retransmitter, RtxStream};
 use super::rtcp::{ReceptionReport, SenderReport};
+use super::traffic::Traffic;
 use super::types::{Mid, PayloadType, RtpTimestamp, SequenceNumber, Ssrc};
-use crate::codec::RtcpFeedback;
+use crate::codec::{RtcpFeedback, RtpCodec};
 use crate::jsep::{NegotiatedCodec, SendPlan};
 use crate::track::MediaKind;
 
@@ -44,6 +45,9 @@ pub(crate) struct RtpStreamSender {
     rtx_ssrc: Option<Ssrc>,
     /// Goes on even when it is not used for a while.
     rtx: Option<RtxStream>,
+    traffic: Traffic,
+    /// What was sent again.
+    repeated: Traffic,
 }
 
 /// A source seen lately, the application without one; and how its packets are rewritten.
@@ -98,6 +102,8 @@ impl RtpStreamSender {
             retransmitter: answers_requests(plan).then(|| Retransmitter::new(0)),
             rtx_ssrc: plan.rtx_ssrc,
             rtx: plan.rtx_ssrc.map(RtxStream::new),
+            traffic: Traffic::default(),
+            repeated: Traffic::default(),
         }
     }
 
@@ -111,6 +117,8 @@ impl RtpStreamSender {
         self.octet_count = before.octet_count;
         self.clock = before.clock;
         self.continuity = before.continuity;
+        self.traffic = before.traffic;
+        self.repeated = before.repeated;
         let writes_alike = before.mid == self.mid
             && before.codecs == self.codecs
             && before.extensions == self.extensions;
@@ -414,6 +422,51 @@ impl RtpStreamSender {
         })
     }
 
+    /// The same for statistics: a packet that took `whole` bytes before it was protected.
+    pub(crate) fn count_bytes(
+        &mut self,
+        rewrite: &Rewrite,
+        packet: &RtpPacket,
+        whole: usize,
+        now: Instant,
+    ) {
+        let payload_type = rewrite.payload_type(packet);
+        self.traffic
+            .count(whole, packet.payload().len(), payload_type, now);
+    }
+
+    /// The same of one that was sent again.
+    pub(crate) fn count_repeat(&mut self, repeat: &Repeat, whole: usize, now: Instant) {
+        let (payload_type, payload) = match &repeat.rtx {
+            Some(rtx) => (rtx.payload_type, 2 + repeat.packet.payload().len()),
+            None => {
+                let payload_type = repeat.rewrite.payload_type(&repeat.packet);
+                (payload_type, repeat.packet.payload().len())
+            }
+        };
+        self.repeated.count(whole, payload, payload_type, now);
+    }
+
+    /// What was sent first, and what was sent again.
+    pub(crate) fn traffic(&self) -> [Traffic; 2] {
+        [self.traffic, self.repeated]
+    }
+
+    /// The codec of a payload type, and of the preferred one without it.
+    pub(crate) fn codec_of(
+        &self,
+        payload_type: Option<PayloadType>,
+    ) -> Option<(PayloadType, Arc<RtpCodec>)> {
+        let named = |it: &&NegotiatedCodec| payload_type.is_none_or(|one| one == it.payload_type);
+        let codec = self.codecs.iter().find(named)?;
+        Some((codec.payload_type, Arc::clone(&codec.codec)))
+    }
+
+    /// Where retransmissions go.
+    pub(crate) fn rtx_ssrc(&self) -> Option<Ssrc> {
+        self.rtx_ssrc
+    }
+
     /// A report on what was sent (RFC 3550 §6.4.1); `None` while nothing was. `ntp` is the wall
     /// time of `now`.
     pub(crate) fn report(
@@ -512,7 +565,6 @@ mod tests {
     use webrtc_util::marshal::{Marshal, Unmarshal};
 
     use super::*;
-    use crate::codec::RtpCodec;
 
     fn codec(name: &str, fmtp: &str) -> Arc<RtpCodec> {
         Arc::new(RtpCodec {

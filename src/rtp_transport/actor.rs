@@ -111,6 +111,12 @@ impl Actor for RtpTransportActor {
                 // The asker may have given up waiting.
                 let _gone = reply.send(machine.stats().with_sending(&shell.counters));
             }
+            RtpTransportMessage::Snapshot { reply } => {
+                let mut snapshot = machine.snapshot();
+                snapshot.counters = snapshot.counters.with_sending(&shell.counters);
+                // The asker may have given up waiting.
+                let _gone = reply.send(snapshot);
+            }
             RtpTransportMessage::Publish(request) => {
                 machine.handle_publisher_request(request, now(), effects);
             }

@@ -33,8 +33,7 @@ impl FeedbackInbox {
             if let RtcpPacket::SenderReport(report) = packet
                 && let Some(stream) = demuxer.stream_mut(report.ssrc)
             {
-                let statistics = &mut stream.statistics;
-                statistics.handle_sender_report(report.ntp, received_at);
+                stream.handle_sender_report(report, received_at);
             }
         }
         if !self.admit(bytes, received_at) {

@@ -158,6 +158,7 @@ impl Sorter<'_> {
             self.stats.unrouted += 1;
             return;
         };
+        route.stream.traffic.count_received(&packet, received_at);
         route.stream.statistics.handle_packet(
             packet.sequence_number(),
             packet.timestamp(),

@@ -11,12 +11,13 @@ use super::delivery::{Arrival, Delivery};
 use super::feedback::FeedbackInbox;
 use super::inbound::Inbound;
 use super::message::EncodedRtcp;
+use super::observed::Observed;
 use super::publishing::{Publishing, RtpDelivery};
 use super::speakers::Speakers;
 use super::stats::MediaStats;
 use crate::egress::{PublisherRequest, ReportRequest, SendingCommand};
 use crate::jsep::MediaPlan;
-use crate::lane::LaneDrops;
+use crate::lane::{LaneDrops, Weigh};
 use crate::peer_connection::Event;
 use crate::rtp::{
     Asked, CreditLimit, KeyframeMark, KeyframeRequests, Load, PictureLossIndication,
@@ -69,6 +70,7 @@ pub(super) struct RtpTransportMachine {
     pub(super) inbound: Inbound,
     delivery: Delivery,
     feedback: FeedbackInbox,
+    pub(super) observed: Observed,
     publishing: Publishing,
     keyframes: KeyframeRequests,
     pub(super) speakers: Speakers,
@@ -85,6 +87,8 @@ pub(super) struct RtpTransportMachine {
     notice_armed: bool,
     random: StdRng,
     pub(super) stats: MediaStats,
+    /// Datagrams that came, and their bytes.
+    pub(super) received: (u64, u64),
 }
 
 impl RtpTransportMachine {
@@ -97,6 +101,7 @@ impl RtpTransportMachine {
             ),
             delivery: Delivery::new(arguments.credit, arguments.waiting),
             feedback: FeedbackInbox::default(),
+            observed: Observed::default(),
             publishing: Publishing::default(),
             keyframes: KeyframeRequests::default(),
             speakers: Speakers::new(Speaker {
@@ -112,6 +117,7 @@ impl RtpTransportMachine {
             notice_armed: false,
             random,
             stats: MediaStats::default(),
+            received: (0, 0),
         }
     }
 
@@ -130,6 +136,7 @@ impl RtpTransportMachine {
         self.inbound.demuxer.apply(plan);
         self.inbound.arrivals.apply(plan);
         self.speakers.apply(plan);
+        self.observed.retain(|ssrc| self.speakers.are(ssrc));
         self.reduced_size = plan.sections.iter().all(|it| it.reduced_size_rtcp);
     }
 
@@ -138,13 +145,18 @@ impl RtpTransportMachine {
         let Self {
             inbound,
             feedback,
+            observed,
             speakers,
             stats,
+            received,
             ..
         } = self;
         let received_at = datagrams.received_at;
+        received.0 += datagrams.packets() as u64;
+        received.1 += datagrams.bytes() as u64;
         let before = stats.rtp_received;
         inbound.handle_datagrams(datagrams, stats, |demuxer, packets, length| {
+            observed.handle_rtcp(&packets, received_at, |ssrc| speakers.are(ssrc));
             let sender = |ssrc| speakers.track_of(ssrc);
             feedback.handle(demuxer, packets, length, received_at, sender);
         });
@@ -160,6 +172,8 @@ impl RtpTransportMachine {
         effects: &mut Vec<Effect>,
     ) {
         self.stats.inbound_overflow += lost.packets;
+        self.received.0 += lost.packets;
+        self.received.1 += lost.bytes;
         self.add_unannounced(lost);
         let (publishing, delivery) = (&self.publishing, &mut self.delivery);
         let keyframes = &mut self.keyframes;
@@ -388,6 +402,7 @@ impl RtpTransportMachine {
             return;
         }
         self.inbound.repairs.handle_report_sent(ntp, now);
+        self.observed.handle_report_sent(ntp, now);
         effects.push(Effect::Send(SendingCommand::Report(ReportRequest {
             now,
             ntp,

@@ -4,6 +4,7 @@ use ractor::RpcReplyPort;
 
 use super::machine::RtpTransportTimer;
 use super::publishing::RtpDelivery;
+use super::snapshot::ReceivingSnapshot;
 use super::stats::MediaStats;
 use crate::egress::{PublisherRequest, SendingEvent};
 use crate::jsep::MediaPlan;
@@ -35,6 +36,10 @@ pub(crate) enum RtpTransportMessage {
     KeepTracks { received: Vec<TrackId> },
     /// Asks for the counters.
     Stats { reply: RpcReplyPort<MediaStats> },
+    /// Asks for all that statistics tell of the receiving half.
+    Snapshot {
+        reply: RpcReplyPort<ReceivingSnapshot>,
+    },
     /// Say goodbye and end.
     Stop,
 

@@ -36,8 +36,10 @@ mod inbound;
 mod limits;
 mod machine;
 mod message;
+mod observed;
 mod publishing;
 mod repairs;
+mod snapshot;
 mod speakers;
 mod stats;
 
@@ -51,10 +53,14 @@ use self::actor::{ActorArguments, RtpTransportActor};
 pub use self::limits::{MediaLimits, QueueLimit};
 use self::machine::MachineArguments;
 use self::message::{EncodedRtcp, RtpTransportMessage};
+pub(crate) use self::observed::Reception;
 pub use self::publishing::RtpDelivery;
+pub(crate) use self::snapshot::ReceivingSnapshot;
 pub use self::stats::MediaStats;
 use crate::call::{CallError, StartError, ask};
-use crate::egress::{Egress, Outgoing, RouteOrigin, SendingCommand, SendingHandle};
+use crate::egress::{
+    Egress, Outgoing, RouteOrigin, SendingCommand, SendingHandle, SendingSnapshot,
+};
 use crate::jsep::MediaPlan;
 use crate::lane::{LaneCapacity, lane};
 use crate::outlet::{ListenerGone, Outlet};
@@ -236,6 +242,16 @@ impl RtpTransport {
     /// [`CallError`] when the actor is gone or stuck.
     pub(crate) async fn stats(&self) -> Result<MediaStats, CallError> {
         ask(&self.actor, |reply| RtpTransportMessage::Stats { reply }).await
+    }
+
+    /// What both halves show of themselves for statistics. Waits for the turn of both, one second at most.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when one of them is gone or stuck.
+    pub(crate) async fn snapshot(&self) -> Result<(ReceivingSnapshot, SendingSnapshot), CallError> {
+        let receiving = ask(&self.actor, |reply| RtpTransportMessage::Snapshot { reply });
+        tokio::try_join!(receiving, self.sending.snapshot())
     }
 
     /// Sends a goodbye and ends.

@@ -57,6 +57,16 @@ impl Speakers {
         asker.map_or_else(|| self.general(), |index| &self.senders[*index])
     }
 
+    /// The SSRCs of what we send.
+    pub(super) fn ssrcs(&self) -> impl Iterator<Item = Ssrc> {
+        self.senders.iter().map(|it| it.ssrc)
+    }
+
+    /// Whether we send under this SSRC.
+    pub(super) fn are(&self, ssrc: Ssrc) -> bool {
+        self.tracks.contains_key(&ssrc)
+    }
+
     /// The track that we send under this SSRC.
     pub(super) fn track_of(&self, ssrc: Ssrc) -> Option<TrackId> {
         *self.tracks.get(&ssrc)?

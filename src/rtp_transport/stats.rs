@@ -1,11 +1,14 @@
 //! What the media path has counted.
 
+use serde::Serialize;
+
 use crate::egress::SendingCounters;
 
 /// Everything that came, went, or was dropped on the way, since the peer connection started.
 ///
 /// Each drop is counted once, at the place where it happened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct MediaStats {
     /// RTP packets that were decrypted.

@@ -133,7 +133,7 @@ impl Side {
     async fn expect_keys(&mut self) -> SrtpKeys {
         self.expect_state(DtlsTransportState::Connecting).await;
         let event = self.next().await;
-        let DtlsEvent::KeysReady(keys) = event else {
+        let DtlsEvent::KeysReady { keys, .. } = event else {
             panic!("{event:?} instead of keys");
         };
         self.expect_state(DtlsTransportState::Connected).await;

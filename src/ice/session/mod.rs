@@ -27,6 +27,7 @@ use super::lookups::{Lookups, NameLookups, interfaces};
 use super::machine::IceMachine;
 use super::message::{AgentNumber, IceEvent, IceTimer, SessionFact, SessionNumber, SessionRef};
 use super::path::Route;
+use super::snapshot::IceSnapshot;
 use super::states::Dice;
 use super::stun::StunBuilder;
 use super::turn::Relay;
@@ -161,6 +162,18 @@ impl Session {
     /// Moves what there is to tell into `into`.
     pub(super) fn take_events(&mut self, into: &mut Vec<IceEvent>) {
         into.append(&mut self.events);
+    }
+
+    /// What it shows of itself for statistics.
+    pub(super) fn snapshot(&self) -> IceSnapshot {
+        let gathering = self.gathering.as_ref();
+        let candidates = gathering.map_or(&[][..], Gathering::candidates);
+        self.machine.snapshot(candidates, |route| {
+            match route.socket.checked_sub(self.registrations.len()) {
+                Some(relay) => self.relays.get(relay)?.relayed,
+                None => gathering?.base_of(route),
+            }
+        })
     }
 
     pub(super) async fn start(

@@ -13,6 +13,8 @@ use crate::ice::turn::{Relay, RelayEvent, RelayOutlet, RelayRequest};
 pub(super) struct RelaySlot {
     pub(super) relay: Option<Relay>,
     server: SocketAddr,
+    /// Its address, once it has one.
+    pub(super) relayed: Option<SocketAddr>,
     /// Gathering waits for it.
     awaited: bool,
 }
@@ -58,6 +60,7 @@ impl Session {
                 self.relays.push(RelaySlot {
                     relay: Some(relay),
                     server,
+                    relayed: None,
                     awaited: true,
                 });
                 1
@@ -77,6 +80,7 @@ impl Session {
         let server = slot.server;
         let told = match event {
             RelayEvent::Allocated { relayed, mapped } => {
+                slot.relayed = Some(relayed);
                 self.machine.handle_relay_ready(number, relayed);
                 Some((relayed, mapped, server.ip()))
             }

@@ -1,11 +1,13 @@
 //! Which m-line, track and encoding a packet belongs to (RFC 9143 §9.2, RFC 8852, RFC 4588).
 
+mod heard;
 mod streams;
 
 use std::collections::HashMap;
 use std::mem;
 use std::sync::Arc;
 
+pub(crate) use self::heard::HeardStream;
 pub(crate) use self::streams::RtpStream;
 use self::streams::{Heard, StreamTable};
 use super::batch::RtpSource;

@@ -1,9 +1,12 @@
 //! The streams that have been heard.
 
 use std::collections::HashMap;
+use std::time::Instant;
 
 use crate::rtp::nack::MissingPackets;
 use crate::rtp::receiver::RtpStreamReceiver;
+use crate::rtp::rtcp::SenderReport;
+use crate::rtp::traffic::{SenderReportSeen, Traffic};
 use crate::rtp::types::{Rid, Ssrc};
 
 /// One SSRC that has been heard.
@@ -19,6 +22,9 @@ pub(crate) struct RtpStream {
     pub(crate) statistics: RtpStreamReceiver,
     /// What is to be asked for, where that was negotiated.
     pub(crate) missing: MissingPackets,
+    pub(crate) traffic: Traffic,
+    /// The remote side's last report on it.
+    pub(super) report: Option<SenderReportSeen>,
 }
 
 /// What one packet said of its stream.
@@ -28,6 +34,21 @@ pub(super) struct Heard {
     pub(super) named: bool,
     pub(super) rid: Option<Rid>,
     pub(super) is_repair: bool,
+}
+
+impl RtpStream {
+    /// The remote side reports on what it sent.
+    pub(crate) fn handle_sender_report(&mut self, report: &SenderReport, received_at: Instant) {
+        self.statistics
+            .handle_sender_report(report.ntp, received_at);
+        self.report = Some(SenderReportSeen {
+            ntp: report.ntp,
+            packet_count: report.packet_count,
+            octet_count: report.octet_count,
+            received_at,
+            reports: self.report.map_or(0, |before| before.reports) + 1,
+        });
+    }
 }
 
 /// `MAX_STREAMS` at most: a new one takes the place of the one that has been silent longest.
@@ -52,6 +73,8 @@ impl StreamTable {
             last_heard: 0,
             statistics: RtpStreamReceiver::new(ssrc),
             missing: MissingPackets::default(),
+            traffic: Traffic::default(),
+            report: None,
         });
         stream.last_heard = self.tick;
         stream.section = heard.section;
@@ -69,6 +92,10 @@ impl StreamTable {
 
     pub(super) fn get_mut(&mut self, ssrc: Ssrc) -> Option<&mut RtpStream> {
         self.streams.get_mut(&ssrc)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Ssrc, &RtpStream)> {
+        self.streams.iter().map(|(ssrc, stream)| (*ssrc, stream))
     }
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (Ssrc, &mut RtpStream)> {

@@ -21,6 +21,7 @@ use str0m::media::{
 };
 use str0m::rtp::rtcp::Rtcp;
 use str0m::rtp::{ExtensionValues, RtpWrite};
+use str0m::stats::{MediaEgressStats, MediaIngressStats};
 use str0m::{Candidate, IceConnectionState, Rtc, RtcConfig};
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
@@ -42,6 +43,8 @@ pub(crate) struct Str0mOptions {
     pub(crate) report_rtcp: bool,
     /// Time between sender or receiver reports.
     pub(crate) report_interval: Duration,
+    /// Time between two events of what it has counted; without it there are none.
+    pub(crate) stats_interval: Option<Duration>,
     /// Answer connectivity checks only.
     pub(crate) ice_lite: bool,
 }
@@ -53,6 +56,7 @@ impl Default for Str0mOptions {
             dtls_version: DtlsVersion::Dtls12,
             report_rtcp: true,
             report_interval: Duration::from_millis(200),
+            stats_interval: None,
             ice_lite: false,
         }
     }
@@ -119,6 +123,10 @@ pub(crate) enum Str0mEvent {
         mid: Mid,
         kind: KeyframeRequestKind,
     },
+    /// What it has counted of what it sends, on one m-line.
+    Sent(Box<MediaEgressStats>),
+    /// What it has counted of what it receives, on one m-line.
+    Received(Box<MediaIngressStats>),
     /// The remote side closed, or both are done closing.
     Closed,
     /// The stack gave up.
@@ -443,6 +451,7 @@ fn build_rtc(options: &Str0mOptions, local_addr: SocketAddr) -> (Rtc, ObservedSl
         .set_ice_lite(options.ice_lite)
         .set_rtcp_report_interval_audio(options.report_interval)
         .set_rtcp_report_interval_video(options.report_interval)
+        .set_stats_interval(options.stats_interval)
         .clear_codecs();
     for codec in &options.codecs {
         config = match codec {

@@ -128,6 +128,8 @@ impl PeerTask {
                 RawPacket::RtcpRx(rtcp) => Str0mEvent::Rtcp(Box::new(rtcp)),
                 _ => return,
             },
+            Event::MediaEgressStats(stats) => Str0mEvent::Sent(Box::new(stats)),
+            Event::MediaIngressStats(stats) => Str0mEvent::Received(Box::new(stats)),
             Event::Closed => Str0mEvent::Closed,
             _ => return,
         };

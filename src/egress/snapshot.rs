@@ -1,0 +1,82 @@
+//! What a sending half shows of itself for statistics.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::machine::SendingHalf;
+use crate::codec::RtpCodec;
+use crate::rtp::{Mid, PayloadType, RequestCounts, RequestTally, RtcpPacket, Ssrc, Traffic};
+use crate::track::TrackId;
+
+/// A sending half at one moment.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SendingSnapshot {
+    pub(crate) streams: Vec<SentStream>,
+    /// What we have asked of these streams of the remote side.
+    pub(crate) requests: HashMap<Ssrc, RequestCounts>,
+}
+
+/// One stream that is sent, or was and may be again.
+#[derive(Clone, Debug)]
+pub(crate) struct SentStream {
+    pub(crate) ssrc: Ssrc,
+    pub(crate) rtx_ssrc: Option<Ssrc>,
+    pub(crate) mid: Mid,
+    pub(crate) track: Option<TrackId>,
+    /// Of the latest packet; of what was negotiated first before one was sent.
+    pub(crate) codec: Option<(PayloadType, Arc<RtpCodec>)>,
+    /// What was sent first.
+    pub(crate) traffic: Traffic,
+    /// What was sent again.
+    pub(crate) repeated: Traffic,
+    /// Its m-line sends now.
+    pub(crate) active: bool,
+    /// A route feeds it.
+    pub(crate) routed: bool,
+}
+
+impl SendingHalf {
+    /// Copies the counts of at most as many streams as there are m-lines; takes some microseconds.
+    pub(crate) fn snapshot(&self) -> SendingSnapshot {
+        let all = self
+            .senders
+            .iter()
+            .map(|it| (it, true))
+            .chain(self.paused.iter().map(|it| (it, false)));
+        let streams = all.map(|(sender, active)| {
+            let [traffic, repeated] = sender.stream.traffic();
+            SentStream {
+                ssrc: sender.stream.ssrc(),
+                rtx_ssrc: sender.stream.rtx_ssrc(),
+                mid: sender.mid.clone(),
+                track: sender.track,
+                codec: sender
+                    .stream
+                    .codec_of(traffic.latest.map(|(_, latest)| latest)),
+                traffic,
+                repeated,
+                active: active && sender.track.is_some(),
+                routed: sender.track.is_some_and(|track| self.feed(track).is_some()),
+            }
+        });
+        SendingSnapshot {
+            streams: streams.collect(),
+            requests: self.requests.all(),
+        }
+    }
+}
+
+/// Notes what a datagram of RTCP asks of the remote side's streams.
+pub(super) fn count_requests(tally: &mut RequestTally, packets: &[RtcpPacket], encoded: &[u8]) {
+    for packet in packets {
+        tally.count(packet);
+    }
+    if encoded.is_empty() {
+        return;
+    }
+    // What the application sends was written by us, so it can be read.
+    let encoded = RtcpPacket::parse_compound(&encoded.to_vec().into());
+    for packet in encoded.into_iter().flatten() {
+        tally.count(&packet);
+    }
+}

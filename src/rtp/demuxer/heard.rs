@@ -1,0 +1,71 @@
+//! What has been heard, for statistics.
+
+use std::sync::Arc;
+
+use super::{Meaning, RtpDemuxer, RtpStream};
+use crate::codec::RtpCodec;
+use crate::rtp::traffic::{SenderReportSeen, Traffic};
+use crate::rtp::types::{Mid, PayloadType, Rid, Ssrc};
+use crate::track::TrackId;
+
+/// One stream of media that has been heard.
+#[derive(Clone, Debug)]
+pub(crate) struct HeardStream {
+    pub(crate) ssrc: Ssrc,
+    pub(crate) track: TrackId,
+    pub(crate) mid: Mid,
+    pub(crate) rid: Option<Rid>,
+    /// Of the latest packet.
+    pub(crate) codec: Arc<RtpCodec>,
+    pub(crate) payload_type: PayloadType,
+    pub(crate) traffic: Traffic,
+    /// Fewer than nothing where duplicates came.
+    pub(crate) lost: i64,
+    /// In units of the codec's clock.
+    pub(crate) jitter: f64,
+    pub(crate) report: Option<SenderReportSeen>,
+    /// Its retransmissions.
+    pub(crate) repair: Option<(Ssrc, Traffic)>,
+}
+
+impl RtpDemuxer {
+    /// Every stream of media that has been heard, with its retransmissions, in the order of their SSRCs.
+    pub(crate) fn heard(&self) -> Vec<HeardStream> {
+        let (repairs, media): (Vec<_>, Vec<_>) =
+            self.streams.iter().partition(|(_, it)| it.is_repair);
+        let mut heard: Vec<_> = media
+            .into_iter()
+            .filter_map(|(ssrc, stream)| self.heard_stream(ssrc, stream))
+            .collect();
+        for (ssrc, stream) in repairs {
+            let original = self.find_original(ssrc, stream.section, stream.rid.as_ref());
+            let repaired = heard.iter_mut().find(|it| Some(it.ssrc) == original);
+            if let Some(repaired) = repaired {
+                repaired.repair = Some((ssrc, stream.traffic));
+            }
+        }
+        heard.sort_by_key(|it| it.ssrc);
+        heard
+    }
+
+    fn heard_stream(&self, ssrc: Ssrc, stream: &RtpStream) -> Option<HeardStream> {
+        let section = self.sections.get(stream.section)?;
+        let (_, payload_type) = stream.traffic.latest?;
+        let Some(Meaning::Media { codec }) = section.meaning(payload_type) else {
+            return None;
+        };
+        Some(HeardStream {
+            ssrc,
+            track: section.track,
+            mid: section.mid.clone(),
+            rid: stream.rid.clone(),
+            codec: Arc::clone(&section.sources[codec].1.codec),
+            payload_type,
+            traffic: stream.traffic,
+            lost: stream.statistics.lost(),
+            jitter: stream.statistics.jitter(),
+            report: stream.report,
+            repair: None,
+        })
+    }
+}

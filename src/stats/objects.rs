@@ -1,0 +1,175 @@
+//! One object of a report, of whichever type.
+
+use std::time::SystemTime;
+
+use serde::Serialize;
+
+use super::json;
+use super::rtp::{
+    CodecStats, InboundRtpStats, MediaSourceStats, OutboundRtpStats, RemoteInboundRtpStats,
+    RemoteOutboundRtpStats,
+};
+use super::transport::{CandidatePairStats, CertificateStats, IceCandidateStats, TransportStats};
+use crate::peer_connection::MediaStats;
+use crate::track::TrackId;
+
+macro_rules! objects {
+    ($($(#[$doc:meta])* $variant:ident($contents:ty) = $name:literal,)+) => {
+        /// One object of a report (`RTCStats`).
+        #[derive(Clone, Debug, PartialEq, Serialize)]
+        #[serde(tag = "type")]
+        #[non_exhaustive]
+        pub enum Stats {
+            $($(#[$doc])* #[serde(rename = $name)] $variant($contents),)+
+        }
+
+        /// What an object is (`RTCStatsType`).
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+        #[non_exhaustive]
+        pub enum StatsType {
+            $($(#[$doc])* #[serde(rename = $name)] $variant,)+
+        }
+
+        impl StatsType {
+            /// The word that browsers use.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+        }
+
+        impl Stats {
+            /// Names this object within every report of its peer.
+            pub fn id(&self) -> &str {
+                match self { $(Self::$variant(it) => &it.id,)+ }
+            }
+
+            /// When this was so.
+            pub fn timestamp(&self) -> SystemTime {
+                match self { $(Self::$variant(it) => it.timestamp,)+ }
+            }
+
+            /// What it is.
+            pub fn stats_type(&self) -> StatsType {
+                match self { $(Self::$variant(_) => StatsType::$variant,)+ }
+            }
+        }
+    };
+}
+
+objects! {
+    /// A codec in use.
+    Codec(CodecStats) = "codec",
+    /// A stream that arrives.
+    InboundRtp(InboundRtpStats) = "inbound-rtp",
+    /// A stream that is sent.
+    OutboundRtp(OutboundRtpStats) = "outbound-rtp",
+    /// How the remote side receives what we send.
+    RemoteInboundRtp(RemoteInboundRtpStats) = "remote-inbound-rtp",
+    /// What the remote side says that it sends.
+    RemoteOutboundRtp(RemoteOutboundRtpStats) = "remote-outbound-rtp",
+    /// A track that the application sends by hand.
+    MediaSource(MediaSourceStats) = "media-source",
+    /// The peer.
+    PeerConnection(PeerConnectionStats) = "peer-connection",
+    /// The transport.
+    Transport(TransportStats) = "transport",
+    /// Two candidates.
+    CandidatePair(CandidatePairStats) = "candidate-pair",
+    /// A candidate of ours.
+    LocalCandidate(IceCandidateStats) = "local-candidate",
+    /// A candidate of the remote side.
+    RemoteCandidate(IceCandidateStats) = "remote-candidate",
+    /// A certificate, ours or the remote side's.
+    Certificate(CertificateStats) = "certificate",
+    /// What the media path has counted. Ours, not W3C's.
+    MediaPath(MediaPathStats) = "x-media-path",
+}
+
+/// The peer (`RTCPeerConnectionStats`).
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct PeerConnectionStats {
+    /// Names this object.
+    pub id: String,
+    /// When this was so.
+    #[serde(serialize_with = "json::milliseconds")]
+    pub timestamp: SystemTime,
+    /// Data channels that were open at some time.
+    pub data_channels_opened: u32,
+    /// Of those, the ones that are closed.
+    pub data_channels_closed: u32,
+}
+
+/// Everything that came, went, or was dropped on its way through the queues of the media path: `x-media-path`, which
+/// is ours and not W3C's. Its members are those of [`MediaStats`] in camel case.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct MediaPathStats {
+    /// Names this object.
+    pub id: String,
+    /// When this was so.
+    #[serde(serialize_with = "json::milliseconds")]
+    pub timestamp: SystemTime,
+    /// The counters.
+    #[serde(flatten)]
+    pub counters: MediaStats,
+}
+
+impl Stats {
+    /// The track that a stream of ours belongs to.
+    pub(super) fn track(&self) -> Option<TrackId> {
+        if let Self::InboundRtp(it) = self {
+            return Some(it.track);
+        }
+        let Self::OutboundRtp(it) = self else {
+            return None;
+        };
+        it.track
+    }
+
+    /// The objects that this one names.
+    pub(super) fn references(&self) -> Vec<&str> {
+        let named: Vec<Option<&String>> = match self {
+            Self::Codec(it) => vec![Some(&it.transport_id)],
+            Self::InboundRtp(it) => vec![
+                Some(&it.transport_id),
+                Some(&it.codec_id),
+                it.remote_id.as_ref(),
+            ],
+            Self::OutboundRtp(it) => vec![
+                Some(&it.transport_id),
+                Some(&it.codec_id),
+                it.media_source_id.as_ref(),
+                it.remote_id.as_ref(),
+            ],
+            Self::RemoteInboundRtp(it) => vec![
+                Some(&it.transport_id),
+                Some(&it.codec_id),
+                Some(&it.local_id),
+            ],
+            Self::RemoteOutboundRtp(it) => vec![
+                Some(&it.transport_id),
+                Some(&it.codec_id),
+                Some(&it.local_id),
+            ],
+            Self::Transport(it) => vec![
+                it.selected_candidate_pair_id.as_ref(),
+                Some(&it.local_certificate_id),
+                it.remote_certificate_id.as_ref(),
+            ],
+            Self::CandidatePair(it) => vec![
+                Some(&it.transport_id),
+                Some(&it.local_candidate_id),
+                Some(&it.remote_candidate_id),
+            ],
+            Self::LocalCandidate(it) | Self::RemoteCandidate(it) => vec![Some(&it.transport_id)],
+            Self::MediaSource(_)
+            | Self::PeerConnection(_)
+            | Self::Certificate(_)
+            | Self::MediaPath(_) => Vec::new(),
+        };
+        named.into_iter().flatten().map(String::as_str).collect()
+    }
+}
