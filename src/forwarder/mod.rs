@@ -12,7 +12,7 @@
 //!
 //! A subscription gets a transceiver of its subscriber that sends nothing and, as far as the remote side knows, has
 //! not sent since the last negotiation; a new one where there is none. A track waits for the next negotiation rather than take a new
-//! one while another is being given back. So there are never more transceivers than tracks at a time. Of a
+//! one while another is being given back. So a subscriber has no more transceivers than it ever had tracks at a time. Of a
 //! track in several encodings (simulcast) subscribers get the first that its sender has listed.
 //!
 //! # Who fails, and what it costs
@@ -20,7 +20,8 @@
 //! Started by [`ForwarderBuilder::spawn_linked`]; its owner is its supervisor. It ends with its owner and by
 //! [`Forwarder::stop`]. It has a child for each of its peers, which attaches tracks to that one and sets its routes, so
 //! that a peer which does not answer, or upsets its part, delays and costs no other. What a peer should have is told
-//! to its part as a whole and one order at a time; changes that come meanwhile are one order together.
+//! to its part as a whole and one order at a time; changes that come meanwhile are one order together. So nothing piles up
+//! before a slow part, and in the Forwarder's own mailbox there is one report of each part beside what owners say.
 //!
 //! | child | how it may end | what is lost | what we do | what the owner hears |
 //! | --- | --- | --- | --- | --- |
