@@ -7,7 +7,7 @@
 //! ```text
 //! your supervisor
 //! ├── UdpEndpoint             a socket for many peers (optional, else one per peer)
-//! └── your actor              the owner: gets the events
+//! └── your actor, or a Room   the owner: gets the events; or a Forwarder beside it arranges who gets what
 //!     └── PeerConnection      signalling: offers, answers, transceivers
 //!         ├── IceTransport    which path leads to the remote side
 //!         ├── DtlsTransport   who the remote side is, and the keys
