@@ -266,6 +266,12 @@ async fn an_offer_that_cannot_be_answered_is_refused_with_the_reason() {
         assert!(reply.detail().contains(reason), "{reply:?}");
         assert!(reply.fields("location").is_empty());
     }
+    server.is_empty().await;
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_text_is_no_offer() {
+    let server = Server::start().await;
     let empty = Request::new("POST", "/whip").with("content-type", SDP);
     assert_eq!(server.ask(&empty).await.status, 400);
     let binary = Request::new("POST", "/whip").body(SDP, b"v=0\r\n\xff\xfe".as_slice());
@@ -326,15 +332,20 @@ async fn c9725_there_is_nothing_to_get_and_whep_can_be_found() {
     }
 }
 
-#[tokio::test]
-async fn pages_of_other_origins_may_ask_and_see_what_they_need() {
-    let server = Server::start_with(limits(), |whip_whep| {
+/// A server that tells publishers of a relay.
+async fn with_relay() -> Server {
+    Server::start_with(limits(), |whip_whep| {
         let turn = IceServer::with_credentials(["turn:turn.example.net"], "user", "secret");
         whip_whep
             .ice_servers([turn.unwrap()])
             .publish_token("sesame")
     })
-    .await;
+    .await
+}
+
+#[tokio::test]
+async fn pages_of_other_origins_may_ask() {
+    let server = with_relay().await;
     let preflight = Request::new("OPTIONS", "/whip")
         .with("origin", "https://page.example")
         .with("access-control-request-method", "POST")
@@ -363,8 +374,11 @@ async fn pages_of_other_origins_may_ask_and_see_what_they_need() {
         reply.fields("link").is_empty(),
         "a preflight gets no credentials"
     );
+}
 
-    // Who asks by itself, and may publish, is told the servers beforehand.
+#[tokio::test]
+async fn who_may_publish_is_told_the_servers_before_it_does() {
+    let server = with_relay().await;
     let plain = Request::new("OPTIONS", "/whip");
     let reply = server.ask(&plain).await;
     assert!(reply.fields("link").is_empty(), "credentials want a token");
@@ -376,16 +390,22 @@ async fn pages_of_other_origins_may_ask_and_see_what_they_need() {
             .field("link")
             .starts_with("<turn:turn.example.net:3478>; rel=\"ice-server\"")
     );
+}
 
-    // Without a word about which sessions there are.
+#[tokio::test]
+async fn a_preflight_says_nothing_of_which_sessions_there_are() {
+    let server = with_relay().await;
     let session = Request::new("OPTIONS", "/whep/sessions/00000000000000000000000000000000");
     let reply = server.ask(&session).await;
     assert_eq!(reply.status, 200);
     assert_eq!(reply.field("accept-patch"), FRAGMENT);
     let methods = reply.field("access-control-allow-methods");
     assert_eq!(methods, "DELETE, GET, HEAD, OPTIONS, PATCH");
+}
 
-    // Also what is refused can be read.
+#[tokio::test]
+async fn what_is_refused_can_be_read_by_pages_too() {
+    let server = with_relay().await;
     for request in [post("/whip", "x"), Request::new("PUT", "/whip")] {
         let reply = server.ask(&request).await;
         assert!(reply.status >= 400);

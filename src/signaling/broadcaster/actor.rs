@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, SpawnErr, SupervisionEvent};
+use ractor::{Actor, ActorProcessingErr, ActorRef, SpawnErr, SupervisionEvent};
 
-use super::error::{OpenError, PatchError};
+use super::error::PatchError;
 use super::machine::BroadcasterMachine;
 use super::message::{BroadcasterEvent, BroadcasterMessage};
 use super::name::{Role, SessionId, StreamName};
-use super::session::Opened;
+use super::session::{OpenRequest, PatchRequest};
 use super::stream::{self, StreamArguments, StreamMessage, StreamNews};
 use super::{BroadcasterLimits, SHUT_DOWN_DEADLINE};
 use crate::call::CallError;
@@ -69,32 +69,14 @@ impl Actor for BroadcasterActor {
         shell: &mut BroadcasterShell,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            BroadcasterMessage::Open {
-                role,
-                stream,
-                offer,
-                reply,
-            } => shell.open(&myself, role, stream, offer, reply).await,
+            BroadcasterMessage::Open { stream, request } => {
+                shell.open(&myself, stream, request).await;
+            }
             BroadcasterMessage::Patch {
                 role,
                 session,
-                if_match,
-                fragment,
-                reply,
-            } => match shell.stream_of(role, session) {
-                Some(stream) => {
-                    // One that has just ended drops the question, which is an answer too.
-                    let _ended = stream.cast(StreamMessage::Patch {
-                        session,
-                        if_match,
-                        fragment,
-                        reply,
-                    });
-                }
-                None => {
-                    let _gone = reply.send(Err(PatchError::UnknownSession));
-                }
-            },
+                request,
+            } => shell.patch(role, session, request),
             BroadcasterMessage::Close {
                 role,
                 session,
@@ -153,35 +135,40 @@ impl BroadcasterShell {
     async fn open(
         &mut self,
         myself: &ActorRef<BroadcasterMessage>,
-        role: Role,
         name: StreamName,
-        offer: String,
-        reply: RpcReplyPort<Result<Opened, OpenError>>,
+        request: OpenRequest,
     ) {
         let session = SessionId::generate();
         let admitted = match self.shutting_down {
             true => Err(CallError::Stopped.into()),
-            false => self.machine.handle_open(role, &name, session),
+            false => self.machine.handle_open(request.role, &name, session),
         };
         if let Err(refused) = admitted {
             // The asker may have given up.
-            let _gone = reply.send(Err(refused));
+            let _gone = request.reply.send(Err(refused));
             return;
         }
         match self.stream(myself, &name).await {
             Ok(stream) => {
                 // One that fails in this moment drops the question, which is an answer too.
-                let _ended = stream.cast(StreamMessage::Open {
-                    session,
-                    role,
-                    offer,
-                    reply,
-                });
+                let _ended = stream.cast(StreamMessage::Open { session, request });
             }
             Err(error) => {
                 tracing::error!(%error, "a stream did not start");
                 self.machine.handle_ended(session);
-                let _gone = reply.send(Err(CallError::Stopped.into()));
+                let _gone = request.reply.send(Err(CallError::Stopped.into()));
+            }
+        }
+    }
+
+    fn patch(&self, role: Role, session: SessionId, request: PatchRequest) {
+        match self.stream_of(role, session) {
+            Some(stream) => {
+                // One that has just ended drops the question, which is an answer too.
+                let _ended = stream.cast(StreamMessage::Patch { session, request });
+            }
+            None => {
+                let _gone = request.reply.send(Err(PatchError::UnknownSession));
             }
         }
     }

@@ -2,13 +2,11 @@
 
 use ractor::RpcReplyPort;
 
-use super::error::{OpenError, PatchError};
 use super::name::{Role, SessionId, StreamName};
-use super::session::{IfMatch, Opened, Patched};
+use super::session::{OpenRequest, PatchRequest};
 use super::stream::StreamNews;
 use crate::codec::RtpCodec;
 use crate::peer_connection::PeerId;
-use crate::signaling::sdpfrag::SdpFragment;
 
 /// Mailbox of a Broadcaster.
 #[derive(Debug)]
@@ -16,18 +14,14 @@ pub(super) enum BroadcasterMessage {
     // Commands and queries, from handles.
     /// Begin a session. The session itself answers.
     Open {
-        role: Role,
         stream: StreamName,
-        offer: String,
-        reply: RpcReplyPort<Result<Opened, OpenError>>,
+        request: OpenRequest,
     },
     /// Tell a session what its client says of ICE. The session itself answers.
     Patch {
         role: Role,
         session: SessionId,
-        if_match: IfMatch,
-        fragment: SdpFragment,
-        reply: RpcReplyPort<Result<Patched, PatchError>>,
+        request: PatchRequest,
     },
     /// End a session.
     Close {

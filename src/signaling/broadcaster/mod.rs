@@ -46,6 +46,7 @@ use self::message::BroadcasterMessage;
 pub use self::message::{BroadcasterEvent, BroadcasterSnapshot, StreamSnapshot};
 pub use self::name::{InvalidSessionId, InvalidStreamName, Role, SessionId, StreamName};
 pub use self::session::{EntityTag, IfMatch, OfferError, Opened, Patched};
+use self::session::{OpenRequest, PatchRequest};
 use super::sdpfrag::SdpFragment;
 use crate::call::{CallError, StartError, ask};
 use crate::outlet::Outlet;
@@ -175,11 +176,9 @@ impl Broadcaster {
         stream: StreamName,
         offer: String,
     ) -> Result<Opened, OpenError> {
-        self.request(|reply| BroadcasterMessage::Open {
-            role,
-            stream,
-            offer,
-            reply,
+        self.request(|reply| {
+            let request = OpenRequest { role, offer, reply };
+            BroadcasterMessage::Open { stream, request }
         })
         .await?
     }
@@ -199,9 +198,11 @@ impl Broadcaster {
         self.request(|reply| BroadcasterMessage::Patch {
             role,
             session,
-            if_match,
-            fragment,
-            reply,
+            request: PatchRequest {
+                if_match,
+                fragment,
+                reply,
+            },
         })
         .await?
     }

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
+use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 
-use super::etag::IfMatch;
 use super::machine::{Decision, SessionMachine};
-use super::message::{Connected, Opened, Patched, SessionMessage, SessionTimer, Source, Waiting};
+use super::message::{
+    Connected, OpenRequest, Opened, PatchRequest, Patched, SessionMessage, SessionTimer, Source,
+    Waiting,
+};
 use super::offer::{self, OfferError};
 use crate::forwarder::Forwarder;
 use crate::ice::IceCandidate;
@@ -31,9 +33,7 @@ pub(super) struct SessionActor;
 #[derive(Debug)]
 pub(in crate::signaling::broadcaster) struct SessionArguments {
     pub(in crate::signaling::broadcaster) id: SessionId,
-    pub(in crate::signaling::broadcaster) role: Role,
-    pub(in crate::signaling::broadcaster) offer: String,
-    pub(in crate::signaling::broadcaster) reply: RpcReplyPort<Result<Opened, OpenError>>,
+    pub(in crate::signaling::broadcaster) request: OpenRequest,
     pub(in crate::signaling::broadcaster) connection: PeerConnectionBuilder,
     pub(in crate::signaling::broadcaster) forwarder: Forwarder,
     pub(in crate::signaling::broadcaster) limits: BroadcasterLimits,
@@ -61,9 +61,8 @@ pub(super) struct SessionShell {
 /// What is needed once.
 #[derive(Debug)]
 struct Beginning {
-    offer: String,
+    request: OpenRequest,
     connection: PeerConnectionBuilder,
-    reply: RpcReplyPort<Result<Opened, OpenError>>,
 }
 
 /// A session with a connection.
@@ -93,14 +92,13 @@ impl Actor for SessionActor {
         myself.cast(SessionMessage::Begin)?;
         Ok(SessionShell {
             id: arguments.id,
-            role: arguments.role,
+            role: arguments.request.role,
             forwarder: arguments.forwarder,
             limits: arguments.limits,
             stream: arguments.stream,
             beginning: Some(Beginning {
-                offer: arguments.offer,
+                request: arguments.request,
                 connection: arguments.connection,
-                reply: arguments.reply,
             }),
             live: None,
             waiting: None,
@@ -117,11 +115,7 @@ impl Actor for SessionActor {
     ) -> Result<(), ActorProcessingErr> {
         let outcome = match message {
             SessionMessage::Begin => shell.begin(&myself).await,
-            SessionMessage::Patch {
-                if_match,
-                fragment,
-                reply,
-            } => shell.patch(&myself, &if_match, &fragment, reply).await,
+            SessionMessage::Patch(request) => shell.patch(&myself, request).await,
             SessionMessage::Source(source) => {
                 shell.follow(source).await;
                 Ok(())
@@ -176,14 +170,11 @@ impl Actor for SessionActor {
 
 impl SessionShell {
     async fn begin(&mut self, myself: &ActorRef<SessionMessage>) -> Result<(), Over> {
-        let Some(Beginning {
-            offer,
-            connection,
-            reply,
-        }) = self.beginning.take()
-        else {
+        let Some(beginning) = self.beginning.take() else {
             return Ok(());
         };
+        let (connection, OpenRequest { offer, reply, .. }) =
+            (beginning.connection, beginning.request);
         match self.answer(myself, offer, connection).await {
             Ok(live) => {
                 self.live = Some(live);
@@ -260,24 +251,28 @@ impl SessionShell {
     async fn patch(
         &mut self,
         myself: &ActorRef<SessionMessage>,
-        if_match: &IfMatch,
-        fragment: &SdpFragment,
-        reply: RpcReplyPort<Result<Patched, PatchError>>,
+        request: PatchRequest,
     ) -> Result<(), Over> {
-        let outcome = match &self.live {
+        let PatchRequest {
+            if_match,
+            fragment,
+            reply,
+        } = request;
+        let decision = match &self.live {
             None => Err(PatchError::UnknownSession),
-            Some(live) => live.machine.handle_patch(if_match, fragment),
+            Some(live) => live.machine.handle_patch(&if_match, &fragment),
         };
-        let answer = match outcome {
-            Ok(Decision::Trickle) => self.trickle(fragment).await.map(|()| Patched::Trickled),
-            Ok(Decision::Restart(credentials)) => match self.restart(credentials, fragment).await {
-                Ok(()) => {
-                    return self
-                        .wait_for_candidates(Waiting::Restarted(reply), myself)
-                        .await;
+        let answer = match decision {
+            Ok(Decision::Trickle) => self.trickle(&fragment).await.map(|()| Patched::Trickled),
+            Ok(Decision::Restart(credentials)) => {
+                match self.restart(credentials, &fragment).await {
+                    Ok(()) => {
+                        let waiting = Waiting::Restarted(reply);
+                        return self.wait_for_candidates(waiting, myself).await;
+                    }
+                    Err(error) => Err(error),
                 }
-                Err(error) => Err(error),
-            },
+            }
             Err(error) => Err(error),
         };
         // The asker may have given up.

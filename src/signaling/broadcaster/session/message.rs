@@ -6,7 +6,7 @@ use super::etag::{EntityTag, IfMatch};
 use crate::forwarder::Forwarder;
 use crate::peer_connection::{PeerEvent, PeerId};
 use crate::signaling::broadcaster::error::{OpenError, PatchError};
-use crate::signaling::broadcaster::name::SessionId;
+use crate::signaling::broadcaster::name::{Role, SessionId};
 use crate::signaling::sdpfrag::SdpFragment;
 use crate::timer::Generation;
 use crate::track::{MediaKind, TrackId};
@@ -18,11 +18,7 @@ pub(in crate::signaling::broadcaster) enum SessionMessage {
     /// Answer the offer.
     Begin,
     /// What the client says of ICE.
-    Patch {
-        if_match: IfMatch,
-        fragment: SdpFragment,
-        reply: RpcReplyPort<Result<Patched, PatchError>>,
-    },
+    Patch(PatchRequest),
     /// What a viewer is to be sent from now on.
     Source(Source),
     /// The stream has another Forwarder, which knows what the one before knew.
@@ -53,6 +49,22 @@ pub(in crate::signaling::broadcaster) enum SessionTimer {
     Connect,
     /// The candidates of this side.
     Gathering,
+}
+
+/// What is needed to begin a session. The session itself answers.
+#[derive(Debug)]
+pub(in crate::signaling::broadcaster) struct OpenRequest {
+    pub(in crate::signaling::broadcaster) role: Role,
+    pub(in crate::signaling::broadcaster) offer: String,
+    pub(in crate::signaling::broadcaster) reply: RpcReplyPort<Result<Opened, OpenError>>,
+}
+
+/// What a client says of ICE. The session itself answers.
+#[derive(Debug)]
+pub(in crate::signaling::broadcaster) struct PatchRequest {
+    pub(in crate::signaling::broadcaster) if_match: IfMatch,
+    pub(in crate::signaling::broadcaster) fragment: SdpFragment,
+    pub(in crate::signaling::broadcaster) reply: RpcReplyPort<Result<Patched, PatchError>>,
 }
 
 /// What a session tells its stream, once: the client is connected, by this peer connection.

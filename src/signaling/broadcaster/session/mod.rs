@@ -19,7 +19,7 @@ use ractor::{Actor, ActorCell, ActorRef, SpawnErr};
 use self::actor::SessionActor;
 pub(super) use self::actor::SessionArguments;
 pub use self::etag::{EntityTag, IfMatch};
-pub(super) use self::message::{Connected, SessionMessage, Source};
+pub(super) use self::message::{Connected, OpenRequest, PatchRequest, SessionMessage, Source};
 pub use self::message::{Opened, Patched};
 pub use self::offer::OfferError;
 

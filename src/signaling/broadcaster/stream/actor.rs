@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
+use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 
 use super::machine::{Effect, StreamMachine};
 use super::message::{StreamMessage, StreamNews};
@@ -10,10 +10,10 @@ use crate::forwarder::{Forwarder, ForwarderBuilder, ForwarderEvent, ForwarderLim
 use crate::outlet::Outlet;
 use crate::peer_connection::PeerConnectionBuilder;
 use crate::signaling::broadcaster::BroadcasterLimits;
-use crate::signaling::broadcaster::error::{OpenError, PatchError};
-use crate::signaling::broadcaster::name::{Role, SessionId};
+use crate::signaling::broadcaster::error::PatchError;
+use crate::signaling::broadcaster::name::SessionId;
 use crate::signaling::broadcaster::session::{
-    self, Connected, Opened, SessionArguments, SessionMessage,
+    self, Connected, OpenRequest, PatchRequest, SessionArguments, SessionMessage,
 };
 
 /// The actor; all that changes lives in [`StreamShell`].
@@ -71,30 +71,10 @@ impl Actor for StreamActor {
         shell: &mut StreamShell,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            StreamMessage::Open {
-                session,
-                role,
-                offer,
-                reply,
-            } => shell.open(&myself, session, role, offer, reply).await,
-            StreamMessage::Patch {
-                session,
-                if_match,
-                fragment,
-                reply,
-            } => match shell.sessions.get(&session) {
-                Some(actor) => {
-                    // One that has just ended drops the question, which is an answer too.
-                    let _ended = actor.cast(SessionMessage::Patch {
-                        if_match,
-                        fragment,
-                        reply,
-                    });
-                }
-                None => {
-                    let _gone = reply.send(Err(PatchError::UnknownSession));
-                }
-            },
+            StreamMessage::Open { session, request } => {
+                shell.open(&myself, session, request).await;
+            }
+            StreamMessage::Patch { session, request } => shell.patch(session, request),
             StreamMessage::Close(session) => shell.end(session, "its client has ended it"),
             StreamMessage::CloseAll => {
                 for &session in shell.sessions.keys() {
@@ -145,15 +125,12 @@ impl StreamShell {
         &mut self,
         myself: &ActorRef<StreamMessage>,
         session: SessionId,
-        role: Role,
-        offer: String,
-        reply: RpcReplyPort<Result<Opened, OpenError>>,
+        request: OpenRequest,
     ) {
+        let role = request.role;
         let arguments = SessionArguments {
             id: session,
-            role,
-            offer,
-            reply,
+            request,
             connection: self.arguments.connection.clone(),
             forwarder: self.forwarder.clone(),
             limits: self.arguments.limits,
@@ -172,6 +149,18 @@ impl StreamShell {
             Err(error) => {
                 tracing::error!(%error, "a session did not start");
                 self.machine.handle_ended(session, &mut self.effects);
+            }
+        }
+    }
+
+    fn patch(&self, session: SessionId, request: PatchRequest) {
+        match self.sessions.get(&session) {
+            Some(actor) => {
+                // One that has just ended drops the question, which is an answer too.
+                let _ended = actor.cast(SessionMessage::Patch(request));
+            }
+            None => {
+                let _gone = request.reply.send(Err(PatchError::UnknownSession));
             }
         }
     }

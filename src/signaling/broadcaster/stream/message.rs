@@ -1,14 +1,10 @@
 //! What a stream is told, and what it tells.
 
-use ractor::RpcReplyPort;
-
 use crate::codec::RtpCodec;
 use crate::forwarder::ForwarderEvent;
 use crate::peer_connection::PeerId;
-use crate::signaling::broadcaster::error::{OpenError, PatchError};
-use crate::signaling::broadcaster::name::{Role, SessionId};
-use crate::signaling::broadcaster::session::{IfMatch, Opened, Patched};
-use crate::signaling::sdpfrag::SdpFragment;
+use crate::signaling::broadcaster::name::SessionId;
+use crate::signaling::broadcaster::session::{OpenRequest, PatchRequest};
 
 /// Mailbox of a stream.
 #[derive(Debug)]
@@ -17,16 +13,12 @@ pub(in crate::signaling::broadcaster) enum StreamMessage {
     /// Begin a session.
     Open {
         session: SessionId,
-        role: Role,
-        offer: String,
-        reply: RpcReplyPort<Result<Opened, OpenError>>,
+        request: OpenRequest,
     },
     /// Pass on to a session what its client says of ICE.
     Patch {
         session: SessionId,
-        if_match: IfMatch,
-        fragment: SdpFragment,
-        reply: RpcReplyPort<Result<Patched, PatchError>>,
+        request: PatchRequest,
     },
     /// End a session.
     Close(SessionId),
