@@ -121,6 +121,9 @@ impl ForwarderMachine {
                 return Err(AddPeerError::TooManyPeers { limit });
             }
             self.welcome(peer, effects);
+        } else if let Some(runtime) = self.runtimes.get_mut(&peer) {
+            // Its owner may have told a Forwarder that had ended, and not us.
+            runtime.is_looked_at_again = true;
         }
         self.wait(peer, request, None, effects);
         Ok(())
@@ -268,6 +271,9 @@ impl ForwarderMachine {
         };
         self.orders_given += 1;
         let runtime = self.runtimes.get_mut(&peer)?;
+        if mem::take(&mut runtime.is_looked_at_again) {
+            runtime.joining.get_or_insert_default();
+        }
         runtime.orders.give(order.number);
         Some(order)
     }

@@ -220,8 +220,8 @@ impl Forwarder {
     }
 
     /// Publishes the remote tracks of a peer, present and future, and lets it subscribe. Returns once the policy's
-    /// subscriptions to what is published already are attached, so that a description made afterwards carries them. The peer stays its owner's. Adding it twice is
-    /// fine.
+    /// subscriptions to what is published already are attached, so that a description made afterwards carries them. The peer stays its owner's. One that is
+    /// added again is looked at again.
     ///
     /// Waits for the peer connection, five seconds at most.
     ///

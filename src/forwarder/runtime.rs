@@ -18,6 +18,8 @@ pub(super) struct Runtime {
     pub(super) subscriptions: BTreeSet<TrackId>,
     /// What its remote side sends is not known yet but by hearsay.
     pub(super) joining: Option<Hearsay>,
+    /// It was added again: the next order brings what its remote side sends, as when it was new.
+    pub(super) is_looked_at_again: bool,
     /// M-lines without a common codec, of tracks yet to be found out.
     pub(super) codecless: BTreeSet<Mid>,
     pub(super) orders: Orders,

@@ -124,16 +124,7 @@ impl Actor for RoomActor {
         message: Self::Msg,
         shell: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
-        if let RoomMessage::Join {
-            request,
-            listener,
-            reply,
-        } = message
-        {
-            shell.join(request, listener, reply, &myself).await;
-        } else {
-            shell.take(message);
-        }
+        shell.take(message, &myself).await;
         shell.perform_effects(&myself).await;
         Ok(())
     }
@@ -169,13 +160,16 @@ impl Actor for RoomActor {
 }
 
 impl RoomShell {
-    /// Everything that needs no other actor to start.
-    fn take(&mut self, message: RoomMessage) {
+    async fn take(&mut self, message: RoomMessage, myself: &ActorRef<RoomMessage>) {
         use RoomMessage as Message;
 
         let (machine, effects) = (&mut self.machine, &mut self.effects);
         match message {
-            Message::Join { .. } => unreachable!("joining starts an actor"),
+            Message::Join {
+                request,
+                listener,
+                reply,
+            } => self.join(request, listener, reply, myself).await,
             Message::SetMuted {
                 participant,
                 scope,

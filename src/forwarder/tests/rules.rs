@@ -265,6 +265,27 @@ fn a_peer_that_does_not_answer_is_asked_again_and_whoever_waits_is_told() {
     assert_eq!(world.subscription(bob), track);
 }
 
+// What an owner told a Forwarder that had just ended, its successor never heard.
+#[test]
+fn a_peer_that_is_added_again_is_looked_at_again() {
+    let mut room = room();
+    let (publisher, tracks) = room.join(&[Audio]);
+    let comes = remote(Video);
+    let sends = &mut room.peers.get_mut(&publisher).unwrap().sends;
+    sends.clear();
+    sends.insert(comes.id(), comes.clone());
+    room.told.clear();
+    room.add(publisher);
+    let told = names(std::mem::take(&mut room.told));
+    let expected = [
+        ("published", publisher, Some(comes.id())),
+        ("unpublished", publisher, Some(tracks[0])),
+    ];
+    assert_eq!(told, expected);
+    room.add(publisher);
+    assert_eq!(names(std::mem::take(&mut room.told)), []);
+}
+
 #[test]
 fn a_part_that_fails_too_often_takes_its_peer_along() {
     let mut world = room();
