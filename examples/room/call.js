@@ -132,18 +132,17 @@ class Call {
     this.changed();
   }
 
-  // A transceiver is kept for what comes again, so that descriptions do not grow with every click.
+  // A transceiver is kept for what comes again, so that descriptions do not grow with every click. All of them take in what
+  // the server may send by them.
   async attach(what) {
     const { track = null, stream } = this.own[what] ?? {};
     const known = this.transceivers[what];
-    const shares = what !== 'screen';
     if (!known && track) {
-      const direction = shares ? 'sendrecv' : 'sendonly';
-      this.transceivers[what] = this.pc.addTransceiver(track, { direction, streams: [stream] });
+      this.transceivers[what] = this.pc.addTransceiver(track, { direction: 'sendrecv', streams: [stream] });
     } else if (known) {
       await known.sender.replaceTrack(track);
       if (track) known.sender.setStreams?.(stream);
-      known.direction = track ? (shares ? 'sendrecv' : 'sendonly') : (shares ? 'recvonly' : 'inactive');
+      known.direction = track ? 'sendrecv' : 'recvonly';
     }
     if (track) this.say({ label: { stream: stream.id, label: what === 'screen' ? 'screen' : 'camera' } });
   }
