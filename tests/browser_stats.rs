@@ -33,9 +33,17 @@ async fn our_statistics_say_of_a_call_what_the_browsers_say() {
     let Some(browser) = Browser::launch().await else {
         return;
     };
-    let (page, ours) = call(&browser, loopback(), None).await;
-    times_agree(&page, &ours).await;
-    let (ours, theirs) = at_rest(&page, &ours).await;
+    let mut calls = 0;
+    let (ours, theirs) = loop {
+        let (page, ours) = call(&browser, loopback(), None).await;
+        times_agree(&page, &ours).await;
+        let (ours, theirs) = at_rest(&page, &ours).await;
+        calls += 1;
+        if calls == 4 || is_whole(&ours, &theirs) {
+            break (ours, theirs);
+        }
+        page.close().await;
+    };
     streams_agree(&ours, &theirs);
     transports_agree(&ours, &theirs);
     reports_agree(&ours, &theirs);
@@ -77,6 +85,18 @@ async fn every_profile_of_srtp_has_the_name_that_the_browser_gives_it() {
 
 /// Objects by their ids.
 type Report = BTreeMap<String, Value>;
+
+/// Whether all that was sent was received. On a busy machine the browser may send before we have its keys, or a socket overflow.
+fn is_whole(ours: &Report, theirs: &Report) -> bool {
+    let drops = &ours["XM"];
+    let dropped = ["receivedWithoutKeys", "inboundOverflow", "unrouted"];
+    let lost = |report: &Report| {
+        let streams = report.values().filter(|it| it["type"] == "inbound-rtp");
+        streams.map(|it| number(it, "packetsLost")).sum::<f64>()
+    };
+    let whole = dropped.iter().all(|drop| drops[drop] == 0);
+    whole && lost(ours) == 0.0 && lost(theirs) == 0.0
+}
 
 /// What one side sends, the other receives.
 fn streams_agree(ours: &Report, theirs: &Report) {
@@ -271,7 +291,7 @@ async fn call(
     (page, ours)
 }
 
-/// Both sides' statistics once nothing is sent any more, and each has heard of that.
+/// Both sides' statistics in a moment in which nothing is on its way, media no more and reports just now.
 async fn at_rest(page: &Page, ours: &Ours) -> (Report, Report) {
     page.wait_until("measured(4)", Duration::from_secs(20))
         .await;
@@ -286,9 +306,9 @@ async fn at_rest(page: &Page, ours: &Ours) -> (Report, Report) {
         let now = statistics(page, ours).await;
         let counts = |reports: &(Report, Report)| {
             let all = reports.0.values().chain(reports.1.values());
-            let sent = all.filter(|it| it["type"] == "outbound-rtp");
-            sent.map(|it| it["packetsSent"].as_u64())
-                .collect::<Vec<_>>()
+            let transports = all.filter(|it| it["type"] == "transport");
+            let count = |it: &Value| [it["packetsSent"].as_u64(), it["packetsReceived"].as_u64()];
+            transports.map(count).collect::<Vec<_>>()
         };
         let rests = counts(&now) == counts(&before);
         before = now.clone();
