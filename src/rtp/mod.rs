@@ -34,6 +34,15 @@
 //! ```
 
 mod allowance;
+#[cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        unused_imports,
+        reason = "the sending half does not use it yet"
+    )
+)]
+mod bandwidth;
 mod batch;
 mod clock;
 mod compound;
