@@ -86,6 +86,7 @@ pub(crate) struct BandwidthEstimator {
     reported_rtt_us: Option<i64>,
     /// When the first packet was sent after the last feedback.
     unanswered_since_us: Option<i64>,
+    last_sent_us: i64,
     last_feedback_us: Option<i64>,
     /// The estimate before feedback stayed away.
     before_silence_bps: Option<f64>,
@@ -124,11 +125,12 @@ impl BandwidthEstimator {
             rtt_us: START_RTT_US,
             reported_rtt_us: None,
             unanswered_since_us: None,
+            last_sent_us: 0,
             last_feedback_us: None,
             before_silence_bps: None,
             is_new: true,
             told_bps: start_bps,
-            polled_us: i64::MIN,
+            polled_us: 0,
             counters: BandwidthCounters::default(),
             arrivals: Vec::new(),
         }
@@ -149,7 +151,11 @@ impl BandwidthEstimator {
         if probe.is_none() {
             self.sent_bytes += bytes as u64;
         }
+        if now_us - self.last_sent_us > PAUSE_US {
+            self.unanswered_since_us = None;
+        }
         self.unanswered_since_us.get_or_insert(now_us);
+        self.last_sent_us = now_us;
     }
 
     /// Feedback arrived. To be followed by [`poll`](Self::poll).
@@ -177,7 +183,8 @@ impl BandwidthEstimator {
         self.estimate(probed, now_us);
     }
 
-    /// A receiver report arrived. Its loss counts as long as there is no transport-wide feedback.
+    /// A receiver report arrived: the highest loss of its blocks, once for all of them. It counts as long as there
+    /// is no transport-wide feedback; the round-trip time always does.
     pub(crate) fn on_report(&mut self, fraction_lost: f64, rtt: Option<Duration>, now: Instant) {
         if let Some(rtt) = rtt {
             self.reported_rtt_us = Some(i64::try_from(rtt.as_micros()).unwrap_or(LONGEST_RTT_US));
@@ -241,8 +248,12 @@ impl BandwidthEstimator {
         }
     }
 
-    /// When to call [`poll`](Self::poll) at the latest; `None` while nothing is sent.
+    /// When to call [`poll`](Self::poll) at the latest; `None` while nothing is sent. To be asked again after
+    /// packets were.
     pub(crate) fn poll_at(&self) -> Option<Instant> {
+        if self.polled_us - self.last_sent_us > PAUSE_US {
+            return None;
+        }
         let since_us = self.unanswered_since_us?.max(self.polled_us);
         let at_us = u64::try_from(since_us + POLL_US).unwrap_or_default();
         Some(self.epoch + Duration::from_micros(at_us))
@@ -302,6 +313,7 @@ impl BandwidthEstimator {
         self.groups = Groups::default();
         self.trend = DelayTrend::new();
         self.acknowledged = AcknowledgedBitrate::default();
+        self.loss.forget_delays();
     }
 
     fn note_round_trip(&mut self, now_us: i64) {
@@ -319,6 +331,7 @@ impl BandwidthEstimator {
         let mut probed: Option<f64> = None;
         for Arrival { packet, cluster } in self.arrivals.drain(..) {
             self.acknowledged.add(packet);
+            self.loss.note_delay(packet.arrival_us - packet.sent_us);
             if let Some(delta) = self.groups.add(packet.sent_us, packet.arrival_us) {
                 self.trend.add(delta);
             }
@@ -363,7 +376,7 @@ impl BandwidthEstimator {
         };
         if self.last_feedback_us.is_some()
             && now_us - since_us > SILENCE_US
-            && self.history.last_is_outstanding()
+            && now_us - self.last_sent_us < PAUSE_US
         {
             let present = self.current_bps();
             self.before_silence_bps.get_or_insert(present);
@@ -420,12 +433,13 @@ impl ArrivalClock {
         // Shifted up, so that the difference of 24 bits has its sign.
         let step = (told.wrapping_sub(before.told) << 8).cast_signed() >> 8;
         let step_us = i64::from(step) * REFERENCE_US;
+        let is_off = (step_us - (heard_us - before.heard_us)).abs() > LARGEST_JUMP_US;
         let reference = Reference {
             told,
-            base_us: before.base_us + step_us,
+            // After a jump all begins anew; many of them are not to add up.
+            base_us: if is_off { 0 } else { before.base_us + step_us },
             heard_us,
         };
-        let is_off = (step_us - (heard_us - before.heard_us)).abs() > LARGEST_JUMP_US;
         (reference, is_off)
     }
 }
@@ -451,6 +465,9 @@ const CALM_US: i64 = 2_000_000;
 /// Of feedback, while packets are sent; and until the next step.
 const SILENCE_US: i64 = 2_000_000;
 const SILENCE_STEP_US: i64 = 1_000_000;
+
+/// Whoever sends nothing for so long hears nothing either.
+const PAUSE_US: i64 = 1_000_000;
 
 const FEEDBACK_COUNTS_US: i64 = 5_000_000;
 

@@ -123,11 +123,6 @@ impl SentHistory {
         unknown as u16
     }
 
-    /// Whether something was sent that no feedback has spoken of yet.
-    pub(super) fn last_is_outstanding(&self) -> bool {
-        self.next > self.first && self.entries[self.place(self.next - 1)].tag & STATE == OUTSTANDING
-    }
-
     fn place(&self, number: u64) -> usize {
         number as usize & (self.entries.len() - 1)
     }

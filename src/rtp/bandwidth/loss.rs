@@ -1,9 +1,10 @@
 //! The bound by loss.
 //!
 //! Lost packets alone tell little: a radio loses one in ten at any rate, a full buffer loses what
-//! is too much. The two are told apart by how loss goes with the rate, as Chromium's second loss based
-//! estimator does: of a few bandwidths near the present one, and for each the loss that the path would
-//! have anyway, that one is taken under which what was seen is the most likely.
+//! is too much. The two are told apart in two ways. Where a queue stands all the while, its buffer is full. And
+//! loss that goes with the rate is congestion, as Chromium's second loss based estimator has it: of a few
+//! bandwidths near the present one, and for each the loss that the path would have anyway, that one is taken under
+//! which what was seen is the most likely.
 
 /// Follows the loss of what is sent.
 #[derive(Debug)]
@@ -12,6 +13,7 @@ pub(super) struct LossBound {
     observations: [Observation; WINDOW],
     count: usize,
     open: Open,
+    delays: LeastDelay,
     bps: Option<f64>,
     falling: bool,
 }
@@ -32,6 +34,7 @@ struct Open {
     packets: u32,
     lost: u32,
     bytes: u64,
+    least_delay_us: Option<i64>,
 }
 
 impl LossBound {
@@ -40,6 +43,7 @@ impl LossBound {
             observations: [Observation::default(); WINDOW],
             count: 0,
             open: Open::default(),
+            delays: LeastDelay::default(),
             bps: None,
             falling: false,
         }
@@ -64,6 +68,18 @@ impl LossBound {
         open.bytes += u64::from(bytes);
     }
 
+    /// A packet took so long, by two clocks that have nothing to do with each other.
+    pub(super) fn note_delay(&mut self, delay_us: i64) {
+        let least = self.open.least_delay_us.get_or_insert(delay_us);
+        *least = delay_us.min(*least);
+    }
+
+    /// Delays have nothing to do with those before.
+    pub(super) fn forget_delays(&mut self) {
+        self.open.least_delay_us = None;
+        self.delays = LeastDelay::default();
+    }
+
     /// A packet that was counted as lost has come after all.
     pub(super) fn take_back(&mut self) {
         if self.open.lost > 0 {
@@ -82,8 +98,8 @@ impl LossBound {
         by_delay_bps: f64,
         acknowledged: Option<f64>,
     ) {
-        if self.close() {
-            self.decide(present_bps, acknowledged);
+        if let Some(queue_stands) = self.close() {
+            self.decide(present_bps, acknowledged, queue_stands);
         }
         if self.bps.is_some_and(|bps| bps >= by_delay_bps) {
             self.bps = None;
@@ -104,12 +120,12 @@ impl LossBound {
         }
     }
 
-    /// Ends the stretch when it is long enough.
-    fn close(&mut self) -> bool {
+    /// Ends the stretch when it is long enough; tells whether there was a queue all along.
+    fn close(&mut self) -> Option<bool> {
         let open = self.open;
         let duration_us = open.last_sent_us - open.first_sent_us.unwrap_or(open.last_sent_us);
         if duration_us < STRETCH_US || open.packets < LEAST_PACKETS {
-            return false;
+            return None;
         }
         self.observations.rotate_left(1);
         self.observations[WINDOW - 1] = Observation {
@@ -119,21 +135,25 @@ impl LossBound {
         };
         self.count = (self.count + 1).min(WINDOW);
         self.open = Open::default();
-        true
+        let queue_us = open
+            .least_delay_us
+            .map(|delay_us| self.delays.above_least(delay_us, open.last_sent_us));
+        Some(queue_us.is_some_and(|queue_us| queue_us > STANDING_US))
     }
 
-    fn decide(&mut self, present_bps: f64, acknowledged: Option<f64>) {
+    fn decide(&mut self, present_bps: f64, acknowledged: Option<f64>, queue_stands: bool) {
         let seen = &self.observations[WINDOW - self.count..];
         let packets: f64 = seen.iter().map(|it| it.packets).sum();
         let lost: f64 = seen.iter().map(|it| it.lost).sum();
-        let latest = seen[seen.len() - 1];
         self.falling = false;
         if lost < packets * LITTLE_LOSS {
             self.bps = self.bps.map(|bps| bps * RISE);
             return;
         }
-        // Nobody can use a path that loses so much, whoever is to blame.
-        if latest.lost > latest.packets * MUCH_LOSS
+        // A queue that never drains and loses packets is a full buffer. And nobody can use a path that
+        // loses a good deal, whoever is to blame.
+        let overflows = queue_stands && loses(seen, 1, FULL_LOSS);
+        if (overflows || loses(seen, MUCH_STRETCHES, MUCH_LOSS))
             && let Some(acknowledged) = acknowledged
         {
             self.falling = true;
@@ -158,6 +178,36 @@ impl LossBound {
             self.bps = Some(best);
         }
     }
+}
+
+/// The least that packets took within the last half to whole minute: without a queue.
+#[derive(Debug, Default)]
+struct LeastDelay {
+    current: Option<i64>,
+    before: Option<i64>,
+    since_us: i64,
+}
+
+impl LeastDelay {
+    /// How much longer it took this time.
+    fn above_least(&mut self, delay_us: i64, now_us: i64) -> i64 {
+        if now_us - self.since_us > REMEMBERED_US {
+            self.since_us = now_us;
+            self.before = self.current.take();
+        }
+        let current = self.current.map_or(delay_us, |least| least.min(delay_us));
+        self.current = Some(current);
+        delay_us - self.before.map_or(current, |least| least.min(current))
+    }
+}
+
+/// Whether more than such a part is lost of the latest stretches. Of few packets nothing can be said.
+fn loses(seen: &[Observation], stretches: usize, part: f64) -> bool {
+    let latest = seen.iter().rev().take(stretches);
+    let (packets, lost) = latest.fold((0.0, 0.0), |(packets, lost), it| {
+        (packets + it.packets, lost + it.lost)
+    });
+    packets >= MANY_PACKETS * stretches as f64 && lost > packets * part
 }
 
 /// Of what was seen, if the path took `bps` and lost some packets anyway, as many as makes it the
@@ -229,8 +279,18 @@ const FADING: f64 = 0.95;
 /// Below one in a hundred nothing is to be explained.
 const LITTLE_LOSS: f64 = 0.01;
 
-/// Then only what arrives is sent. A quarter: retransmission does not make up for it any more.
+/// Then only what arrives is sent. A quarter: retransmission does not make up for it any more. Over a second,
+/// for a path that loses one in ten now and then loses one in four.
 const MUCH_LOSS: f64 = 0.25;
+const MUCH_STRETCHES: usize = 4;
+const MANY_PACKETS: f64 = 10.0;
+
+/// The same while a queue stands.
+const FULL_LOSS: f64 = 0.02;
+
+/// The shortest delay of a stretch above the shortest of all: trembling alone does not make it.
+const STANDING_US: i64 = 10_000;
+const REMEMBERED_US: i64 = 30_000_000;
 
 /// For each stretch without loss.
 const RISE: f64 = 1.05;
@@ -290,9 +350,23 @@ mod tests {
     #[test]
     fn too_much_loss_bounds_by_what_arrives() {
         let mut bound = LossBound::new();
-        sent(&mut bound, &[2e6], |_| 0.4);
+        sent(&mut bound, &[2e6; 4], |_| 0.4);
         let bps = bound.bps().unwrap();
         assert!((1.15e6..1.25e6).contains(&bps), "{bps}");
+    }
+
+    #[test]
+    fn loss_of_a_queue_that_never_drains_bounds_by_what_arrives() {
+        let with_queue = |queue_us: i64| {
+            let mut bound = LossBound::new();
+            bound.note_delay(-5_000_000);
+            sent(&mut bound, &[2e6], |_| 0.0);
+            bound.note_delay(-5_000_000 + queue_us);
+            sent(&mut bound, &[2e6], |_| 0.05);
+            bound.bps()
+        };
+        assert_eq!(with_queue(5_000), None);
+        assert!((with_queue(30_000).unwrap() - 1.9e6).abs() < 1e4);
     }
 
     #[test]

@@ -145,6 +145,27 @@ fn reports_of_loss_count_only_where_there_is_no_feedback() {
     assert!(bench.estimator.estimate_bps() >= 30_000);
 }
 
+/// Feedback on the last packets before a pause may be lost like any other packet.
+#[test]
+fn who_pauses_keeps_the_estimate() {
+    let mut bench = Bench::new();
+    bench.hear(&received(0, 50, 7), 150);
+    let before = bench.estimator.estimate_bps();
+    let mut effects = Vec::new();
+    let mut calls = 0;
+    bench.send(100..101, 151);
+    while let Some(at) = bench.estimator.poll_at() {
+        bench.estimator.poll(at, &mut effects);
+        calls += 1;
+        assert!(calls < 10);
+    }
+    bench.send(101..102, 60_000);
+    let at = bench.at(60_250);
+    assert_eq!(bench.estimator.poll_at(), Some(at));
+    bench.estimator.poll(at, &mut effects);
+    assert_eq!(bench.estimator.estimate_bps(), before);
+}
+
 #[test]
 fn who_sends_nothing_is_not_to_be_called() {
     let begin = Instant::now();
