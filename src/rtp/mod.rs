@@ -55,6 +55,11 @@ mod extension;
 mod keyframe;
 mod keyframe_requests;
 mod nack;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the sending half does not use it yet")
+)]
+mod pacer;
 mod packet;
 mod pictures;
 mod receiver;

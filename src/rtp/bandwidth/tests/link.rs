@@ -1,11 +1,12 @@
-//! A sender, a path and a receiver in simulated time. The estimator under test works at one end, the
-//! recorder of transport-wide feedback at the other.
+//! A sender, a path and a receiver in simulated time. The estimator under test and the pacer work at one end,
+//! the recorder of transport-wide feedback at the other.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::time::{Duration, Instant};
 
-use crate::rtp::bandwidth::{BandwidthConfig, BandwidthEffect, BandwidthEstimator, Probe, ProbeId};
+use crate::rtp::bandwidth::{BandwidthConfig, BandwidthEffect, BandwidthEstimator};
+use crate::rtp::pacer::{Pacer, Urgency};
 use crate::rtp::rtcp::TransportCc;
 use crate::rtp::{Ssrc, TwccRecorder};
 
@@ -189,9 +190,7 @@ struct Link {
     effects: Vec<BandwidthEffect>,
     // The sender.
     frames: u64,
-    waiting: VecDeque<usize>,
-    pace_until_us: f64,
-    probe: Option<Probing>,
+    pacer: Pacer<usize>,
     number: u16,
     sent: u64,
     probes: usize,
@@ -203,13 +202,6 @@ struct Link {
     // The receiver.
     recorder: TwccRecorder,
     returning: VecDeque<(u64, TransportCc)>,
-}
-
-struct Probing {
-    id: ProbeId,
-    bps: f64,
-    left: i64,
-    due_us: f64,
 }
 
 impl Link {
@@ -226,9 +218,7 @@ impl Link {
             estimator,
             effects: Vec::new(),
             frames: 0,
-            waiting: VecDeque::new(),
-            pace_until_us: 0.0,
-            probe: None,
+            pacer: Pacer::new(config.start_bps, begin),
             sent: 0,
             probes: 0,
             busy_until_us: 0.0,
@@ -247,8 +237,7 @@ impl Link {
     fn step(&mut self, ms: u64) {
         let now_us = ms * 1000;
         self.make_frames(now_us);
-        self.send_probe(now_us);
-        self.send_media(now_us);
+        self.release(now_us);
         self.compete(ms);
         self.receive(now_us);
         if ms.is_multiple_of(self.media.feedback_ms) {
@@ -270,54 +259,48 @@ impl Link {
             Some((every, times)) => usual * (every as f64 - times) / (every as f64 - 1.0),
             None => usual,
         };
+        let now = self.at(now_us);
         let mut left = size as usize;
         while left > 0 {
             let bytes = left.min(1200);
-            self.waiting.push_back(bytes.max(100));
             left -= bytes;
+            if self.pacer.admit(Urgency::Picture, bytes, now) {
+                self.send(bytes, now_us);
+            } else {
+                self.pacer.queue(Urgency::Picture, bytes, bytes, now);
+            }
         }
         self.frames += 1;
     }
 
-    fn send_media(&mut self, now_us: u64) {
-        let pace_bps = self.estimator.estimate_bps() as f64 * 2.5;
-        self.pace_until_us = self.pace_until_us.max(now_us as f64);
-        while self.pace_until_us < (now_us + 1000) as f64
-            && let Some(bytes) = self.waiting.pop_front()
-        {
-            let at_us = self.pace_until_us;
-            self.pace_until_us += bytes as f64 * 8e6 / pace_bps;
-            let id = self.probe.as_mut().map(|probe| {
-                probe.left -= bytes as i64;
-                probe.due_us += bytes as f64 * 8e6 / probe.bps;
-                probe.id
-            });
-            self.send(bytes, id, at_us);
+    fn release(&mut self, now_us: u64) {
+        let now = self.at(now_us);
+        if self.pacer.next_release().is_none_or(|at| at > now) {
+            return;
+        }
+        let (mut released, mut dropped) = (Vec::new(), Vec::new());
+        let padding = self.pacer.release(now, &mut released, &mut dropped);
+        for bytes in released {
+            self.send(bytes, now_us);
+        }
+        if padding > 0 && self.media.answers_probes {
+            for _ in 0..padding.div_ceil(1000) {
+                self.send(padding.min(1000), now_us);
+            }
+        }
+        if padding > 0 {
+            let sent = padding.div_ceil(1000) * padding.min(1000);
+            self.pacer
+                .note_padding(if self.media.answers_probes { sent } else { 0 });
         }
     }
 
-    /// Padding where there is no media.
-    fn send_probe(&mut self, now_us: u64) {
-        while let Some(probe) = &mut self.probe {
-            if probe.left <= 0 {
-                self.probe = None;
-                return;
-            }
-            if probe.due_us >= (now_us + 1000) as f64 {
-                return;
-            }
-            let (id, at_us) = (probe.id, probe.due_us.max(now_us as f64));
-            probe.left -= 1000;
-            probe.due_us = at_us + 8e9 / probe.bps;
-            self.send(1000, Some(id), at_us);
-        }
-    }
-
-    fn send(&mut self, bytes: usize, id: Option<ProbeId>, at_us: f64) {
-        let at = self.at(at_us as u64);
-        self.estimator.on_sent(self.number, bytes, id, at);
+    fn send(&mut self, bytes: usize, at_us: u64) {
+        let at = self.at(at_us);
+        let probe = self.pacer.probe();
+        self.estimator.on_sent(self.number, bytes, probe, at);
         self.sent += 1;
-        if let Some(arrival_us) = self.pass(bytes, at_us)
+        if let Some(arrival_us) = self.pass(bytes, at_us as f64)
             && self.random.next() >= self.path.loss
         {
             let jitter = (self.random.next() * 2.0 - 1.0) * self.path.jitter_ms * 1000.0;
@@ -400,23 +383,14 @@ impl Link {
             match effect {
                 BandwidthEffect::EstimateChanged(bps) => {
                     assert_eq!(bps, self.estimator.estimate_bps());
+                    self.pacer.set_estimate(bps);
                 }
-                BandwidthEffect::Probe(probe) if self.media.answers_probes => {
-                    self.begin_probe(probe, now_us);
+                BandwidthEffect::Probe(probe) => {
+                    self.probes += 1;
+                    self.pacer.start_probe(probe, now);
                 }
-                BandwidthEffect::Probe(_) => {}
             }
         }
-    }
-
-    fn begin_probe(&mut self, probe: Probe, now_us: u64) {
-        self.probes += 1;
-        self.probe = Some(Probing {
-            id: probe.id,
-            bps: probe.bitrate_bps as f64,
-            left: probe.bytes as i64,
-            due_us: (now_us + 1000) as f64,
-        });
     }
 }
 

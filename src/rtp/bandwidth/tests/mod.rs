@@ -9,7 +9,7 @@ use self::link::{Media, Path, Trace, run};
 use super::*;
 
 /// Each with jitter, loss and their consequences of its own.
-const SEEDS: std::ops::Range<u64> = 1..6;
+const SEEDS: std::ops::Range<u64> = 1..4;
 
 /// A minute of it, for each seed.
 fn on(name: &str, path: &Path, media: &Media, check: impl Fn(&Trace)) {
@@ -121,23 +121,36 @@ fn random_loss_on_a_wide_path_does_not_collapse_it() {
             ..Media::default()
         };
         on(&format!("{name}, 2 Mbit/s sent"), &path, &media, |trace| {
-            assert!(trace.least(5_000..60_000) > 2.5e6);
+            assert!(trace.least(12_000..60_000) > 4e6);
         });
     }
 }
 
 #[test]
 fn loss_of_a_shallow_buffer_is_congestion() {
-    let path = Path {
-        queue_ms: 15.0,
-        ..Path::default()
-    };
-    on("buffer of 15 ms", &path, &Media::default(), |trace| {
+    let check = |trace: &Trace, least: f64| {
         is_found_and_not_exceeded(trace);
         let lost = trace.estimator.counters().lost as f64 / trace.sent as f64;
         assert!(lost < 0.05, "{lost}");
-        assert!(trace.mean(5_000..60_000, |line| line.estimate_bps) > 1.4e6);
-    });
+        assert!(trace.mean(5_000..60_000, |line| line.estimate_bps) > least);
+    };
+    let buffer_of = |queue_ms| Path {
+        queue_ms,
+        ..Path::default()
+    };
+    on(
+        "buffer of 40 ms",
+        &buffer_of(40.0),
+        &Media::default(),
+        |trace| check(trace, 1.4e6),
+    );
+    // Three packets. What leaves together does not always fit.
+    on(
+        "buffer of 15 ms",
+        &buffer_of(15.0),
+        &Media::default(),
+        |trace| check(trace, 0.8e6),
+    );
 }
 
 #[test]
@@ -224,7 +237,7 @@ fn a_sender_with_little_to_send_learns_of_the_path_by_probes() {
         &unanswered,
         |trace| {
             // What is not tried is not known.
-            assert!(trace.most(0..60_000) < 0.5e6 * 1.3);
+            assert!(trace.most(0..60_000) < 0.5e6 * 1.5);
             assert!(trace.least(20_000..60_000) > 0.5e6);
         },
     );
@@ -258,7 +271,7 @@ fn others_on_the_path_get_their_part_and_what_they_leave_is_found() {
         &path,
         &Media::default(),
         |trace| {
-            assert!(trace.reaches(0, 0.8) <= 10.0);
+            is_found_and_not_exceeded(trace);
             let beside = trace.mean(23_000..40_000, |line| line.estimate_bps);
             assert!((0.75e6..1.25e6).contains(&beside), "{beside}");
             println!("  again after {:.1} s", trace.reaches(40_000, 0.8));
