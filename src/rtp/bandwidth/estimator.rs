@@ -344,6 +344,7 @@ impl BandwidthEstimator {
             );
             probed = shown.or(probed);
         }
+        self.arrivals.shrink_to(MOST_KEPT);
         probed
     }
 
@@ -455,6 +456,9 @@ const LARGEST_JUMP_US: i64 = 3_000_000;
 
 const START_RTT_US: i64 = 200_000;
 const LONGEST_RTT_US: i64 = 10_000_000;
+
+/// Room that is kept for the next feedback; usual ones name a tenth of it.
+const MOST_KEPT: usize = 512;
 
 /// Told when it is off by more.
 const WORTH_TELLING: f64 = 0.03;

@@ -36,9 +36,10 @@
 //!
 //! # What a peer can do with it
 //!
-//! Feedback is a peer's word on its own path. Whatever it says, the estimate stays within its bounds, a probe
-//! carries at most 20 ms of the maximum, no more than one in a round trip while they succeed, and memory is bounded: 64 KiB of
-//! history, some ten more for the rest. Feedback costs a few nanoseconds for each bit of it.
+//! Feedback is a peer's word on its own path. Whatever it says, the estimate stays within its bounds; a probe
+//! carries at most 20 ms of the maximum, and there is one in a round trip at the most, a few in a row. Memory is
+//! bounded: 64 KiB of history, and half as much for the rest. Each packet that feedback names costs some tens of
+//! nanoseconds, once.
 
 mod acknowledged;
 mod estimator;
