@@ -34,6 +34,15 @@
 //! ```
 
 mod allowance;
+#[cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        unused_imports,
+        reason = "the sending half does not use it yet"
+    )
+)]
+mod bandwidth;
 mod batch;
 mod clock;
 mod compound;
@@ -46,6 +55,11 @@ mod extension;
 mod keyframe;
 mod keyframe_requests;
 mod nack;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the sending half does not use it yet")
+)]
+mod pacer;
 mod packet;
 mod pictures;
 mod receiver;
