@@ -97,12 +97,11 @@ async fn jumps_and_gaps_without_end_make_no_flood_of_requests() {
         send(&sender, number..number.saturating_add(1));
         tokio::task::yield_now().await;
     }
-    let stats = eventually(PATIENCE, "all of it", async || {
+    eventually(PATIENCE, "all of it, and requests", async || {
         let stats = receiver.peer.media_stats().await.unwrap();
-        (stats.rtp_received == 2_000).then_some(stats)
+        (stats.rtp_received == 2_000 && stats.nacks_sent > 0).then_some(())
     })
     .await;
-    assert!(stats.nacks_sent > 0, "{stats:?}");
     tokio::time::sleep(Duration::from_secs(2)).await;
     let stats = receiver.peer.media_stats().await.unwrap();
     // 1024 numbers at once and 2048 a second, sixteen of them in a word at least where they are so many.
