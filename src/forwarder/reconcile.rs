@@ -80,6 +80,8 @@ pub(super) struct Line {
     pub(super) is_to_send: bool,
     /// The remote side knows it as one that sends.
     pub(super) sends: bool,
+    /// The remote side would take what is sent there.
+    pub(super) remote_receives: bool,
 }
 
 /// One operation of the subscriber's peer connection.
@@ -126,18 +128,24 @@ impl Line {
             track: transceiver.sender().track().map(MediaStreamTrack::id),
             is_to_send: transceiver.direction().sends(),
             sends: current.is_some_and(RtpTransceiverDirection::sends),
+            remote_receives: transceiver.remote_receives(),
         }
     }
 
     /// Another track may be put here, and the remote side hears of a new one. Where it knows the line as one that
     /// sends, another track would be to it the one before under another name.
     fn is_free_for(&self, kind: MediaKind) -> bool {
-        self.kind == kind && self.track.is_none() && !self.is_to_send && !self.sends
+        self.is_of_use_for(kind) && !self.sends
     }
 
     /// It is free after the next negotiation.
     fn is_emptying(&self, kind: MediaKind) -> bool {
-        self.kind == kind && self.track.is_none() && !self.is_to_send && self.sends
+        self.is_of_use_for(kind) && self.sends
+    }
+
+    /// Nothing is sent or to be sent here, and the remote side would take it: a line on which it only sends is no use.
+    fn is_of_use_for(&self, kind: MediaKind) -> bool {
+        self.kind == kind && self.track.is_none() && !self.is_to_send && self.remote_receives
     }
 }
 

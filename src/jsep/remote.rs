@@ -188,6 +188,7 @@ impl Jsep {
             return;
         }
         transceiver.mid = Some(mid.clone());
+        transceiver.remote_receives = section.direction.receives();
         transceiver.rename_track(section, simulcast);
         transceiver.fire(section.direction.reversed(), news);
     }
@@ -238,6 +239,9 @@ impl Jsep {
         if !local.codecs.iter().any(common) {
             let ours = local.codecs.iter().map(|ours| ours.codec.clone()).collect();
             news.no_common_codec(mid.clone(), transceiver.kind, ours, &remote.codecs);
+        }
+        if local.direction.sends() {
+            transceiver.remote_receives = remote.direction.receives();
         }
         let direction = local.direction.intersect(remote.direction.reversed());
         transceiver.settle(direction);

@@ -54,6 +54,7 @@ pub struct RtpTransceiver {
     current_direction: Option<RtpTransceiverDirection>,
     stopping: bool,
     stopped: bool,
+    remote_receives: bool,
     sender: RtpSender,
     receiver: RtpReceiver,
 }
@@ -100,6 +101,11 @@ impl RtpTransceiver {
     /// It is over; its m-line is or will be rejected.
     pub fn is_stopped(&self) -> bool {
         self.stopped
+    }
+
+    /// Whether the remote side would take what is sent here, as far as it has said.
+    pub(crate) fn remote_receives(&self) -> bool {
+        self.remote_receives
     }
 
     /// The sending half.
@@ -216,6 +222,9 @@ pub(super) struct Transceiver {
     pub(super) fired_direction: RtpTransceiverDirection,
     pub(super) stopping: bool,
     pub(super) stopped: bool,
+    /// What the remote side has said of this, in its offers and in answers to what we offered to send: it may not want to
+    /// receive where it sends.
+    pub(super) remote_receives: bool,
     /// By whom it was made: an m-line that a remote offer adds takes only one that `add_track`
     /// made (RFC 9429 §5.10), and a rollback removes only one that the offer made.
     pub(super) origin: Origin,
@@ -272,6 +281,7 @@ impl Transceiver {
             fired_direction: RtpTransceiverDirection::Inactive,
             stopping: false,
             stopped: false,
+            remote_receives: true,
             origin,
             preferences: Vec::new(),
             sender: Sender {
@@ -304,6 +314,7 @@ impl Transceiver {
             current_direction: self.current_direction,
             stopping: self.stopping,
             stopped: self.stopped,
+            remote_receives: self.remote_receives,
             sender: self.sender.snapshot(),
             receiver: self.receiver.snapshot(),
         }

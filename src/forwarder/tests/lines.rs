@@ -15,6 +15,7 @@ fn line(kind: MediaKind) -> Line {
         track: None,
         is_to_send: false,
         sends: false,
+        remote_receives: true,
     }
 }
 
@@ -57,6 +58,23 @@ fn steps(steps: Vec<Step>) -> Plan {
 
 fn video() -> MediaStreamTrack {
     MediaStreamTrack::new(Video, [])
+}
+
+/// A page that shares its screen with a transceiver which only sends never saw who came meanwhile: their pictures were put there.
+#[test]
+fn nothing_is_put_where_the_remote_side_only_sends() {
+    let camera = video();
+    let screen = Line {
+        remote_receives: false,
+        ..line(Video)
+    };
+    let free = line(Video);
+    let mut attachments = Attachments::default();
+    let plan = attachments.plan(vec![screen.clone()], &order(&[&camera], &[]));
+    assert_eq!(plan, steps(vec![Step::Add(camera.clone())]));
+    let there = Step::AddTo(free.transceiver, camera.clone());
+    let plan = attachments.plan(vec![screen, free], &order(&[&camera], &[]));
+    assert_eq!(plan, steps(vec![there]));
 }
 
 #[test]

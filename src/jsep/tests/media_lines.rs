@@ -55,6 +55,23 @@ fn c015_an_answer_may_reject_one_m_line_and_say_no_more_of_it() {
     assert_eq!(a.jsep.media_plan().sections.len(), 1);
 }
 
+#[test]
+fn it_is_remembered_whether_the_remote_side_would_receive() {
+    let (mut a, mut b) = pair();
+    a.add_transceiver(Video, SendOnly);
+    negotiate(&mut a, &mut b);
+    let receives = |end: &End| end.transceiver(0).remote_receives();
+    assert!(!receives(&b), "it offered to send only");
+    assert!(receives(&a), "it takes what we send");
+    a.set_direction(0, SendRecv);
+    negotiate(&mut a, &mut b);
+    assert!(receives(&b));
+    // An answer to an offer that sends nothing says nothing of it.
+    a.set_direction(0, Inactive);
+    negotiate(&mut a, &mut b);
+    assert!(receives(&a));
+}
+
 /// A track that was taken from a page and given back later was decoded by Chromium and never shown: it had the SSRC that was gone.
 #[test]
 fn who_sends_again_after_a_pause_has_other_ssrcs() {
