@@ -129,7 +129,7 @@ impl ForwarderState {
             }
             // The page could not decode its echo. Whoever made the picture has to make a
             // new one from scratch, and that is the page as well.
-            Event::Rtcp { packets, .. } if packets.iter().any(asks_for_keyframe) => {
+            Event::Rtcp { packets, .. } if packets.iter().any(RtcpPacket::asks_for_keyframe) => {
                 if let Some(video) = self.inbound.get(&MediaKind::Video) {
                     self.pc
                         .send_pli(video.id(), video.rids().first().cloned())?;
@@ -142,9 +142,4 @@ impl ForwarderState {
         }
         Ok(())
     }
-}
-
-fn asks_for_keyframe(packet: &RtcpPacket) -> bool {
-    use RtcpPacket::{FullIntraRequest, PictureLossIndication};
-    matches!(packet, PictureLossIndication(_) | FullIntraRequest(_))
 }

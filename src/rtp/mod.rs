@@ -67,6 +67,7 @@ mod retransmission;
 mod round_trip;
 mod rtcp;
 mod sender;
+mod sent_reports;
 mod traffic;
 mod twcc;
 mod types;
@@ -94,6 +95,7 @@ pub use self::rtcp::{
     TransportCc,
 };
 pub(crate) use self::sender::{Rewrite, RtpStreamSender};
+pub(crate) use self::sent_reports::SentReports;
 pub(crate) use self::traffic::{RequestCounts, RequestTally, SenderReportSeen, Traffic};
 pub(crate) use self::twcc::TwccRecorder;
 pub use self::types::{Mid, PayloadType, Rid, RtpTimestamp, SequenceNumber, Ssrc};

@@ -1,19 +1,16 @@
 //! How long a packet takes to the remote side and an answer back.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::clock::of_65536ths;
 use super::rtcp::ReceptionReport;
+use super::sent_reports::SentReports;
 
 /// The smoothed time of a round trip, from reports (RFC 3550 §6.4.1) and from requests that were
 /// answered.
 #[derive(Debug, Default)]
 pub(crate) struct RoundTrip {
     smoothed: Option<Duration>,
-    /// Middle bits of the NTP time of the reports sent lately, and when they were sent. At most
-    /// `REMEMBERED_REPORTS`.
-    reports: VecDeque<(u32, Instant)>,
+    reports: SentReports<REMEMBERED_REPORTS>,
 }
 
 impl RoundTrip {
@@ -24,23 +21,15 @@ impl RoundTrip {
 
     /// A sender report with this time goes out.
     pub(crate) fn handle_report_sent(&mut self, ntp: u64, at: Instant) {
-        if self.reports.len() == REMEMBERED_REPORTS {
-            self.reports.pop_front();
-        }
-        self.reports.push_back(((ntp >> 16) as u32, at));
+        self.reports.note(ntp, at);
     }
 
     /// The remote side reports on what we send. A block that names none of our reports says nothing
     /// of the time.
     pub(crate) fn handle_block(&mut self, block: &ReceptionReport, received_at: Instant) {
-        let named = block.last_sender_report;
-        let sent = self.reports.iter().rev().find(|(ntp, _)| *ntp == named);
-        if let Some((_, sent_at)) = sent {
-            let since = received_at.saturating_duration_since(*sent_at);
-            let kept = of_65536ths(block.delay_since_last_sender_report);
-            if let Some(travelled) = since.checked_sub(kept) {
-                self.add(travelled);
-            }
+        let answered = self.reports.answered(block, received_at);
+        if let Some(travelled) = answered.and_then(|(since, kept)| since.checked_sub(kept)) {
+            self.add(travelled);
         }
     }
 

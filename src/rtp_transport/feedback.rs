@@ -3,20 +3,29 @@
 use std::time::Instant;
 
 use crate::peer_connection::Event;
-use crate::rtp::{RtcpPacket, RtpDemuxer, Ssrc};
+use crate::rtp::{Allowance, RtcpPacket, RtpDemuxer, Ssrc};
 use crate::track::TrackId;
 
 /// RTCP packets of one drain, sorted by track, and how much of it the owner may still be told.
 ///
 /// The owner's mailbox has no bound and these events carry no credit, so their rate is
 /// bounded instead: no sound peer comes near it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct FeedbackInbox {
     groups: Vec<(Option<TrackId>, Vec<RtcpPacket>)>,
-    /// Bytes that were told lately; one goes every `1 / BYTES_PER_SECOND`.
-    level: f64,
-    measured_at: Option<Instant>,
+    /// Bytes that may still be told.
+    bytes: Allowance,
     overflow: u64,
+}
+
+impl Default for FeedbackInbox {
+    fn default() -> Self {
+        Self {
+            groups: Vec::new(),
+            bytes: Allowance::new(BYTES_PER_SECOND, BURST_BYTES),
+            overflow: 0,
+        }
+    }
 }
 
 impl FeedbackInbox {
@@ -58,14 +67,9 @@ impl FeedbackInbox {
     }
 
     fn admit(&mut self, bytes: usize, now: Instant) -> bool {
-        if let Some(before) = self.measured_at.replace(now) {
-            let seconds = now.saturating_duration_since(before).as_secs_f64();
-            self.level = (self.level - seconds * BYTES_PER_SECOND).max(0.0);
-        }
-        let level = self.level + bytes as f64;
-        let admitted = level <= BURST_BYTES;
+        let admitted = bytes <= self.bytes.left(now);
         if admitted {
-            self.level = level;
+            self.bytes.spend(bytes);
         }
         admitted
     }
@@ -105,7 +109,7 @@ fn only(mut tracks: impl Iterator<Item = Option<TrackId>>) -> Option<TrackId> {
 }
 
 /// Ten times what the feedback of a 10 Mbit/s session takes.
-const BYTES_PER_SECOND: f64 = 64.0 * 1024.0;
+const BYTES_PER_SECOND: u32 = 64 * 1024;
 
 /// A lane full of it after a stall.
-const BURST_BYTES: f64 = 128.0 * 1024.0;
+const BURST_BYTES: u32 = 128 * 1024;

@@ -450,10 +450,7 @@ fn keyframe_wish(event: &Event) -> Option<SendingCommand> {
     let Event::Rtcp { track_id, packets } = event else {
         return None;
     };
-    let asks = packets.iter().any(|packet| {
-        use RtcpPacket::{FullIntraRequest, PictureLossIndication};
-        matches!(packet, PictureLossIndication(_) | FullIntraRequest(_))
-    });
+    let asks = packets.iter().any(RtcpPacket::asks_for_keyframe);
     (*track_id)
         .filter(|_| asks)
         .map(SendingCommand::RequestKeyframe)

@@ -1,9 +1,9 @@
 //! What the remote side says of what we send, for statistics.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use crate::rtp::{ReceptionReport, RequestCounts, RequestTally, RtcpPacket, Ssrc};
+use crate::rtp::{ReceptionReport, RequestCounts, RequestTally, RtcpPacket, SentReports, Ssrc};
 
 /// What is known of one stream of ours, as the remote side has it.
 #[derive(Clone, Debug)]
@@ -28,9 +28,7 @@ pub(crate) struct Reception {
 pub(super) struct Observed {
     receptions: HashMap<Ssrc, Reception>,
     requests: RequestTally,
-    /// Middle bits of the NTP time of our latest reports, and when they were sent; `REMEMBERED` at most. What is
-    /// measured by them does not depend on the wall clock, and reports that we have not sent measure nothing.
-    sent: VecDeque<(u32, Instant)>,
+    sent: SentReports<REMEMBERED>,
 }
 
 impl Observed {
@@ -41,10 +39,7 @@ impl Observed {
 
     /// A sender report with this time goes out.
     pub(super) fn handle_report_sent(&mut self, ntp: u64, now: Instant) {
-        if self.sent.len() == REMEMBERED {
-            self.sent.pop_front();
-        }
-        self.sent.push_back(((ntp >> 16) as u32, now));
+        self.sent.note(ntp, now);
     }
 
     /// RTCP came in.
@@ -56,19 +51,8 @@ impl Observed {
     ) {
         for packet in packets {
             self.requests.count(packet);
-            let blocks = match packet {
-                RtcpPacket::SenderReport(report) => &report.reports[..],
-                RtcpPacket::ReceiverReport(report) => &report.reports[..],
-                RtcpPacket::SourceDescription(_)
-                | RtcpPacket::Goodbye(_)
-                | RtcpPacket::PictureLossIndication(_)
-                | RtcpPacket::FullIntraRequest(_)
-                | RtcpPacket::Nack(_)
-                | RtcpPacket::TransportCc(_)
-                | RtcpPacket::Remb(_)
-                | RtcpPacket::Other(_) => &[],
-            };
-            for block in blocks.iter().filter(|block| is_ours(block.ssrc)) {
+            let blocks = packet.reception_reports().iter();
+            for block in blocks.filter(|block| is_ours(block.ssrc)) {
                 self.handle_block(*block, received_at);
             }
         }
@@ -90,12 +74,7 @@ impl Observed {
 
     /// RFC 3550 §6.4.1: from our report to the answer, less the time that the remote side kept it.
     fn round_trip(&self, report: &ReceptionReport, received_at: Instant) -> Option<Duration> {
-        let named = report.last_sender_report;
-        let (_, sent_at) = self.sent.iter().rev().find(|(ntp, _)| *ntp == named)?;
-        let kept = Duration::from_secs_f64(
-            f64::from(report.delay_since_last_sender_report) / f64::from(1 << 16),
-        );
-        let since = received_at.saturating_duration_since(*sent_at);
+        let (since, kept) = self.sent.answered(report, received_at)?;
         // The delay is told in steps of 15 µs, which may make a short trip one of less than nothing.
         (kept <= since + Duration::from_millis(1)).then(|| since.saturating_sub(kept))
     }

@@ -120,33 +120,25 @@ impl Repairs {
         stats: &mut MediaStats,
     ) {
         for packet in packets {
-            let blocks = match packet {
-                RtcpPacket::SenderReport(report) => &report.reports,
-                RtcpPacket::ReceiverReport(report) => &report.reports,
-                RtcpPacket::Nack(nack) => {
-                    stats.nacks_received += 1;
-                    let taken = self.answering.take(nack.lost.len(), received_at);
-                    stats.retransmission_suppressed += (nack.lost.len() - taken) as u64;
-                    if taken > 0 {
-                        self.requests.push(RetransmissionRequest {
-                            ssrc: nack.media_ssrc,
-                            lost: nack.lost[..taken].to_vec(),
-                            round_trip: self.round_trip.current(),
-                        });
-                    }
-                    continue;
-                }
-                RtcpPacket::SourceDescription(_)
-                | RtcpPacket::Goodbye(_)
-                | RtcpPacket::PictureLossIndication(_)
-                | RtcpPacket::FullIntraRequest(_)
-                | RtcpPacket::TransportCc(_)
-                | RtcpPacket::Remb(_)
-                | RtcpPacket::Other(_) => continue,
-            };
-            for block in blocks {
+            for block in packet.reception_reports() {
                 self.round_trip.handle_block(block, received_at);
             }
+            if let RtcpPacket::Nack(nack) = packet {
+                self.handle_nack(nack, received_at, stats);
+            }
+        }
+    }
+
+    fn handle_nack(&mut self, nack: &Nack, received_at: Instant, stats: &mut MediaStats) {
+        stats.nacks_received += 1;
+        let taken = self.answering.take(nack.lost.len(), received_at);
+        stats.retransmission_suppressed += (nack.lost.len() - taken) as u64;
+        if taken > 0 {
+            self.requests.push(RetransmissionRequest {
+                ssrc: nack.media_ssrc,
+                lost: nack.lost[..taken].to_vec(),
+                round_trip: self.round_trip.current(),
+            });
         }
     }
 

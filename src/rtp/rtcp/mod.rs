@@ -34,6 +34,32 @@ pub enum RtcpPacket {
     Other(OtherRtcp),
 }
 
+impl RtcpPacket {
+    /// Whether it asks for a keyframe: a picture loss indication or a full intra request.
+    pub fn asks_for_keyframe(&self) -> bool {
+        matches!(
+            self,
+            Self::PictureLossIndication(_) | Self::FullIntraRequest(_)
+        )
+    }
+
+    /// What it says of how sources are received; nothing unless it is a report.
+    pub(crate) fn reception_reports(&self) -> &[ReceptionReport] {
+        match self {
+            Self::SenderReport(report) => &report.reports,
+            Self::ReceiverReport(report) => &report.reports,
+            Self::SourceDescription(_)
+            | Self::Goodbye(_)
+            | Self::PictureLossIndication(_)
+            | Self::FullIntraRequest(_)
+            | Self::Nack(_)
+            | Self::TransportCc(_)
+            | Self::Remb(_)
+            | Self::Other(_) => &[],
+        }
+    }
+}
+
 /// Why bytes are not RTCP (the sender's fault), or why a packet cannot be written (the caller's).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
