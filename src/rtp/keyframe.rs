@@ -1,5 +1,6 @@
 //! Where a picture begins that stands for itself, by the first bytes of a packet's payload.
 
+use super::pictures::{behind_picture_id, vp8_places};
 use crate::codec::RtpCodec;
 
 /// Codecs whose keyframes can be told from the outside, without decoding.
@@ -44,20 +45,11 @@ impl KeyframeMark {
 
 /// The first partition's first packet, of a frame whose inverse key frame flag is 0 (RFC 7741 §4.2, §4.3).
 fn begins_vp8(payload: &[u8]) -> Option<bool> {
-    let descriptor = *payload.first()?;
-    if descriptor & 0x17 != 0x10 {
+    if payload.first()? & 0x17 != 0x10 {
         return Some(false);
     }
-    let mut header = 1;
-    if descriptor & 0x80 != 0 {
-        let extended = *payload.get(1)?;
-        header += 1;
-        if extended & 0x80 != 0 {
-            header += if *payload.get(2)? & 0x80 != 0 { 2 } else { 1 };
-        }
-        header += usize::from(extended & 0x40 != 0) + usize::from(extended & 0x30 != 0);
-    }
-    Some(payload.get(header)? & 0x01 == 0)
+    let frame_header = *payload.get(vp8_places(payload)?.end)?;
+    Some(frame_header & 0x01 == 0)
 }
 
 /// The beginning of a frame that refers to no other, of the lowest spatial layer (RFC 9628 §4.2).
@@ -75,7 +67,7 @@ fn begins_vp9(payload: &[u8]) -> Option<bool> {
     }
     let mut layers = 1;
     if has_picture_id {
-        layers += if *payload.get(1)? & 0x80 != 0 { 2 } else { 1 };
+        layers = behind_picture_id(payload, layers)?;
     }
     let spatial = *payload.get(layers)? >> 1 & 0x07;
     Some(spatial == 0)

@@ -23,11 +23,13 @@ pub(crate) struct PictureNumbers {
 
 /// Where the numbers stand in a payload.
 #[derive(Clone, Copy, Debug, Default)]
-struct Places {
+pub(super) struct Places {
     /// Of one byte, or of two.
     id: Option<(usize, bool)>,
     base_layer: Option<usize>,
     key: Option<usize>,
+    /// What comes behind them: in VP8 the frame.
+    pub(super) end: usize,
 }
 
 impl PictureNumbers {
@@ -115,23 +117,24 @@ impl PictureCodec {
 }
 
 /// RFC 7741 §4.2.
-fn vp8_places(payload: &[u8]) -> Option<Places> {
-    let mut places = Places::default();
+pub(super) fn vp8_places(payload: &[u8]) -> Option<Places> {
+    let mut places = Places {
+        end: 1,
+        ..Places::default()
+    };
     if payload.first()? & 0x80 == 0 {
         return Some(places);
     }
     let extended = *payload.get(1)?;
-    let mut at = 2;
+    places.end = 2;
     if extended & 0x80 != 0 {
-        at = places.take_id(payload, at)?;
+        places.take_id(payload)?;
     }
     if extended & 0x40 != 0 {
-        payload.get(at)?;
-        places.base_layer = Some(at);
-        at += 1;
+        places.base_layer = Some(places.take_byte(payload)?);
     }
     if extended & 0x30 != 0 {
-        payload.get(at)?;
+        let at = places.take_byte(payload)?;
         places.key = (extended & 0x10 != 0).then_some(at);
     }
     Some(places)
@@ -139,30 +142,45 @@ fn vp8_places(payload: &[u8]) -> Option<Places> {
 
 /// RFC 9628 §4.2.
 fn vp9_places(payload: &[u8]) -> Option<Places> {
-    let mut places = Places::default();
+    let mut places = Places {
+        end: 1,
+        ..Places::default()
+    };
     let descriptor = *payload.first()?;
-    let mut at = 1;
     if descriptor & 0x80 != 0 {
-        at = places.take_id(payload, at)?;
+        places.take_id(payload)?;
     }
     let has_layers = descriptor & 0x20 != 0;
     let is_flexible = descriptor & 0x10 != 0;
     if has_layers && !is_flexible {
-        at += 1;
-        payload.get(at)?;
-        places.base_layer = Some(at);
+        places.take_byte(payload)?;
+        places.base_layer = Some(places.take_byte(payload)?);
     }
     Some(places)
 }
 
+/// Where a picture id that begins here ends: it has one byte, or two if its first bit says so.
+pub(super) fn behind_picture_id(payload: &[u8], at: usize) -> Option<usize> {
+    let is_long = payload.get(at)? & 0x80 != 0;
+    let last = at + usize::from(is_long);
+    payload.get(last)?;
+    Some(last + 1)
+}
+
 impl Places {
-    /// Says what comes behind it.
-    fn take_id(&mut self, payload: &[u8], at: usize) -> Option<usize> {
-        let is_long = payload.get(at)? & 0x80 != 0;
-        let behind = at + 1 + usize::from(is_long);
-        payload.get(behind - 1)?;
-        self.id = Some((at, is_long));
-        Some(behind)
+    fn take_id(&mut self, payload: &[u8]) -> Option<()> {
+        let (start, end) = (self.end, behind_picture_id(payload, self.end)?);
+        self.id = Some((start, end - start == 2));
+        self.end = end;
+        Some(())
+    }
+
+    /// Says where it stands.
+    fn take_byte(&mut self, payload: &[u8]) -> Option<usize> {
+        let at = self.end;
+        payload.get(at)?;
+        self.end += 1;
+        Some(at)
     }
 }
 
