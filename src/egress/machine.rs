@@ -84,6 +84,53 @@ impl Sender {
         self.refused.clone()
     }
 
+    /// Numbers, writes and protects packets of a codec that was negotiated. Says how many wait for a keyframe.
+    fn send(
+        &mut self,
+        departure: &Departure<'_>,
+        rewrite: &Arc<Rewrite>,
+        protector: &mut Protector,
+        outbox: &mut Outbox,
+        counters: &SendingCounters,
+    ) -> usize {
+        let Departure {
+            batch,
+            origin,
+            at,
+            now,
+        } = *departure;
+        let gate = origin == Origin::Route && self.wants_keyframe;
+        let codec = batch.codec().filter(|_| gate);
+        let mark = codec.and_then(KeyframeMark::of);
+        let mut held_back = 0;
+        for (index, packet) in batch.iter().enumerate() {
+            if gate && self.holds_back(mark, packet) {
+                held_back += 1;
+                continue;
+            }
+            let stream = &mut self.stream;
+            let Some(numbers) = origin.number(stream, rewrite, packet, at) else {
+                counters.before_switch.add(1);
+                continue;
+            };
+            let mut whole = 0;
+            let sealed = outbox.append(|slab, start| {
+                stream.write_outgoing(rewrite, packet, numbers, slab);
+                whole = slab.len() - start;
+                protector.protect_rtp(slab, start)
+            });
+            match sealed {
+                Ok(()) => {
+                    stream.count(rewrite, packet, numbers, at);
+                    stream.keep(batch, index, rewrite, numbers, now);
+                    stream.count_bytes(rewrite, packet, whole, now);
+                }
+                Err(_) => counters.protect_failed.add(1),
+            }
+        }
+        held_back
+    }
+
     /// Whether it has sent during the last two intervals (RFC 3550 §6.4).
     fn is_active(&self) -> bool {
         self.stream.packet_count() != self.reported[1]
@@ -337,7 +384,12 @@ impl SendingHalf {
             counters.not_negotiated.add(batch.len());
             return false;
         };
-        let at = batch.received_at().unwrap_or(now);
+        let departure = Departure {
+            batch,
+            origin,
+            at: batch.received_at().unwrap_or(now),
+            now,
+        };
         let mut held_back = 0;
         for index in senders {
             let sender = &mut self.senders[*index];
@@ -352,35 +404,7 @@ impl SendingHalf {
                 continue;
             };
             sender.refused = None;
-            let gate = origin == Origin::Route && sender.wants_keyframe;
-            let mark = gate
-                .then(|| batch.codec().and_then(KeyframeMark::of))
-                .flatten();
-            for (index, packet) in batch.iter().enumerate() {
-                if gate && sender.holds_back(mark, packet) {
-                    held_back += 1;
-                    continue;
-                }
-                let stream = &mut sender.stream;
-                let Some(numbers) = origin.number(stream, &rewrite, packet, at) else {
-                    counters.before_switch.add(1);
-                    continue;
-                };
-                let mut whole = 0;
-                let sealed = outbox.append(|slab, start| {
-                    stream.write_outgoing(&rewrite, packet, numbers, slab);
-                    whole = slab.len() - start;
-                    protector.protect_rtp(slab, start)
-                });
-                match sealed {
-                    Ok(()) => {
-                        stream.count(&rewrite, packet, numbers, at);
-                        stream.keep(batch, index, &rewrite, numbers, now);
-                        stream.count_bytes(&rewrite, packet, whole, now);
-                    }
-                    Err(_) => counters.protect_failed.add(1),
-                }
-            }
+            held_back += sender.send(&departure, &rewrite, protector, outbox, counters);
         }
         if held_back > 0 {
             counters.before_keyframe.add(held_back);
@@ -468,6 +492,16 @@ impl SendingHalf {
             self.send_rtcp(&compound, &[], outbox);
         }
     }
+}
+
+/// Packets that are to go out together.
+#[derive(Clone, Copy, Debug)]
+struct Departure<'a> {
+    batch: &'a RtpBatch,
+    origin: Origin,
+    /// When their media was there.
+    at: Instant,
+    now: Instant,
 }
 
 /// Who gave a packet.

@@ -195,6 +195,14 @@ impl Publisher {
         }
     }
 
+    /// Nobody here takes this stream any more.
+    async fn is_left(&mut self, subscription: &Subscription) {
+        match self.request().await {
+            PublisherRequest::Unsubscribe { stream } => assert_eq!(stream, subscription.stream),
+            other => panic!("{other:?}"),
+        }
+    }
+
     /// How often it was asked for a keyframe of this stream since the last request, and for nothing else.
     fn keyframe_requests(&mut self, of: StreamId) -> usize {
         let mut count = 0;
@@ -377,10 +385,7 @@ async fn the_old_picture_goes_on_until_the_new_one_begins() {
         .lane
         .push(other.coded(&vp8, &[(72, LATER), (73, KEY), (74, DELTA)]));
     assert_eq!(viewer.numbers(2).await, [4, 5]);
-    match one.request().await {
-        PublisherRequest::Unsubscribe { stream } => assert_eq!(stream, first.stream),
-        request => panic!("{request:?}"),
-    }
+    one.is_left(&first).await;
     second.lane.push(other.coded(&vp8, &[(75, DELTA)]));
     assert_eq!(viewer.numbers(1).await, [6]);
     assert_eq!(viewer.counters.before_keyframe.get(), 3);
@@ -400,10 +405,7 @@ async fn who_goes_back_before_the_new_picture_begins_has_missed_nothing() {
     viewer.route(other.origin(ROOMY)).await.unwrap();
     let second = other.subscription().await;
     viewer.route(one.origin(ROOMY)).await.unwrap();
-    match other.request().await {
-        PublisherRequest::Unsubscribe { stream } => assert_eq!(stream, second.stream),
-        request => panic!("{request:?}"),
-    }
+    other.is_left(&second).await;
     first.lane.push(one.coded(&vp8, &[(2, DELTA)]));
     assert_eq!(viewer.numbers(1).await, [2]);
 }
@@ -554,10 +556,7 @@ async fn numbers_go_on_when_the_source_changes() {
 
     viewer.route(two.origin(ROOMY)).await.unwrap();
     let second = two.subscription().await;
-    match one.request().await {
-        PublisherRequest::Unsubscribe { stream } => assert_eq!(stream, first.stream),
-        other => panic!("{other:?}"),
-    }
+    one.is_left(&first).await;
     // What the old source still sends goes nowhere.
     first.lane.push(one.batch([502]));
     second.lane.push(two.batch([7, 6, 8]));
