@@ -267,6 +267,35 @@ fn made_by(ssrc: u32, sequence: u16) -> RtpPacket {
     )
 }
 
+/// A viewer that plays what one of two publishers sends, from its packet 1 on.
+struct Watching {
+    viewer: Peer,
+    one: Publisher,
+    other: Publisher,
+    first: Subscription,
+    vp8: Arc<RtpSource>,
+}
+
+impl Watching {
+    async fn begin() -> Self {
+        let egress = egress().await;
+        let mut viewer = Peer::join(&egress).await;
+        let mut one = Publisher::new(1).await;
+        let vp8 = source(RtpCodec::vp8());
+        viewer.route(one.origin(ROOMY)).await.unwrap();
+        let first = one.subscription().await;
+        first.lane.push(one.coded(&vp8, &[(1, KEY)]));
+        viewer.numbers(1).await;
+        Self {
+            viewer,
+            one,
+            other: Publisher::new(2).await,
+            first,
+            vp8,
+        }
+    }
+}
+
 fn path_to(remote: SocketAddr) -> TransportPath {
     let ours = StdSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     TransportPath::new(EndpointSocket::new(ours).unwrap(), remote, None)
@@ -394,14 +423,13 @@ async fn the_old_picture_goes_on_until_the_new_one_begins() {
 
 #[tokio::test]
 async fn who_goes_back_before_the_new_picture_begins_has_missed_nothing() {
-    let egress = egress().await;
-    let mut viewer = Peer::join(&egress).await;
-    let (mut one, mut other) = (Publisher::new(1).await, Publisher::new(2).await);
-    let vp8 = source(RtpCodec::vp8());
-    viewer.route(one.origin(ROOMY)).await.unwrap();
-    let first = one.subscription().await;
-    first.lane.push(one.coded(&vp8, &[(1, KEY)]));
-    viewer.numbers(1).await;
+    let Watching {
+        mut viewer,
+        one,
+        mut other,
+        first,
+        vp8,
+    } = Watching::begin().await;
     viewer.route(other.origin(ROOMY)).await.unwrap();
     let second = other.subscription().await;
     viewer.route(one.origin(ROOMY)).await.unwrap();
@@ -412,14 +440,13 @@ async fn who_goes_back_before_the_new_picture_begins_has_missed_nothing() {
 
 #[tokio::test]
 async fn a_picture_does_not_go_on_for_ever_when_the_new_one_does_not_begin() {
-    let egress = egress().await;
-    let mut viewer = Peer::join(&egress).await;
-    let (mut one, mut other) = (Publisher::new(1).await, Publisher::new(2).await);
-    let vp8 = source(RtpCodec::vp8());
-    viewer.route(one.origin(ROOMY)).await.unwrap();
-    let first = one.subscription().await;
-    first.lane.push(one.coded(&vp8, &[(1, KEY)]));
-    viewer.numbers(1).await;
+    let Watching {
+        mut viewer,
+        mut one,
+        mut other,
+        first: _plays,
+        vp8,
+    } = Watching::begin().await;
     let switched_at = Instant::now();
     viewer.route(other.origin(ROOMY)).await.unwrap();
     let second = other.subscription().await;
@@ -434,14 +461,13 @@ async fn a_picture_does_not_go_on_for_ever_when_the_new_one_does_not_begin() {
 
 #[tokio::test]
 async fn what_plays_may_end_before_its_successor_begins() {
-    let egress = egress().await;
-    let mut viewer = Peer::join(&egress).await;
-    let (mut one, mut other) = (Publisher::new(1).await, Publisher::new(2).await);
-    let vp8 = source(RtpCodec::vp8());
-    viewer.route(one.origin(ROOMY)).await.unwrap();
-    let first = one.subscription().await;
-    first.lane.push(one.coded(&vp8, &[(1, KEY)]));
-    viewer.numbers(1).await;
+    let Watching {
+        mut viewer,
+        one: _source,
+        mut other,
+        first,
+        vp8,
+    } = Watching::begin().await;
     viewer.route(other.origin(ROOMY)).await.unwrap();
     let second = other.subscription().await;
     drop(first);
