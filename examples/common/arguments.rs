@@ -10,6 +10,8 @@ use ractor_webrtc::{
     IceServer, PeerConnection, PeerConnectionBuilder, UdpEndpoint, UdpEndpointConfiguration,
 };
 
+use super::program;
+
 /// What may be said on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Arguments {
@@ -24,13 +26,7 @@ pub(crate) struct Arguments {
 }
 
 /// What to do with a command line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Command {
-    /// Run.
-    Run(Arguments),
-    /// Show [`HELP`].
-    Help,
-}
+pub(crate) type Command = program::Command<Arguments>;
 
 /// What is wrong with a command line.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

@@ -10,16 +10,35 @@ use ractor_webrtc::signaling::guarded::GuardedListener;
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
-use super::arguments::{Arguments, Command, HELP};
+use super::arguments::{Arguments, HELP};
 
 /// Whatever an example can fail with.
 pub(crate) type Failure = Box<dyn Error + Send + Sync>;
 
-/// Runs an example, or shows its options. `log` is what it logs unless `RUST_LOG` says otherwise.
+/// What to do with a command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Command<A> {
+    /// Run.
+    Run(A),
+    /// Show the options.
+    Help,
+}
+
+/// Runs an example with the options that all have, or shows them. `log` is what it logs unless `RUST_LOG` says otherwise.
 pub(crate) async fn launch(
     defaults: Arguments,
     log: &str,
     run: impl AsyncFnOnce(Arguments) -> Result<(), Failure>,
+) -> ExitCode {
+    obey(defaults.parse(env::args().skip(1)), HELP, log, run).await
+}
+
+/// Does what a command line has said.
+pub(crate) async fn obey<A, E: Into<Failure>>(
+    command: Result<Command<A>, E>,
+    help: &str,
+    log: &str,
+    run: impl AsyncFnOnce(A) -> Result<(), Failure>,
 ) -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(log));
     tracing_subscriber::fmt()
@@ -27,10 +46,10 @@ pub(crate) async fn launch(
         .with_writer(io::stderr)
         .init();
 
-    let outcome = match defaults.parse(env::args().skip(1)) {
+    let outcome = match command {
         Ok(Command::Run(arguments)) => run(arguments).await,
         Ok(Command::Help) => {
-            println!("{HELP}");
+            println!("{help}");
             Ok(())
         }
         Err(error) => Err(error.into()),

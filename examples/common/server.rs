@@ -15,17 +15,19 @@ pub(crate) struct Asset {
 
 /// Serves `assets` and the common style, and lets every WebSocket through `door`.
 pub(crate) fn router<D: Door>(assets: &[Asset], door: D, limits: WebSocketLimits) -> Router {
-    let files = [STYLE]
-        .iter()
-        .chain(assets)
-        .fold(Router::new(), |router, asset| {
-            let headers = [
-                (header::CONTENT_TYPE, asset.content_type),
-                (header::CACHE_CONTROL, "no-cache"),
-            ];
-            router.route(asset.path, get((headers, asset.body)))
-        });
-    files.route("/ws", websocket::route(door, limits))
+    files(assets).route("/ws", websocket::route(door, limits))
+}
+
+/// Serves `assets` and the common style.
+pub(crate) fn files(assets: &[Asset]) -> Router {
+    let all = [STYLE].iter().chain(assets);
+    all.fold(Router::new(), |router, asset| {
+        let headers = [
+            (header::CONTENT_TYPE, asset.content_type),
+            (header::CACHE_CONTROL, "no-cache"),
+        ];
+        router.route(asset.path, get((headers, asset.body)))
+    })
 }
 
 /// What all pages look like.

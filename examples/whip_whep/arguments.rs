@@ -7,6 +7,8 @@ use std::str::FromStr;
 use ractor_webrtc::IceServer;
 use ractor_webrtc::ice::IceServerError;
 
+use super::common::program;
+
 /// What may be said.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Arguments {
@@ -29,13 +31,7 @@ pub(crate) struct Arguments {
 }
 
 /// What to do with a command line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Command {
-    /// Run.
-    Run(Arguments),
-    /// Show [`HELP`].
-    Help,
-}
+pub(crate) type Command = program::Command<Arguments>;
 
 /// What is wrong with it.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

@@ -16,50 +16,28 @@
 //! ```
 
 pub(crate) mod arguments;
+#[path = "../common/mod.rs"]
+#[allow(dead_code, reason = "each example uses a part of it")]
+pub(crate) mod common;
 pub(crate) mod station;
 
-use std::error::Error;
 use std::process::ExitCode;
-use std::{env, io, iter};
+use std::{env, io};
 
-use arguments::{Arguments, Command, HELP};
+use arguments::{Arguments, HELP};
 use axum::Router;
-use axum::http::header;
-use axum::routing::get;
+use common::program::{self, Failure};
+use common::server::{Asset, files};
 use ractor_webrtc::signaling::guarded::GuardedListener;
 use ractor_webrtc::signaling::whip_whep::WhipWhep;
 use station::Station;
 use tokio::net::TcpListener;
-use tracing_subscriber::EnvFilter;
-
-type Failure = Box<dyn Error + Send + Sync>;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOG));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .init();
-
     let environment = |name: &str| env::var(name).ok();
-    let outcome = match Arguments::parse(environment, env::args().skip(1)) {
-        Ok(Command::Run(arguments)) => run(arguments).await,
-        Ok(Command::Help) => {
-            println!("{HELP}");
-            Ok(())
-        }
-        Err(error) => Err(error.into()),
-    };
-    outcome.map_or_else(
-        |error| {
-            let causes = iter::successors(Some(&*error as &dyn Error), |&error| error.source());
-            let texts: Vec<_> = causes.map(ToString::to_string).collect();
-            eprintln!("error: {}", texts.join(": "));
-            ExitCode::FAILURE
-        },
-        |()| ExitCode::SUCCESS,
-    )
+    let command = Arguments::parse(environment, env::args().skip(1));
+    program::obey(command, HELP, LOG, run).await
 }
 
 /// Serves until Ctrl-C, or until the service manager has had enough.
@@ -91,16 +69,7 @@ pub(crate) fn router(station: &Station, arguments: &Arguments) -> Router {
             whip_whep = whip_whep.watch_token(token);
         }
     }
-    let pages = PAGES
-        .iter()
-        .fold(Router::new(), |router, &(path, content_type, body)| {
-            let headers = [
-                (header::CONTENT_TYPE, content_type),
-                (header::CACHE_CONTROL, "no-cache"),
-            ];
-            router.route(path, get((headers, body)))
-        });
-    pages.merge(whip_whep.router())
+    files(&PAGES).merge(whip_whep.router())
 }
 
 async fn told_to_stop() -> io::Result<()> {
@@ -117,21 +86,29 @@ async fn told_to_stop() -> io::Result<()> {
     tokio::signal::ctrl_c().await
 }
 
-const HTML: &str = "text/html; charset=utf-8";
-const SCRIPT: &str = "text/javascript; charset=utf-8";
-
-const PAGES: [(&str, &str, &str); 6] = [
-    ("/", HTML, include_str!("watch.html")),
-    ("/publish", HTML, include_str!("publish.html")),
-    ("/watch.js", SCRIPT, include_str!("watch.js")),
-    ("/publish.js", SCRIPT, include_str!("publish.js")),
-    ("/session.js", SCRIPT, include_str!("session.js")),
-    (
-        "/style.css",
-        "text/css; charset=utf-8",
-        include_str!("../common/style.css"),
-    ),
+const PAGES: [Asset; 5] = [
+    html("/", include_str!("watch.html")),
+    html("/publish", include_str!("publish.html")),
+    script("/watch.js", include_str!("watch.js")),
+    script("/publish.js", include_str!("publish.js")),
+    script("/session.js", include_str!("session.js")),
 ];
+
+const fn html(path: &'static str, body: &'static str) -> Asset {
+    Asset {
+        path,
+        content_type: "text/html; charset=utf-8",
+        body,
+    }
+}
+
+const fn script(path: &'static str, body: &'static str) -> Asset {
+    Asset {
+        path,
+        content_type: "text/javascript; charset=utf-8",
+        body,
+    }
+}
 
 /// The crates below warn of what every browser does.
 const LOG: &str = "warn,webrtc_ice=error,dtls=error,whip_whep=info,ractor_webrtc=info";
