@@ -342,10 +342,15 @@ impl EgressShell {
             return;
         }
         let outcome = match origin {
-            Some(origin) => self.open_stream(origin, myself).map(Some),
-            None => Ok(None),
+            Some(origin) => {
+                let opened = self.open_stream(origin, myself);
+                opened.map(|stream| self.feed(destination, stream, myself))
+            }
+            None => {
+                self.end_feeds(destination);
+                Ok(())
+            }
         };
-        let outcome = outcome.map(|stream| self.feed(destination, stream, myself));
         // The asker may have given up waiting.
         let _gone = reply.send(outcome);
     }
@@ -389,33 +394,29 @@ impl EgressShell {
         Ok(stream)
     }
 
-    /// From now on this stream feeds the destination, or none does.
+    /// From now on this stream feeds the destination.
     fn feed(
         &mut self,
         destination: Destination,
-        stream: Option<StreamId>,
+        stream: StreamId,
         myself: &ActorRef<EgressMessage>,
     ) {
         let Some(half) = self.half(destination.member) else {
             return;
         };
-        if half.feed(destination.track) == stream {
+        if half.feed(destination.track) == Some(stream) {
             return;
         }
         let (role, left) = half.set_feed(destination.track, stream);
         self.timers.disarm(destination);
-        if let Some(stream) = stream {
-            self.routes.join(stream, destination, role);
-            self.request_keyframes([stream]);
-            if role == Role::Next && self.is_another_track(stream, destination) {
-                self.timers
-                    .arm(destination, PLAYS_ON, myself, move |generation| {
-                        EgressMessage::SwitchDue {
-                            destination,
-                            generation,
-                        }
-                    });
-            }
+        self.routes.join(stream, destination, role);
+        self.request_keyframes([stream]);
+        if role == Role::Next && self.is_another_track(stream, destination) {
+            let due = move |generation| EgressMessage::SwitchDue {
+                destination,
+                generation,
+            };
+            self.timers.arm(destination, PLAYS_ON, myself, due);
         }
         for stream in left {
             drop(self.routes.leave(stream, destination));
@@ -479,13 +480,13 @@ impl EgressShell {
         }
     }
 
+    /// From now on no stream feeds the destination.
     fn end_feeds(&mut self, destination: Destination) {
         self.timers.disarm(destination);
         let Some(half) = self.half(destination.member) else {
             return;
         };
-        let (_, left) = half.set_feed(destination.track, None);
-        for stream in left {
+        for stream in half.end_feeds(destination.track) {
             drop(self.routes.leave(stream, destination));
         }
     }

@@ -55,17 +55,16 @@ impl Feeds {
         feed.next.or(Some(feed.playing))
     }
 
-    /// This stream is sent now, or none.
-    pub(super) fn set(&mut self, track: TrackId, stream: Option<StreamId>) {
-        match stream {
-            Some(playing) => {
-                let next = None;
-                self.tracks.insert(track, Feed { playing, next });
-            }
-            None => {
-                self.tracks.remove(&track);
-            }
-        }
+    /// This stream is sent now.
+    pub(super) fn set(&mut self, track: TrackId, playing: StreamId) {
+        let next = None;
+        self.tracks.insert(track, Feed { playing, next });
+    }
+
+    /// No stream is sent any more. Says which there were.
+    pub(super) fn clear(&mut self, track: TrackId) -> Vec<StreamId> {
+        let feed = self.tracks.remove(&track);
+        feed.into_iter().flat_map(Feed::streams).collect()
     }
 
     /// This stream is to take the place of the one that is sent. The one that is sent may be kept in this way, too.
@@ -111,7 +110,7 @@ mod tests {
     fn a_prepared_stream_takes_its_place_when_it_is_promoted() {
         let (track, mut feeds) = (track(), Feeds::default());
         let [one, other] = [StreamId::next(), StreamId::next()];
-        feeds.set(track, Some(one));
+        feeds.set(track, one);
         feeds.prepare(track, other);
         assert_eq!(feeds.playing(track), Some(one));
         assert_eq!(feeds.goal(track), Some(other));
@@ -125,7 +124,7 @@ mod tests {
     fn who_goes_back_to_what_is_sent_prepares_nothing() {
         let (track, mut feeds) = (track(), Feeds::default());
         let [one, other] = [StreamId::next(), StreamId::next()];
-        feeds.set(track, Some(one));
+        feeds.set(track, one);
         feeds.prepare(track, other);
         feeds.prepare(track, one);
         assert_eq!(feeds.streams(track).collect::<Vec<_>>(), [one]);
@@ -135,14 +134,14 @@ mod tests {
     fn a_stream_that_is_over_leaves_its_place_to_the_next() {
         let (track, mut feeds) = (track(), Feeds::default());
         let [one, other] = [StreamId::next(), StreamId::next()];
-        feeds.set(track, Some(one));
+        feeds.set(track, one);
         feeds.prepare(track, other);
         assert!(feeds.end(track, one));
         assert_eq!(feeds.playing(track), Some(other));
         assert!(feeds.end(track, other));
         assert!(!feeds.contains(track));
 
-        feeds.set(track, Some(one));
+        feeds.set(track, one);
         feeds.prepare(track, other);
         assert!(!feeds.end(track, other));
         assert_eq!(feeds.goal(track), Some(one));

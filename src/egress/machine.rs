@@ -224,33 +224,33 @@ impl SendingHalf {
         }
     }
 
-    /// From now on this stream feeds the track, or the application by hand. Where another one plays, the remote side goes
+    /// From now on this stream feeds the track. Where another one plays, the remote side goes
     /// on seeing that until this one can be seen. Says which role it has, and which streams no longer feed the track.
-    pub(super) fn set_feed(
-        &mut self,
-        track: TrackId,
-        stream: Option<StreamId>,
-    ) -> (Role, Vec<StreamId>) {
+    pub(super) fn set_feed(&mut self, track: TrackId, stream: StreamId) -> (Role, Vec<StreamId>) {
         let before: Vec<_> = self.feeds.streams(track).collect();
-        let playing = self.feeds.playing(track);
-        let role = match stream {
-            Some(stream) if playing == Some(stream) || self.plays_pictures(track) => {
-                self.feeds.prepare(track, stream);
-                if playing == Some(stream) {
-                    Role::Playing
-                } else {
-                    Role::Next
-                }
-            }
-            Some(_) | None => {
-                self.feeds.set(track, stream);
-                self.begin_anew(track);
-                Role::Playing
-            }
+        let role = if self.feeds.playing(track) == Some(stream) {
+            self.feeds.prepare(track, stream);
+            Role::Playing
+        } else if self.plays_pictures(track) {
+            self.feeds.prepare(track, stream);
+            Role::Next
+        } else {
+            self.feeds.set(track, stream);
+            self.begin_anew(track);
+            Role::Playing
         };
         let feeds = &self.feeds;
         let is_left = |old: &StreamId| feeds.streams(track).all(|now| now != *old);
         (role, before.into_iter().filter(is_left).collect())
+    }
+
+    /// From now on the application feeds the track by hand. Says which streams no longer do.
+    pub(super) fn end_feeds(&mut self, track: TrackId) -> Vec<StreamId> {
+        let left = self.feeds.clear(track);
+        if !left.is_empty() {
+            self.begin_anew(track);
+        }
+        left
     }
 
     /// The next stream takes its place, if there is one. Says which it was that played before.
