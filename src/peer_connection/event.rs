@@ -112,6 +112,12 @@ pub enum Event {
         /// The loudest of the interval; speech if any of it was.
         level: AudioLevel,
     },
+    /// The estimate of what the path to the remote side takes has changed by five per cent or more. Told only where
+    /// the remote side sends transport-wide feedback; begins once that comes.
+    AvailableOutgoingBitrate {
+        /// All that is sent counts: media, retransmissions and their headers, from RTP on.
+        bits_per_second: u64,
+    },
     /// Reports and feedback arrived.
     Rtcp {
         /// The track they speak of: one of ours for feedback on what we send, a remote one for
