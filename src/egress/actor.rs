@@ -13,8 +13,8 @@ use tokio::time::Instant as TokioInstant;
 use super::counters::SendingCounters;
 use super::machine::SendingHalf;
 use super::message::{
-    EgressMessage, MemberId, NewMember, Outgoing, PublisherRequest, RouteOrigin, SendingCommand,
-    SendingEvent, StreamId, Subscription,
+    EgressMessage, EgressTimer, MemberId, NewMember, Outgoing, PublisherRequest, RouteOrigin,
+    SendingCommand, SendingEvent, StreamId, Subscription,
 };
 use super::outbox::Outbox;
 use super::routes::{Destination, Origin, Role, RouteTable};
@@ -33,10 +33,10 @@ pub(super) struct EgressActor;
 /// State of the running actor.
 #[derive(Debug)]
 pub(super) struct EgressShell {
+    myself: ActorRef<EgressMessage>,
     members: HashMap<MemberId, Member>,
     routes: RouteTable<Incoming>,
-    /// Until a track is cut over to its next stream, keyframe or not.
-    timers: TimerTable<Destination>,
+    timers: TimerTable<EgressTimer>,
     // Reused between messages, empty in between.
     outbox: Outbox,
     events: Vec<SendingEvent>,
@@ -52,6 +52,8 @@ struct Member {
     path: Option<TransportPath>,
     outbound: LaneReceiver<Outgoing>,
     listener: Outlet<SendingEvent>,
+    /// When its timer goes off next.
+    wakes_at: Option<Instant>,
 }
 
 /// A stream that comes in here. Its publisher hears when it is dropped, however this actor ends.
@@ -99,10 +101,11 @@ impl Actor for EgressActor {
 
     async fn pre_start(
         &self,
-        _myself: ActorRef<Self::Msg>,
+        myself: ActorRef<Self::Msg>,
         (): Self::Arguments,
     ) -> Result<Self::State, ActorProcessingErr> {
         Ok(EgressShell {
+            myself,
             members: HashMap::new(),
             routes: RouteTable::default(),
             timers: TimerTable::new(),
@@ -121,7 +124,7 @@ impl Actor for EgressActor {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             EgressMessage::Join { id, member } => shell.join(id, member),
-            EgressMessage::Command { id, command } => shell.command(id, command, &myself),
+            EgressMessage::Command { id, command } => shell.command(id, command),
             EgressMessage::Leave { id } => shell.close(id),
             EgressMessage::OutboundRang { id } => {
                 if shell.drain_outbound(id) {
@@ -134,12 +137,9 @@ impl Actor for EgressActor {
                 }
             }
             EgressMessage::PublisherGone { stream } => shell.close_stream(stream),
-            EgressMessage::SwitchDue {
-                destination,
-                generation,
-            } => {
-                if shell.timers.accept(destination, generation) {
-                    shell.cut(destination);
+            EgressMessage::TimerFired { timer, generation } => {
+                if shell.timers.accept(timer, generation) {
+                    shell.handle_timer(timer);
                 }
             }
         }
@@ -155,11 +155,12 @@ impl EgressShell {
             path: None,
             outbound: member.outbound,
             listener: member.listener,
+            wakes_at: None,
         };
         self.members.insert(id, member);
     }
 
-    fn command(&mut self, id: MemberId, command: SendingCommand, myself: &ActorRef<EgressMessage>) {
+    fn command(&mut self, id: MemberId, command: SendingCommand) {
         match command {
             SendingCommand::SetPath(path) => {
                 if let Some(member) = self.members.get_mut(&id) {
@@ -183,6 +184,14 @@ impl EgressShell {
                     half.send_rtcp(&packets, &encoded, wire.outbox);
                 });
             }
+            SendingCommand::Arrivals(report) => {
+                self.with_half(id, |half, _, events| {
+                    half.handle_arrivals(&report, now(), events);
+                });
+            }
+            SendingCommand::SetDesiredBitrate(bits_per_second) => {
+                self.with_half(id, |half, _, _| half.set_desired_bitrate(bits_per_second));
+            }
             SendingCommand::Retransmit(request) => {
                 self.with_half(id, |half, wire, _| {
                     half.retransmit(&request, now(), wire.outbox);
@@ -197,7 +206,7 @@ impl EgressShell {
                 track,
                 origin,
                 reply,
-            } => self.set_route(Destination { member: id, track }, origin, reply, myself),
+            } => self.set_route(Destination { member: id, track }, origin, reply),
             SendingCommand::KeepRoutes(tracks) => self.keep_routes(id, &tracks),
             SendingCommand::RequestKeyframe(track) => {
                 let member = self.members.get(&id);
@@ -249,6 +258,7 @@ impl EgressShell {
                     // A receiving half that ends takes its membership along.
                     let _gone = member.listener.tell(event);
                 }
+                self.wake(id);
                 Some(outcome)
             }
             Err(panic) => {
@@ -256,6 +266,43 @@ impl EgressShell {
                 self.events.clear();
                 self.fail(id, text_of(panic.as_ref()));
                 None
+            }
+        }
+    }
+
+    /// Comes back to a half when something is due there.
+    fn wake(&mut self, id: MemberId) {
+        let Some(member) = self.members.get_mut(&id) else {
+            return;
+        };
+        let Some(at) = member.half.wakes_at() else {
+            return;
+        };
+        if member.wakes_at.is_none_or(|armed| at < armed) {
+            member.wakes_at = Some(at);
+            let after = at.saturating_duration_since(now());
+            self.arm(EgressTimer::Pace(id), after);
+        }
+    }
+
+    fn arm(&mut self, timer: EgressTimer, after: Duration) {
+        let fired = move |generation| EgressMessage::TimerFired { timer, generation };
+        self.timers.arm(timer, after, &self.myself, fired);
+    }
+
+    fn handle_timer(&mut self, timer: EgressTimer) {
+        match timer {
+            EgressTimer::Switch(destination) => self.cut(destination),
+            EgressTimer::Pace(id) => {
+                if let Some(member) = self.members.get_mut(&id) {
+                    member.wakes_at = None;
+                }
+                let now = now();
+                let paced =
+                    self.with_half(id, |half, wire, events| half.pace(now, wire.outbox, events));
+                if paced.unwrap_or(false) {
+                    self.request_wanted(id);
+                }
             }
         }
     }
@@ -335,7 +382,6 @@ impl EgressShell {
         destination: Destination,
         origin: Option<RouteOrigin>,
         reply: RpcReplyPort<Result<(), ListenerGone>>,
-        myself: &ActorRef<EgressMessage>,
     ) {
         if !self.members.contains_key(&destination.member) {
             // The reply port is dropped, which tells the asker that the peer is gone.
@@ -343,8 +389,8 @@ impl EgressShell {
         }
         let outcome = match origin {
             Some(origin) => {
-                let opened = self.open_stream(origin, myself);
-                opened.map(|stream| self.feed(destination, stream, myself))
+                let opened = self.open_stream(origin);
+                opened.map(|stream| self.feed(destination, stream))
             }
             None => {
                 self.end_feeds(destination);
@@ -356,11 +402,7 @@ impl EgressShell {
     }
 
     /// The stream of this origin, asked for at its publisher if it does not come in yet.
-    fn open_stream(
-        &mut self,
-        origin: RouteOrigin,
-        myself: &ActorRef<EgressMessage>,
-    ) -> Result<StreamId, ListenerGone> {
+    fn open_stream(&mut self, origin: RouteOrigin) -> Result<StreamId, ListenerGone> {
         let key = Origin {
             track: origin.track,
             rid: origin.rid,
@@ -369,7 +411,7 @@ impl EgressShell {
             return Ok(stream);
         }
         let stream = StreamId::next();
-        let bell = myself.clone();
+        let bell = self.myself.clone();
         let (sender, receiver) = lane(origin.capacity, move || {
             // A sending actor that has stopped drops its ends of the lanes.
             let _stopped = bell.cast(EgressMessage::StreamRang { stream });
@@ -379,7 +421,7 @@ impl EgressShell {
             rid: key.rid.clone(),
             stream,
             lane: sender,
-            subscriber: myself.clone(),
+            subscriber: self.myself.clone(),
         };
         origin
             .publisher
@@ -395,12 +437,7 @@ impl EgressShell {
     }
 
     /// From now on this stream feeds the destination.
-    fn feed(
-        &mut self,
-        destination: Destination,
-        stream: StreamId,
-        myself: &ActorRef<EgressMessage>,
-    ) {
+    fn feed(&mut self, destination: Destination, stream: StreamId) {
         let Some(half) = self.half(destination.member) else {
             return;
         };
@@ -408,15 +445,11 @@ impl EgressShell {
             return;
         }
         let (role, left) = half.set_feed(destination.track, stream);
-        self.timers.disarm(destination);
+        self.timers.disarm(EgressTimer::Switch(destination));
         self.routes.join(stream, destination, role);
         self.request_keyframes([stream]);
         if role == Role::Next && self.is_another_track(stream, destination) {
-            let due = move |generation| EgressMessage::SwitchDue {
-                destination,
-                generation,
-            };
-            self.timers.arm(destination, PLAYS_ON, myself, due);
+            self.arm(EgressTimer::Switch(destination), PLAYS_ON);
         }
         for stream in left {
             drop(self.routes.leave(stream, destination));
@@ -438,7 +471,7 @@ impl EgressShell {
 
     /// The stream plays at the destination now, in the place of the one that it has left.
     fn take_over(&mut self, stream: StreamId, left: StreamId, destination: Destination) {
-        self.timers.disarm(destination);
+        self.timers.disarm(EgressTimer::Switch(destination));
         self.routes.join(stream, destination, Role::Playing);
         drop(self.routes.leave(left, destination));
     }
@@ -482,7 +515,7 @@ impl EgressShell {
 
     /// From now on no stream feeds the destination.
     fn end_feeds(&mut self, destination: Destination) {
-        self.timers.disarm(destination);
+        self.timers.disarm(EgressTimer::Switch(destination));
         let Some(half) = self.half(destination.member) else {
             return;
         };
@@ -503,7 +536,7 @@ impl EgressShell {
             };
             half.end_feed(track, stream);
             if let Some(next) = half.feed(track) {
-                self.timers.disarm(destination);
+                self.timers.disarm(EgressTimer::Switch(destination));
                 self.routes.join(next, destination, Role::Playing);
             }
         }
@@ -523,6 +556,7 @@ impl EgressShell {
 
     fn remove(&mut self, id: MemberId) -> Option<Member> {
         self.keep_routes(id, &[]);
+        self.timers.disarm(EgressTimer::Pace(id));
         self.members.remove(&id)
     }
 }

@@ -20,6 +20,12 @@ pub(crate) struct SendingCounters {
     pub(crate) retransmission_unknown: Counter,
     pub(crate) retransmission_missed: Counter,
     pub(crate) retransmission_suppressed: Counter,
+    pub(crate) paced: Counter,
+    pub(crate) paced_out: Counter,
+    pub(crate) padding_sent: Counter,
+    pub(crate) transport_feedback: Counter,
+    pub(crate) transport_feedback_malformed: Counter,
+    pub(crate) transport_feedback_unknown: Counter,
 }
 
 /// One count. Written by the actor that sends, read by others; they agree only in the end.

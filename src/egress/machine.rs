@@ -5,12 +5,14 @@ use std::mem;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::congestion::Congestion;
 use super::counters::SendingCounters;
 use super::feeds::Feeds;
 use super::message::{Outgoing, SendingEvent, StreamId};
 use super::outbox::Outbox;
 use super::routes::Role;
 use super::snapshot::count_requests;
+use super::way_out::{Placed, Sealing, WayOut};
 use crate::codec::RtpCodec;
 use crate::jsep::MediaPlan;
 use crate::rtp::{
@@ -31,7 +33,11 @@ pub(crate) struct SendingHalf {
     /// Indices into `senders`.
     by_track: HashMap<TrackId, Vec<usize>>,
     /// Which streams feed a track; the others are sent by hand.
-    feeds: Feeds,
+    pub(super) feeds: Feeds,
+    /// From the first packet on of whose arrival the remote side tells.
+    pub(super) congestion: Option<Box<Congestion>>,
+    /// What would be sent if the path took it.
+    pub(super) desired_bps: u64,
     /// The receiving half knows that something is sent, and asks for reports.
     reporting: bool,
     pub(super) counters: Arc<SendingCounters>,
@@ -47,7 +53,7 @@ pub(super) struct Sender {
     pub(super) stream: RtpStreamSender,
     /// What a route brings is held back until a picture begins that stands for itself: what the decoder
     /// has is of another source, or it has nothing.
-    wants_keyframe: bool,
+    pub(super) wants_keyframe: bool,
     /// The codec of the route that the remote side has not agreed to, once that has been told.
     refused: Option<Arc<RtpCodec>>,
     /// Packets sent at the last report and at the one before it.
@@ -84,14 +90,12 @@ impl Sender {
         self.refused.clone()
     }
 
-    /// Numbers, writes and protects packets of a codec that was negotiated. Says how many wait for a keyframe.
+    /// Numbers and sends packets of a codec that was negotiated. Says how many wait for a keyframe.
     fn send(
         &mut self,
         departure: &Departure<'_>,
         rewrite: &Arc<Rewrite>,
-        protector: &mut Protector,
-        outbox: &mut Outbox,
-        counters: &SendingCounters,
+        way: &mut WayOut<'_>,
     ) -> usize {
         let Departure {
             batch,
@@ -108,27 +112,44 @@ impl Sender {
                 held_back += 1;
                 continue;
             }
-            let stream = &mut self.stream;
-            let Some(numbers) = origin.number(stream, rewrite, packet, at) else {
-                counters.before_switch.add(1);
+            let Some(numbers) = origin.number(&mut self.stream, rewrite, packet, at) else {
+                way.counters.before_switch.add(1);
                 continue;
             };
-            let mut whole = 0;
-            let sealed = outbox.append(|slab, start| {
-                stream.write_outgoing(rewrite, packet, numbers, slab);
-                whole = slab.len() - start;
-                protector.protect_rtp(slab, start)
-            });
-            match sealed {
-                Ok(()) => {
-                    stream.count(rewrite, packet, numbers, at);
-                    stream.keep(batch, index, rewrite, numbers, now);
-                    stream.count_bytes(rewrite, packet, whole, now);
-                }
-                Err(_) => counters.protect_failed.add(1),
+            let placed = Placed {
+                batch,
+                index,
+                rewrite,
+                numbers,
+                at,
+            };
+            if way.admits(&self.stream, &placed, now) {
+                self.transmit(&placed, now, way);
             }
         }
         held_back
+    }
+
+    /// Writes and protects a packet.
+    pub(super) fn transmit(&mut self, placed: &Placed<'_>, now: Instant, way: &mut WayOut<'_>) {
+        let Placed {
+            batch,
+            index,
+            rewrite,
+            numbers,
+            at,
+        } = *placed;
+        let packet = &batch[index];
+        let stream = &mut self.stream;
+        let sent = way.append(stream.counts_for_transport(), now, |number, slab| {
+            stream.write_outgoing(rewrite, packet, numbers, number, slab);
+            Sealing::First
+        });
+        if let Some(whole) = sent {
+            stream.count(rewrite, packet, numbers, at);
+            stream.keep(batch, index, rewrite, numbers, now);
+            stream.count_bytes(rewrite, packet, whole, now);
+        }
     }
 
     /// Whether it has sent during the last two intervals (RFC 3550 §6.4).
@@ -157,6 +178,8 @@ impl SendingHalf {
             paused: Vec::new(),
             by_track: HashMap::new(),
             feeds: Feeds::default(),
+            congestion: None,
+            desired_bps: 0,
             reporting: false,
             counters,
             requests: RequestTally::default(),
@@ -201,6 +224,10 @@ impl SendingHalf {
                 },
             };
             self.senders.push(sender);
+        }
+        let mut senders = self.senders.iter();
+        if !senders.any(|it| it.stream.counts_for_transport()) {
+            self.congestion = None;
         }
         self.index_senders();
         self.say_goodbye(&before, outbox);
@@ -390,6 +417,19 @@ impl SendingHalf {
             at: batch.received_at().unwrap_or(now),
             now,
         };
+        let counts = |index: &usize| self.senders[*index].stream.counts_for_transport();
+        if self.congestion.is_none() && senders.iter().any(counts) {
+            let mut congestion = Congestion::new(now);
+            congestion.set_desired(self.desired_bps);
+            self.congestion = Some(Box::new(congestion));
+        }
+        let mut way = WayOut {
+            protector,
+            congestion: self.congestion.as_deref_mut(),
+            outbox,
+            counters,
+            given_up: Vec::new(),
+        };
         let mut held_back = 0;
         for index in senders {
             let sender = &mut self.senders[*index];
@@ -404,15 +444,16 @@ impl SendingHalf {
                 continue;
             };
             sender.refused = None;
-            held_back += sender.send(&departure, &rewrite, protector, outbox, counters);
+            held_back += sender.send(&departure, &rewrite, &mut way);
         }
+        let given_up = way.given_up;
         if held_back > 0 {
             counters.before_keyframe.add(held_back);
         }
         if !mem::replace(&mut self.reporting, true) {
             events.push(SendingEvent::ActivityChanged { active: true });
         }
-        held_back > 0
+        self.give_up(&given_up) || held_back > 0
     }
 
     /// Sends a compound packet, and after it what is written already.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ractor::{ActorRef, RpcReplyPort};
 
+use super::congestion::ArrivalReport;
 use super::counters::SendingCounters;
 use super::machine::ReportRequest;
 use super::retransmission::RetransmissionRequest;
@@ -66,11 +67,19 @@ pub(crate) enum EgressMessage {
     StreamRang { stream: StreamId },
     /// The peer that published a stream is gone, or has ended it.
     PublisherGone { stream: StreamId },
-    /// A track has waited long enough for the keyframe of its next stream.
-    SwitchDue {
-        destination: Destination,
+    /// A timer armed by this actor went off.
+    TimerFired {
+        timer: EgressTimer,
         generation: Generation,
     },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum EgressTimer {
+    /// A track has waited long enough for the keyframe of its next stream.
+    Switch(Destination),
+    /// Packets of a peer may leave, or its estimate is to be looked at.
+    Pace(MemberId),
 }
 
 /// A peer that begins to send.
@@ -97,6 +106,10 @@ pub(crate) enum SendingCommand {
         packets: Vec<RtcpPacket>,
         encoded: Vec<u8>,
     },
+    /// Reckon with what the remote side says of how packets arrived.
+    Arrivals(ArrivalReport),
+    /// So much would be sent if the path took it, in bits a second.
+    SetDesiredBitrate(u64),
     /// Send packets again.
     Retransmit(RetransmissionRequest),
     /// Send the reports that are due.
@@ -134,6 +147,8 @@ pub(crate) enum SendingEvent {
         track: TrackId,
         codec: Arc<RtpCodec>,
     },
+    /// The path takes more or less than was told before, in bits a second.
+    EstimateChanged(u64),
     /// The half is gone through a fault of its own.
     Failed(String),
     /// The half has said goodbye and is gone.

@@ -22,26 +22,31 @@
 //! | lane of a stream (by route) | `MediaLimits::routed` of the publisher | the oldest goes; [`PublisherRequest::Overflowed`] |
 //! | kept of an m-line, in case it is lost | 1 s, 2 MiB; nothing without `nack` | the oldest goes; `retransmission_missed` |
 //! | sent again of an m-line | half of what it sends, bursts of 256 KiB | refused; `retransmission_suppressed` |
+//! | waiting for its time on the path, of a peer | 2048 pictures and 2 s, 2048 retransmissions | a route goes on at its next keyframe; `paced_out` |
 //! | socket | the kernel's | dropped; `send_failed` |
 //!
 //! A turn takes at most so much of one lane that other messages are heard within milliseconds; RTCP
 //! and commands go by the mailbox and never wait behind a full lane.
 
 mod actor;
+mod congestion;
 mod counters;
 mod feeds;
 mod machine;
 mod message;
 mod outbox;
+mod pacing;
 mod retransmission;
 mod routes;
 mod snapshot;
+mod way_out;
 
 use std::sync::Arc;
 
 use ractor::{Actor, ActorCell, ActorRef};
 
 use self::actor::EgressActor;
+pub(crate) use self::congestion::ArrivalReport;
 pub(crate) use self::counters::SendingCounters;
 pub(crate) use self::machine::ReportRequest;
 #[cfg(test)]

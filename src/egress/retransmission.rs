@@ -1,8 +1,9 @@
 //! Answers to requests for lost packets (RFC 4585 §6.2.1).
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::machine::SendingHalf;
+use super::machine::{Sender, SendingHalf};
 use super::outbox::Outbox;
 use crate::rtp::{Refused, SequenceNumber, Ssrc};
 
@@ -23,20 +24,26 @@ impl SendingHalf {
         now: Instant,
         outbox: &mut Outbox,
     ) {
-        let counters = &*self.counters;
-        let named = |stream: &Ssrc| *stream == request.ssrc;
-        let mut senders = self.senders.iter_mut().map(|sender| &mut sender.stream);
-        let Some(stream) = senders.find(|stream| named(&stream.ssrc())) else {
-            counters.retransmission_unknown.add(request.lost.len());
+        let counters = Arc::clone(&self.counters);
+        let asked = request.lost.len();
+        let senders = &self.senders;
+        let named = |it: &Sender| it.stream.ssrc() == request.ssrc;
+        let Some(index) = senders.iter().position(named) else {
+            counters.retransmission_unknown.add(asked);
             return;
         };
-        let Some(protector) = &mut self.protector else {
-            counters.not_connected.add(request.lost.len());
+        let Some((senders, mut way)) = self.way_out(outbox) else {
+            counters.not_connected.add(asked);
             return;
         };
+        let sender = &mut senders[index];
         for sequence in &request.lost {
-            let repeat = match stream.repeat(*sequence, request.round_trip, now) {
-                Ok(repeat) => repeat,
+            match sender.stream.repeat(*sequence, request.round_trip, now) {
+                Ok(repeat) => {
+                    if let Some(repeat) = way.admits_repeat(request.ssrc, repeat, now) {
+                        sender.repeat(&repeat, now, &mut way);
+                    }
+                }
                 Err(refused) => {
                     match refused {
                         Refused::NeverSent => &counters.retransmission_unknown,
@@ -44,25 +51,7 @@ impl SendingHalf {
                         Refused::TooMuch => &counters.retransmission_suppressed,
                     }
                     .add(1);
-                    continue;
                 }
-            };
-            let mut whole = 0;
-            let sealed = outbox.append(|slab, start| {
-                stream.write_repeat(&repeat, slab);
-                whole = slab.len() - start;
-                if repeat.is_plain() {
-                    protector.protect_rtp_again(slab, start)
-                } else {
-                    protector.protect_rtp(slab, start)
-                }
-            });
-            match sealed {
-                Ok(()) => {
-                    counters.retransmitted.add(1);
-                    stream.count_repeat(&repeat, whole, now);
-                }
-                Err(_) => counters.protect_failed.add(1),
             }
         }
     }

@@ -14,6 +14,8 @@ pub(crate) struct SendingSnapshot {
     pub(crate) streams: Vec<SentStream>,
     /// What we have asked of these streams of the remote side.
     pub(crate) requests: HashMap<Ssrc, RequestCounts>,
+    /// What the path takes, in bits a second, once there is feedback.
+    pub(crate) estimate_bps: Option<u64>,
 }
 
 /// One stream that is sent, or was and may be again.
@@ -29,6 +31,8 @@ pub(crate) struct SentStream {
     pub(crate) traffic: Traffic,
     /// What was sent again.
     pub(crate) repeated: Traffic,
+    /// Packets of padding alone.
+    pub(crate) padding: Traffic,
     /// Its m-line sends now.
     pub(crate) active: bool,
     /// A route feeds it.
@@ -44,7 +48,7 @@ impl SendingHalf {
             .map(|it| (it, true))
             .chain(self.paused.iter().map(|it| (it, false)));
         let streams = all.map(|(sender, active)| {
-            let [traffic, repeated] = sender.stream.traffic();
+            let [traffic, repeated, padding] = sender.stream.traffic();
             SentStream {
                 ssrc: sender.stream.ssrc(),
                 rtx_ssrc: sender.stream.rtx_ssrc(),
@@ -55,6 +59,7 @@ impl SendingHalf {
                     .codec_of(traffic.latest.map(|(_, latest)| latest)),
                 traffic,
                 repeated,
+                padding,
                 active: active && sender.track.is_some(),
                 routed: sender.track.is_some_and(|track| self.feed(track).is_some()),
             }
@@ -62,6 +67,7 @@ impl SendingHalf {
         SendingSnapshot {
             streams: streams.collect(),
             requests: self.requests.all(),
+            estimate_bps: (self.congestion.as_ref()).and_then(|it| it.estimate_bps()),
         }
     }
 }

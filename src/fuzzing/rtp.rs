@@ -85,8 +85,13 @@ impl Session {
             let rewrite = self.sender.rewrite_for(Some(&source));
             let rewrite = rewrite.expect("both sides negotiated the same codecs");
             let mut slab = vec![0xff; 3];
-            self.sender
-                .write_outgoing(&rewrite, &packet, Numbers::of(&packet, None), &mut slab);
+            self.sender.write_outgoing(
+                &rewrite,
+                &packet,
+                Numbers::of(&packet, None),
+                None,
+                &mut slab,
+            );
             self.sender
                 .count(&rewrite, &packet, Numbers::of(&packet, None), self.now);
             assert_same(&packet, &slab[3..]);

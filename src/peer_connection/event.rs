@@ -118,7 +118,8 @@ pub enum Event {
         /// All that is sent counts: media, retransmissions and their headers, from RTP on.
         bits_per_second: u64,
     },
-    /// Reports and feedback arrived.
+    /// Reports and feedback arrived. Transport-wide feedback is not among them: it is for the estimate, see
+    /// [`AvailableOutgoingBitrate`](Self::AvailableOutgoingBitrate).
     Rtcp {
         /// The track they speak of: one of ours for feedback on what we send, a remote one for
         /// the reports of its sender; `None` when they speak of several or of none.

@@ -151,6 +151,15 @@ impl PeerConnection {
         Ok(())
     }
 
+    /// Says how much would be sent if the path took it, in bits a second: a higher simulcast layer, say. The path is
+    /// tried out so far, with short bursts of padding; [`Event::AvailableOutgoingBitrate`](super::Event::AvailableOutgoingBitrate)
+    /// tells what it takes. Without it the path is tried out as far as half beyond what is sent.
+    ///
+    /// Without effect where the remote side sends no transport-wide feedback.
+    pub fn set_desired_bitrate(&self, bits_per_second: u64) {
+        self.rtp.set_desired_bitrate(bits_per_second);
+    }
+
     /// What the media path has counted so far: traffic, and every drop by its cause. Never delays
     /// media; waits for the media path's turn, one second at most.
     ///

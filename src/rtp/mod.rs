@@ -34,14 +34,6 @@
 //! ```
 
 mod allowance;
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        unused_imports,
-        reason = "the sending half does not use it yet"
-    )
-)]
 mod bandwidth;
 mod batch;
 mod clock;
@@ -55,10 +47,6 @@ mod extension;
 mod keyframe;
 mod keyframe_requests;
 mod nack;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the sending half does not use it yet")
-)]
 mod pacer;
 mod packet;
 mod pictures;
@@ -73,6 +61,9 @@ mod twcc;
 mod types;
 
 pub(crate) use self::allowance::Allowance;
+pub(crate) use self::bandwidth::{
+    BandwidthConfig, BandwidthCounters, BandwidthEffect, BandwidthEstimator,
+};
 pub use self::batch::RtpBatch;
 pub(crate) use self::batch::RtpSource;
 pub(crate) use self::clock::ntp_of_unix_time;
@@ -86,8 +77,9 @@ pub use self::extension::{AudioLevel, HeaderExtension};
 pub(crate) use self::keyframe::KeyframeMark;
 pub(crate) use self::keyframe_requests::{Asked, KeyframeRequests};
 pub(crate) use self::nack::{Arrived, MissingPackets};
+pub(crate) use self::pacer::{Pacer, PacerCounters, Urgency};
 pub use self::packet::RtpPacket;
-pub(crate) use self::retransmission::Refused;
+pub(crate) use self::retransmission::{Refused, Repeat};
 pub(crate) use self::round_trip::RoundTrip;
 pub use self::rtcp::{
     FullIntraRequest, Goodbye, Nack, OtherRtcp, PictureLossIndication, ReceiverReport,

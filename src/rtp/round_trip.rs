@@ -19,6 +19,11 @@ impl RoundTrip {
         self.smoothed.unwrap_or(INITIAL).clamp(SHORTEST, LONGEST)
     }
 
+    /// The same once it was measured, without bounds.
+    pub(crate) fn measured(&self) -> Option<Duration> {
+        self.smoothed
+    }
+
     /// A sender report with this time goes out.
     pub(crate) fn handle_report_sent(&mut self, ntp: u64, at: Instant) {
         self.reports.note(ntp, at);

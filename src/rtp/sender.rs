@@ -28,6 +28,8 @@ use crate::track::MediaKind;
 pub(crate) struct RtpStreamSender {
     mid: Mid,
     mid_id: Option<u8>,
+    /// Of the transport-wide number, where packets of this stream have one.
+    transport_id: Option<u8>,
     ssrc: Ssrc,
     cname: Arc<str>,
     codecs: Vec<NegotiatedCodec>,
@@ -48,6 +50,8 @@ pub(crate) struct RtpStreamSender {
     traffic: Traffic,
     /// What was sent again.
     repeated: Traffic,
+    /// Packets of padding alone.
+    padding: Traffic,
 }
 
 /// A source seen lately, the application without one; and how its packets are rewritten.
@@ -90,6 +94,7 @@ impl RtpStreamSender {
         Self {
             mid: mid.clone(),
             mid_id: plan.extensions.id(&HeaderExtension::Mid),
+            transport_id: transport_id(plan),
             ssrc: plan.ssrc,
             cname: Arc::clone(&plan.cname),
             codecs: plan.codecs.clone(),
@@ -104,6 +109,7 @@ impl RtpStreamSender {
             rtx: plan.rtx_ssrc.map(RtxStream::new),
             traffic: Traffic::default(),
             repeated: Traffic::default(),
+            padding: Traffic::default(),
         }
     }
 
@@ -119,6 +125,7 @@ impl RtpStreamSender {
         self.continuity = before.continuity;
         self.traffic = before.traffic;
         self.repeated = before.repeated;
+        self.padding = before.padding;
         let writes_alike = before.mid == self.mid
             && before.codecs == self.codecs
             && before.extensions == self.extensions;
@@ -150,7 +157,9 @@ impl RtpStreamSender {
         if self.continuity.renumbers() {
             self.place(rewrite, packet, at)
         } else {
-            Some(Numbers::of(packet, rewrite.pictures))
+            let numbers = Numbers::of(packet, rewrite.pictures);
+            self.continuity.note(numbers, at);
+            Some(numbers)
         }
     }
 
@@ -251,7 +260,13 @@ impl RtpStreamSender {
         })
     }
 
-    /// Appends the packet as it goes on the wire. Allocates nothing while `slab` has room.
+    /// Whether each packet, and each retransmission, is to have its number among all that this transport sends.
+    pub(crate) fn counts_for_transport(&self) -> bool {
+        self.transport_id.is_some()
+    }
+
+    /// Appends the packet as it goes on the wire; with this number among all of the transport where the stream
+    /// [has such](Self::counts_for_transport). Allocates nothing while `slab` has room.
     ///
     /// The MID stands in every packet: it costs four bytes, and the receiver can place the stream
     /// whichever packet comes first.
@@ -260,6 +275,7 @@ impl RtpStreamSender {
         rewrite: &Rewrite,
         packet: &RtpPacket,
         numbers: Numbers,
+        transport: Option<u16>,
         slab: &mut Vec<u8>,
     ) {
         let head = Head {
@@ -267,14 +283,15 @@ impl RtpStreamSender {
             sequence: numbers.sequence,
             timestamp: numbers.timestamp,
             ssrc: self.ssrc,
+            transport,
         };
-        self.write_header(rewrite, packet, head, slab);
+        self.write_header(Some((rewrite, packet)), head, slab);
         write_payload(rewrite, packet, numbers, slab);
     }
 
     /// Appends a packet once more: as it was, byte for byte; or in the format for retransmissions, behind its
     /// number (RFC 4588 §4).
-    pub(crate) fn write_repeat(&self, repeat: &Repeat, slab: &mut Vec<u8>) {
+    pub(crate) fn write_repeat(&self, repeat: &Repeat, transport: Option<u16>, slab: &mut Vec<u8>) {
         let Repeat {
             packet,
             numbers,
@@ -282,43 +299,104 @@ impl RtpStreamSender {
             rtx,
         } = repeat;
         let Some(rtx) = rtx else {
-            return self.write_outgoing(rewrite, packet, *numbers, slab);
+            return self.write_outgoing(rewrite, packet, *numbers, None, slab);
         };
         let head = Head {
             payload_type: rtx.payload_type,
             sequence: rtx.sequence,
             timestamp: numbers.timestamp,
             ssrc: rtx.ssrc,
+            transport,
         };
-        self.write_header(rewrite, packet, head, slab);
+        self.write_header(Some((rewrite, packet)), head, slab);
         slab.extend_from_slice(&numbers.sequence.0.to_be_bytes());
         write_payload(rewrite, packet, *numbers, slab);
     }
 
-    fn write_header(&self, rewrite: &Rewrite, packet: &RtpPacket, head: Head, slab: &mut Vec<u8>) {
+    /// Whether [padding](Self::write_padding) can be sent: where retransmissions have a stream of their own, and
+    /// something was sent before.
+    pub(crate) fn can_pad(&self) -> bool {
+        self.padding_type().is_some()
+    }
+
+    fn padding_type(&self) -> Option<(SentClock, PayloadType)> {
+        let (_, latest) = self.traffic.latest?;
+        let payload_type = self.rtx_payload_type(latest)?;
+        self.clock.map(|clock| (clock, payload_type))
+    }
+
+    /// Appends a packet that is nothing but padding, `bytes` of it, 255 at the most (RFC 3550 §5.1), as a
+    /// retransmission that repeats nothing: there, a receiver misses nothing. Without effect where it
+    /// [cannot](Self::can_pad).
+    pub(crate) fn write_padding(
+        &mut self,
+        bytes: usize,
+        transport: Option<u16>,
+        slab: &mut Vec<u8>,
+    ) {
+        let (Some((clock, payload_type)), Some(rtx)) = (self.padding_type(), &mut self.rtx) else {
+            return;
+        };
+        let rtx = rtx.next(payload_type);
+        let head = Head {
+            payload_type,
+            sequence: rtx.sequence,
+            timestamp: clock.timestamp,
+            ssrc: rtx.ssrc,
+            transport,
+        };
         let start = slab.len();
-        let marker = u8::from(packet.marker()) << 7;
+        self.write_header(None, head, slab);
+        slab[start] |= 0x20;
+        let count = bytes.clamp(1, 255);
+        slab.resize(slab.len() + count - 1, 0);
+        slab.push(count as u8);
+    }
+
+    /// Under which payload type packets of this one are sent again, where they are so in a stream of their own.
+    fn rtx_payload_type(&self, payload_type: PayloadType) -> Option<PayloadType> {
+        self.rtx_ssrc?;
+        let mut codecs = self.codecs.iter();
+        codecs
+            .find(|it| it.payload_type == payload_type)?
+            .rtx_payload_type
+    }
+
+    /// Appends a header, with what is kept of the packet's own.
+    fn write_header(&self, packet: Option<(&Rewrite, &RtpPacket)>, head: Head, slab: &mut Vec<u8>) {
+        let start = slab.len();
+        let marker = packet.is_some_and(|(_, packet)| packet.marker());
+        let marker = u8::from(marker) << 7;
         slab.extend_from_slice(&[0x80, marker | head.payload_type.get()]);
         slab.extend_from_slice(&head.sequence.0.to_be_bytes());
         slab.extend_from_slice(&head.timestamp.0.to_be_bytes());
         slab.extend_from_slice(&head.ssrc.0.to_be_bytes());
-        for csrc in packet.csrcs() {
+        for csrc in packet.into_iter().flat_map(|(_, packet)| packet.csrcs()) {
             slab.extend_from_slice(&csrc.0.to_be_bytes());
             slab[start] += 1;
         }
-        if self.write_elements(rewrite, packet, slab) {
+        if self.write_elements(packet, head.transport, slab) {
             slab[start] |= 0x10;
         }
     }
 
     /// Appends the header extension, if there is anything to say.
-    fn write_elements(&self, rewrite: &Rewrite, packet: &RtpPacket, slab: &mut Vec<u8>) -> bool {
+    fn write_elements(
+        &self,
+        packet: Option<(&Rewrite, &RtpPacket)>,
+        transport: Option<u16>,
+        slab: &mut Vec<u8>,
+    ) -> bool {
         let mid = self.mid_id.map(|id| (id, self.mid.as_str().as_bytes()));
-        let kept = packet
-            .extensions()
-            .filter_map(|(id, value)| Some((rewrite.element(id)?, value)));
+        let number = transport.map(u16::to_be_bytes);
+        let number = self.transport_id.zip(number.as_ref());
+        let number = number.map(|(id, number)| (id, &number[..]));
+        let kept = packet.into_iter().flat_map(|(rewrite, packet)| {
+            let elements = packet.extensions();
+            elements.filter_map(|(id, value)| Some((rewrite.element(id)?, value)))
+        });
         let fit = |(id, value): &(u8, &[u8])| fits_one_byte(*id, value.len());
-        let elements = || mid.into_iter().chain(kept.clone());
+        let elements = || mid.into_iter().chain(number).chain(kept.clone());
         let form = if self.extensions.allows_two_byte() && !elements().all(|it| fit(&it)) {
             ElementForm::TwoByte
         } else {
@@ -406,13 +484,7 @@ impl RtpStreamSender {
         let retransmitter = self.retransmitter.as_mut().ok_or(Refused::NotKept)?;
         let kept = retransmitter.take(sequence, newest, self.octet_count, round_trip, now)?;
         let payload_type = kept.rewrite.payload_type(&kept.packet);
-        let codec = self
-            .codecs
-            .iter()
-            .find(|it| it.payload_type == payload_type);
-        let rtx_payload_type = codec
-            .and_then(|it| it.rtx_payload_type)
-            .filter(|_| self.rtx_ssrc.is_some());
+        let rtx_payload_type = self.rtx_payload_type(payload_type);
         let rtx = self.rtx.as_mut().zip(rtx_payload_type);
         Ok(Repeat {
             packet: kept.packet,
@@ -447,9 +519,16 @@ impl RtpStreamSender {
         self.repeated.count(whole, payload, payload_type, now);
     }
 
-    /// What was sent first, and what was sent again.
-    pub(crate) fn traffic(&self) -> [Traffic; 2] {
-        [self.traffic, self.repeated]
+    /// The same of one that was padding alone.
+    pub(crate) fn count_padding(&mut self, whole: usize, now: Instant) {
+        if let Some((_, payload_type)) = self.padding_type() {
+            self.padding.count(whole, 0, payload_type, now);
+        }
+    }
+
+    /// What was sent first, what was sent again, and padding.
+    pub(crate) fn traffic(&self) -> [Traffic; 3] {
+        [self.traffic, self.repeated, self.padding]
     }
 
     /// The codec of a payload type, and of the preferred one without it.
@@ -504,6 +583,8 @@ struct Head {
     sequence: SequenceNumber,
     timestamp: RtpTimestamp,
     ssrc: Ssrc,
+    /// The number among all packets of the transport.
+    transport: Option<u16>,
 }
 
 /// Appends the payload, with the numbers of its picture.
@@ -519,6 +600,19 @@ fn write_payload(rewrite: &Rewrite, packet: &RtpPacket, numbers: Numbers, slab: 
 fn answers_requests(plan: &SendPlan) -> bool {
     let mut codecs = plan.codecs.iter();
     codecs.any(|it| it.codec.feedback.contains(&RtcpFeedback::Nack))
+}
+
+/// The element of the transport-wide number, where packets are to have one. What is sent again as it was cannot get
+/// another number: a stream that may have to goes without.
+fn transport_id(plan: &SendPlan) -> Option<u8> {
+    let repeats_plainly = |it: &NegotiatedCodec| {
+        it.codec.feedback.contains(&RtcpFeedback::Nack) && it.rtx_payload_type.is_none()
+    };
+    let counts = |it: &NegotiatedCodec| it.codec.feedback.contains(&RtcpFeedback::TransportCc);
+    let codecs = &plan.codecs;
+    let is_counted = codecs.iter().any(counts) && !codecs.iter().any(repeats_plainly);
+    let id = plan.extensions.id(&HeaderExtension::TransportWideCc);
+    id.filter(|_| is_counted)
 }
 
 impl SentClock {
@@ -642,7 +736,7 @@ mod tests {
     ) -> RtpPacket {
         let rewrite = sender.rewrite_for(source).unwrap();
         let mut slab = vec![0xee; 3];
-        sender.write_outgoing(&rewrite, packet, Numbers::of(packet, None), &mut slab);
+        sender.write_outgoing(&rewrite, packet, Numbers::of(packet, None), None, &mut slab);
         assert_eq!(slab[..3], [0xee; 3]);
         RtpPacket::parse(Bytes::copy_from_slice(&slab[3..])).unwrap()
     }
@@ -692,6 +786,66 @@ mod tests {
 
         let elements: Vec<_> = outgoing.extensions().collect();
         assert_eq!(elements, [(4, &b"0"[..]), (5, &[3][..])]);
+    }
+
+    /// A sender whose packets have transport-wide numbers, if it does not have to repeat some as they were.
+    fn counting(feedback: &[RtcpFeedback], rtx: Option<u8>) -> RtpStreamSender {
+        let mut plan = plan(extensions(&[(6, HeaderExtension::TransportWideCc)]));
+        let codec = Arc::make_mut(&mut plan.codecs[0].codec);
+        codec.feedback = feedback.to_vec();
+        plan.codecs.truncate(1);
+        plan.codecs[0].rtx_payload_type = rtx.and_then(PayloadType::new);
+        plan.rtx_ssrc = rtx.map(|_| Ssrc(0x9999));
+        RtpStreamSender::new(&"0".into(), &plan)
+    }
+
+    #[test]
+    fn a_packet_has_its_number_among_all_of_the_transport_where_that_was_negotiated() {
+        let mut sender = counting(&[RtcpFeedback::TransportCc], None);
+        assert!(sender.counts_for_transport());
+        let rewrite = sender.rewrite_for(None).unwrap();
+        let mut slab = Vec::new();
+        let packet = packet(96);
+        let numbers = Numbers::of(&packet, None);
+        sender.write_outgoing(&rewrite, &packet, numbers, Some(0x0102), &mut slab);
+        let written = RtpPacket::parse(Bytes::from(slab)).unwrap();
+        assert_eq!(written.extensions().collect::<Vec<_>>(), [(6, &[1, 2][..])]);
+        // Without feedback, a number is for nothing.
+        assert!(!counting(&[], None).counts_for_transport());
+    }
+
+    #[test]
+    fn c109_a_packet_that_may_have_to_be_sent_again_as_it_was_has_no_number_of_the_transport() {
+        let feedback = [RtcpFeedback::TransportCc, RtcpFeedback::Nack];
+        assert!(!counting(&feedback, None).counts_for_transport());
+        assert!(counting(&feedback, Some(97)).counts_for_transport());
+    }
+
+    #[test]
+    fn padding_is_a_retransmission_of_nothing() {
+        let feedback = [RtcpFeedback::TransportCc, RtcpFeedback::Nack];
+        let mut sender = counting(&feedback, Some(97));
+        assert!(!sender.can_pad(), "nothing was sent yet");
+        let rewrite = sender.rewrite_for(None).unwrap();
+        let (packet, now) = (packet(96), Instant::now());
+        sender.count(&rewrite, &packet, Numbers::of(&packet, None), now);
+        sender.count_bytes(&rewrite, &packet, 20, now);
+        assert!(sender.can_pad());
+        for (wanted, padding) in [(1000, 255), (100, 100), (0, 1)] {
+            let mut slab = Vec::new();
+            sender.write_padding(wanted, Some(7), &mut slab);
+            let header = 12 + 4 + 4;
+            assert_eq!(slab.len(), header + padding);
+            assert_eq!(slab.last(), Some(&(padding as u8)));
+            let written = RtpPacket::parse(Bytes::from(slab)).unwrap();
+            assert_eq!(written.ssrc(), Ssrc(0x9999));
+            assert_eq!(written.payload_type().get(), 97);
+            assert!(written.payload().is_empty());
+        }
+        let mut plain = counting(&feedback[..1], None);
+        plain.count(&rewrite, &packet, Numbers::of(&packet, None), now);
+        plain.count_bytes(&rewrite, &packet, 20, now);
+        assert!(!plain.can_pad(), "no format for retransmissions");
     }
 
     #[test]
@@ -754,6 +908,7 @@ mod tests {
             &rewrite,
             &packet(96),
             Numbers::of(&packet(96), None),
+            None,
             &mut slab,
         );
         assert_eq!(slab.len(), 12 + 3);
@@ -842,7 +997,7 @@ mod tests {
                 PayloadType::new(96).unwrap(), SequenceNumber(1), RtpTimestamp(2), Ssrc(3), false, payload.clone(),
             ).with_extensions(&[(5, &value)]).unwrap();
             let mut slab = Vec::new();
-            sender.write_outgoing(&rewrite, &incoming, Numbers::of(&incoming, None), &mut slab);
+            sender.write_outgoing(&rewrite, &incoming, Numbers::of(&incoming, None), None, &mut slab);
 
             let theirs = rtp::packet::Packet::unmarshal(&mut &slab[..]).unwrap();
             prop_assert_eq!(&theirs.payload[..], &payload[..]);

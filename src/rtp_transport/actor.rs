@@ -178,6 +178,11 @@ impl RtpTransportShell {
                     codec: RtpCodec::clone(&codec),
                 }));
             }
+            SendingEvent::EstimateChanged(bits_per_second) => {
+                effects.push(Effect::Tell(Event::AvailableOutgoingBitrate {
+                    bits_per_second,
+                }));
+            }
             // The other half without this one would be a peer that only listens.
             SendingEvent::Failed(message) => return Err(message.into()),
             SendingEvent::Closed => myself.stop(None),

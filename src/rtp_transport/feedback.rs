@@ -49,7 +49,9 @@ impl FeedbackInbox {
             self.overflow += packets.len() as u64;
             return;
         }
-        for packet in packets {
+        // Arrival times are for the estimate: twenty times a second there is nothing in them for the owner.
+        let told = |it: &RtcpPacket| !matches!(it, RtcpPacket::TransportCc(_));
+        for packet in packets.into_iter().filter(told) {
             let track = track_of(&packet, demuxer, &sender);
             match self.groups.iter_mut().find(|(known, _)| *known == track) {
                 Some((_, group)) => group.push(packet),

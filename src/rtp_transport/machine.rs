@@ -7,6 +7,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::audio_levels::AudioLevels;
+use super::congestion::ArrivalInbox;
 use super::delivery::{Arrival, Delivery};
 use super::feedback::FeedbackInbox;
 use super::inbound::Inbound;
@@ -70,6 +71,7 @@ pub(super) struct RtpTransportMachine {
     pub(super) inbound: Inbound,
     delivery: Delivery,
     feedback: FeedbackInbox,
+    arrivals: ArrivalInbox,
     pub(super) observed: Observed,
     publishing: Publishing,
     keyframes: KeyframeRequests,
@@ -101,6 +103,7 @@ impl RtpTransportMachine {
             ),
             delivery: Delivery::new(arguments.credit, arguments.waiting),
             feedback: FeedbackInbox::default(),
+            arrivals: ArrivalInbox::default(),
             observed: Observed::default(),
             publishing: Publishing::default(),
             keyframes: KeyframeRequests::default(),
@@ -145,6 +148,7 @@ impl RtpTransportMachine {
         let Self {
             inbound,
             feedback,
+            arrivals,
             observed,
             speakers,
             stats,
@@ -157,6 +161,7 @@ impl RtpTransportMachine {
         let before = stats.rtp_received;
         inbound.handle_datagrams(datagrams, stats, |demuxer, packets, length| {
             observed.handle_rtcp(&packets, received_at, |ssrc| speakers.are(ssrc));
+            arrivals.handle_rtcp(&packets, received_at, |ssrc| speakers.are(ssrc));
             let sender = |ssrc| speakers.track_of(ssrc);
             feedback.handle(demuxer, packets, length, received_at, sender);
         });
@@ -185,6 +190,9 @@ impl RtpTransportMachine {
         });
         self.deliver(now, effects);
         effects.extend(self.inbound.levels.take_due(now).map(Effect::Tell));
+        let (arrivals, unread) = self.arrivals.take(self.inbound.repairs.round_trip());
+        self.stats.transport_feedback_overflow += unread;
+        effects.extend(arrivals.map(|report| Effect::Send(SendingCommand::Arrivals(report))));
         self.stats.feedback_overflow += self.feedback.finish(|event| {
             effects.extend(keyframe_wish(&event).map(Effect::Send));
             effects.push(Effect::Tell(event));

@@ -30,6 +30,7 @@
 mod actor;
 mod arrivals;
 mod audio_levels;
+mod congestion;
 mod delivery;
 mod feedback;
 mod inbound;
@@ -223,6 +224,11 @@ impl RtpTransport {
             }));
         }
         Ok(())
+    }
+
+    /// So much would be sent if the path took it.
+    pub(crate) fn set_desired_bitrate(&self, bits_per_second: u64) {
+        (self.sending).tell(SendingCommand::SetDesiredBitrate(bits_per_second));
     }
 
     /// Asks the remote side for a keyframe of its track: of one encoding, or of all.

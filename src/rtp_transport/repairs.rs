@@ -1,6 +1,6 @@
 //! Lost packets: which to ask for, and which the remote side asks for.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::inbound::Inbound;
 use super::machine::{Effect, RtpTransportMachine, RtpTransportTimer, send_rtcp};
@@ -140,6 +140,11 @@ impl Repairs {
                 round_trip: self.round_trip.current(),
             });
         }
+    }
+
+    /// How long a round trip takes, once it was measured.
+    pub(super) fn round_trip(&self) -> Option<Duration> {
+        self.round_trip.measured()
     }
 
     /// A sender report with this time goes out.

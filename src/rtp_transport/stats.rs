@@ -83,6 +83,21 @@ pub struct MediaStats {
     pub retransmission_suppressed: u64,
     /// Packets asked for of a stream or with a number that was never sent.
     pub retransmission_unknown: u64,
+    /// Packets that had to wait, so that bursts do not fill the queues of the path.
+    pub paced: u64,
+    /// Of these, packets that were not sent, because they had waited too long or too many did: more is to be sent
+    /// than the path takes.
+    pub paced_out: u64,
+    /// Packets of padding sent, to find out whether the path takes more.
+    pub padding_sent: u64,
+    /// Transport-wide feedback that was read.
+    pub transport_feedback: u64,
+    /// Transport-wide feedback that was not sound.
+    pub transport_feedback_malformed: u64,
+    /// Packets that transport-wide feedback names and that were never sent, or too long ago.
+    pub transport_feedback_unknown: u64,
+    /// Transport-wide feedback left unread, because there was too much.
+    pub transport_feedback_overflow: u64,
     /// Requests about a track of which nothing is known yet.
     pub feedback_without_stream: u64,
 }
@@ -106,6 +121,12 @@ impl MediaStats {
             retransmission_suppressed: self.retransmission_suppressed
                 + counters.retransmission_suppressed.get(),
             retransmission_unknown: counters.retransmission_unknown.get(),
+            paced: counters.paced.get(),
+            paced_out: counters.paced_out.get(),
+            padding_sent: counters.padding_sent.get(),
+            transport_feedback: counters.transport_feedback.get(),
+            transport_feedback_malformed: counters.transport_feedback_malformed.get(),
+            transport_feedback_unknown: counters.transport_feedback_unknown.get(),
             ..self
         }
     }

@@ -151,6 +151,9 @@ pub struct CandidatePairStats {
         skip_serializing_if = "Option::is_none"
     )]
     pub current_round_trip_time: Option<Duration>,
+    /// What the path takes, in bits a second, by transport-wide feedback on what we send. Only of the selected pair.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub available_outgoing_bitrate: Option<f64>,
     /// Checks that came.
     pub requests_received: u64,
     /// Checks sent, those for consent aside.

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -127,6 +128,32 @@ impl Link {
             } else {
                 Verdict::Forward
             }
+        })
+        .await
+    }
+
+    /// A link as long as a round trip of `round_trip` that carries `bits_per_second` from a to b, which may be changed at
+    /// any time. What would wait longer than `queue` is lost.
+    pub(crate) async fn narrow(
+        bits_per_second: Arc<AtomicU64>,
+        queue: Duration,
+        round_trip: Duration,
+    ) -> io::Result<Self> {
+        let mut free_at = Instant::now();
+        Self::new(move |way, datagram| {
+            if way == Way::BToA {
+                return Verdict::Later(round_trip / 2);
+            }
+            let now = Instant::now();
+            let begins_at = free_at.max(now);
+            if begins_at - now > queue {
+                return Verdict::Drop;
+            }
+            // With the headers of UDP and IPv4.
+            let bits = (datagram.len() + 28) as f64 * 8.0;
+            let rate = bits_per_second.load(Ordering::Relaxed) as f64;
+            free_at = begins_at + Duration::from_secs_f64(bits / rate);
+            Verdict::Later(free_at - now + round_trip / 2)
         })
         .await
     }

@@ -217,6 +217,11 @@ impl BandwidthEstimator {
         self.current_bps() as u64
     }
 
+    /// The path has been found to be full once, so that the estimate is a measure of it, not just what was tried.
+    pub(crate) fn has_met_limit(&self) -> bool {
+        !self.is_new
+    }
+
     pub(crate) fn counters(&self) -> BandwidthCounters {
         self.counters
     }
@@ -363,6 +368,7 @@ impl BandwidthEstimator {
         self.rate.update(usage, acknowledged, peak, rtt_us, now_us);
         if let Some(probed) = probed.filter(|_| usage != Usage::Over) {
             self.rate.raise_to(probed);
+            self.loss.raise_to(probed);
         }
         self.clamp();
         let present = self.current_bps();
@@ -461,7 +467,7 @@ const LONGEST_RTT_US: i64 = 10_000_000;
 const MOST_KEPT: usize = 512;
 
 /// Told when it is off by more.
-const WORTH_TELLING: f64 = 0.03;
+const WORTH_TELLING: f64 = 0.05;
 
 /// Without trouble for so long, a probe may be sent.
 const CALM_US: i64 = 2_000_000;

@@ -59,6 +59,13 @@ impl LossBound {
         self.falling
     }
 
+    /// So much has just got through: what was lost before was lost on a narrower path.
+    pub(super) fn raise_to(&mut self, bps: f64) {
+        if self.bps.is_some_and(|bound| bound < bps) {
+            self.bps = Some(bps);
+        }
+    }
+
     pub(super) fn add(&mut self, sent_us: i64, bytes: u32, is_lost: bool) {
         let open = &mut self.open;
         open.first_sent_us.get_or_insert(sent_us);

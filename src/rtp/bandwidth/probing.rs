@@ -270,7 +270,7 @@ const LONGEST_US: i64 = 1_000_000;
 /// that has become four times as wide.
 const LIMITED_INTERVAL_US: i64 = 5_000_000;
 const NEW_INTERVAL_US: i64 = 2_000_000;
-const INTERVAL_US: i64 = 7_000_000;
+const INTERVAL_US: i64 = 5_000_000;
 
 /// Received faster than sent, times this: held up somewhere, and no measure.
 const FASTEST: f64 = 2.0;
@@ -333,8 +333,8 @@ mod tests {
         prober.begin(300e3);
         assert!(prober.poll(CALM).is_some());
         assert_eq!(prober.poll(at(900_000, 300e3)), None);
-        assert_eq!(prober.poll(at(6_900_000, 300e3)), None);
-        let again = prober.poll(at(7_000_000, 300e3)).unwrap();
+        assert_eq!(prober.poll(at(4_900_000, 300e3)), None);
+        let again = prober.poll(at(5_000_000, 300e3)).unwrap();
         assert_eq!(again.bitrate_bps, 600_000);
         let limited = Situation {
             is_limited: true,

@@ -1,10 +1,12 @@
 //! When packets may leave: spread out a little, so that the burst of a large frame does not fill the queues
 //! of the path, which would lose packets there and look like congestion.
 //!
-//! A token bucket that fills at two and a half times the estimate. While there are tokens, packets pass at
-//! once; what the bucket does not hold waits and is released in lots of a few milliseconds, not packet by
-//! packet, so that each lot still is one system call. Far below the estimate the bucket is always full: all
-//! passes, for the price of a subtraction.
+//! A token bucket that fills at two and a half times the estimate, and for pictures a second one, larger and slower,
+//! that fills at little more than the estimate: a source that sends more than the path takes waits here, where sound
+//! passes it by, and not in the path. While there are tokens, packets pass at
+//! once; what the buckets do not hold waits and is released in lots of a few milliseconds, not packet by
+//! packet, so that each lot still is one system call. Far below the estimate they are always full: all
+//! passes, for the price of two subtractions.
 //!
 //! # How the sending half uses it
 //!
@@ -39,6 +41,8 @@ pub(crate) struct Pacer<T> {
     bytes_per_second: f64,
     /// Below zero after a packet that was larger than what was left.
     tokens: f64,
+    /// The same over a longer time, for pictures.
+    budget: f64,
     filled_at: Instant,
     repairs: VecDeque<Waiting<T>>,
     pictures: VecDeque<Waiting<T>>,
@@ -77,6 +81,7 @@ impl<T> Pacer<T> {
         let mut pacer = Self {
             bytes_per_second: 0.0,
             tokens: 0.0,
+            budget: 0.0,
             filled_at: now,
             repairs: VecDeque::new(),
             pictures: VecDeque::new(),
@@ -86,6 +91,7 @@ impl<T> Pacer<T> {
         };
         pacer.set_estimate(estimate_bps);
         pacer.tokens = pacer.most_tokens();
+        pacer.budget = pacer.most_budget();
         pacer
     }
 
@@ -105,7 +111,7 @@ impl<T> Pacer<T> {
         let passes = match urgency {
             Urgency::Sound => true,
             Urgency::Repair => self.tokens > 0.0 && self.repairs.is_empty(),
-            Urgency::Picture => self.tokens > 0.0 && self.waiting_bytes == 0,
+            Urgency::Picture => self.tokens > 0.0 && self.budget > 0.0 && self.waiting_bytes == 0,
         };
         if passes {
             self.charge(bytes);
@@ -154,13 +160,40 @@ impl<T> Pacer<T> {
             dropped.push(self.drop_waiting(oldest));
         }
         while self.tokens > 0.0
-            && let Some(next) = (self.repairs.pop_front()).or_else(|| self.pictures.pop_front())
+            && let Some(next) = self.next_waiting()
         {
             self.waiting_bytes -= next.bytes;
             self.charge(next.bytes);
             released.push(next.packet);
         }
         self.padding()
+    }
+
+    fn next_waiting(&mut self) -> Option<Waiting<T>> {
+        let repair = self.repairs.pop_front();
+        repair.or_else(|| {
+            self.pictures_may_go()
+                .then(|| self.pictures.pop_front())
+                .flatten()
+        })
+    }
+
+    /// A probe is to be filled, whatever the budget: it is short.
+    fn pictures_may_go(&self) -> bool {
+        self.budget > 0.0 || self.running().is_some()
+    }
+
+    /// Takes out the pictures that are no longer to be sent.
+    pub(crate) fn discard(&mut self, is_void: impl Fn(&T) -> bool) {
+        let (waiting_bytes, dropped) = (&mut self.waiting_bytes, &mut self.counters.dropped);
+        self.pictures.retain(|waiting| {
+            let stays = !is_void(&waiting.packet);
+            if !stays {
+                *waiting_bytes -= waiting.bytes;
+                *dropped += 1;
+            }
+            stays
+        });
     }
 
     /// When to call [`release`](Self::release) next; `None` while nothing waits.
@@ -171,7 +204,11 @@ impl<T> Pacer<T> {
             None if self.waiting_bytes == 0 => return None,
             None => (self.rate() * LOT).min(self.waiting_bytes as f64),
         };
-        let seconds = ((lot - self.tokens) / self.rate()).max(0.0);
+        let mut seconds = ((lot - self.tokens) / self.rate()).max(0.0);
+        if self.repairs.is_empty() && !self.pictures_may_go() {
+            let earns = self.bytes_per_second * BUDGET;
+            seconds = seconds.max((earns * LOT - self.budget) / earns);
+        }
         Some(self.filled_at + Duration::from_secs_f64(seconds.min(LONGEST_SLEEP)))
     }
 
@@ -236,10 +273,17 @@ impl<T> Pacer<T> {
         let elapsed = now.duration_since(self.filled_at).as_secs_f64();
         self.filled_at = now;
         self.tokens = (self.tokens + elapsed * self.rate()).min(self.most_tokens());
+        let earned = elapsed * self.bytes_per_second * BUDGET;
+        self.budget = (self.budget + earned).min(self.most_budget());
+    }
+
+    fn most_budget(&self) -> f64 {
+        self.bytes_per_second * BUDGET * SAVED
     }
 
     fn charge(&mut self, bytes: usize) {
         self.tokens -= bytes as f64;
+        self.budget = (self.budget - bytes as f64).max(-self.most_budget());
         if let Some(probe) = &mut self.probe {
             probe.left = probe.left.saturating_sub(bytes);
         }
@@ -271,6 +315,13 @@ const HEADROOM: f64 = 2.5;
 
 /// Seconds that may be saved up: that much of a frame leaves at once.
 const BURST: f64 = 0.01;
+
+/// What pictures may take over a longer time, of the rate at which lots leave: the estimate and a little, so that a
+/// source that goes by it does not wait for its own headers.
+const BUDGET: f64 = 1.05 / HEADROOM;
+
+/// Seconds of it that may be saved up: a keyframe.
+const SAVED: f64 = 0.5;
 
 /// Bytes: three packets, however low the estimate, so that a run is more than one.
 const LEAST_BURST: f64 = 3600.0;

@@ -174,6 +174,11 @@ impl RtxStream {
 }
 
 impl Repeat {
+    /// As it came.
+    pub(crate) fn packet(&self) -> &RtpPacket {
+        &self.packet
+    }
+
     /// Whether it goes out as it was, under a number that SRTP knows already.
     pub(crate) fn is_plain(&self) -> bool {
         self.rtx.is_none()

@@ -79,7 +79,7 @@ impl Stream {
             let numbers = self.sender.place(&rewrite, packet, now).unwrap();
             let mut slab = Vec::new();
             self.sender
-                .write_outgoing(&rewrite, packet, numbers, &mut slab);
+                .write_outgoing(&rewrite, packet, numbers, None, &mut slab);
             self.sender.count(&rewrite, packet, numbers, now);
             self.sender.keep(batch, index, &rewrite, numbers, now);
             all.push(slab);
@@ -92,7 +92,7 @@ impl Stream {
         let now = self.at(millis);
         let repeat = self.sender.repeat(SequenceNumber(number), RTT, now)?;
         let mut slab = Vec::new();
-        self.sender.write_repeat(&repeat, &mut slab);
+        self.sender.write_repeat(&repeat, None, &mut slab);
         Ok(slab)
     }
 }

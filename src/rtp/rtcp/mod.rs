@@ -76,7 +76,7 @@ pub enum RtcpError {
         /// The version that it names.
         version: u8,
     },
-    /// Padding that is not there, or in a packet that is not the last.
+    /// Padding that is not there.
     #[error("rtcp packet at byte {offset} has wrong padding")]
     Padding {
         /// Where the packet begins.

@@ -60,10 +60,11 @@ impl Frame {
         }
         let mut body_end = end;
         if head[0] & 0x20 != 0 {
-            // Only the last packet of a compound one may be padded (RFC 3550 §6.4.1).
+            // RFC 3550 §6.4.1 has it in the last packet of a compound one only, but others pad transport-wide feedback
+            // wherever it stands.
             let padding = datagram[start..end].last().copied().unwrap_or(0);
             let padding = usize::from(padding);
-            if end != datagram.len() || padding == 0 || padding > end - start {
+            if padding == 0 || padding > end - start {
                 return Err(RtcpError::Padding { offset });
             }
             body_end -= padding;

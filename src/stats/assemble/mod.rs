@@ -194,7 +194,7 @@ impl Sources {
         requests: RequestCounts,
     ) -> OutboundRtpStats {
         let is_video = kind == MediaKind::Video;
-        let (first, repeated) = (stream.traffic, stream.repeated);
+        let (first, repeated, padding) = (stream.traffic, stream.repeated, stream.padding);
         OutboundRtpStats {
             id: String::new(),
             timestamp: self.wall,
@@ -206,9 +206,9 @@ impl Sources {
             media_source_id: None,
             remote_id: None,
             mid: stream.mid.to_string(),
-            packets_sent: first.packets + repeated.packets,
+            packets_sent: first.packets + repeated.packets + padding.packets,
             bytes_sent: first.payload_bytes + repeated.payload_bytes,
-            header_bytes_sent: first.header_bytes + repeated.header_bytes,
+            header_bytes_sent: first.header_bytes + repeated.header_bytes + padding.header_bytes,
             retransmitted_packets_sent: repeated.packets,
             retransmitted_bytes_sent: repeated.payload_bytes,
             rtx_ssrc: stream.rtx_ssrc.map(|ssrc| ssrc.0),
@@ -370,6 +370,9 @@ impl Sources {
             bytes_received: sole.then_some(received.1),
             total_round_trip_time: counts.total_round_trip,
             current_round_trip_time: counts.round_trip,
+            available_outgoing_bitrate: (self.sending.estimate_bps)
+                .filter(|_| pair.selected)
+                .map(|bps| bps as f64),
             requests_received: counts.requests_received,
             requests_sent: counts.requests_sent - counts.consent_requests_sent,
             responses_received: counts.responses_received,

@@ -67,6 +67,7 @@ fn sent(codec: &RtpCodec, ssrc: u32) -> SentStream {
         codec: Some((payload_type, Arc::new(codec.clone()))),
         traffic: Traffic::default(),
         repeated: Traffic::default(),
+        padding: Traffic::default(),
         active: false,
         routed: false,
     }
