@@ -7,9 +7,10 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::audio_levels::AudioLevels;
-use super::delivery::{Arrival, Delivery};
+use super::delivery::Delivery;
 use super::feedback::FeedbackInbox;
 use super::inbound::Inbound;
+use super::keyframes::note_keyframe;
 use super::message::EncodedRtcp;
 use super::observed::Observed;
 use super::publishing::{Publishing, RtpDelivery};
@@ -20,11 +21,10 @@ use crate::jsep::MediaPlan;
 use crate::lane::{LaneDrops, Weigh};
 use crate::peer_connection::Event;
 use crate::rtp::{
-    Asked, CreditLimit, KeyframeMark, KeyframeRequests, Load, PictureLossIndication,
-    ReceptionReport, Rid, RtcpPacket, RtpPacket, Speaker, Ssrc,
+    CreditLimit, KeyframeRequests, Load, ReceptionReport, RtcpPacket, SentCommands, Speaker, Ssrc,
 };
 use crate::srtp::{SrtpError, SrtpMasterKey, SrtpProfile, Unprotector};
-use crate::track::{MediaKind, TrackId};
+use crate::track::TrackId;
 use crate::udp::Datagrams;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -72,7 +72,9 @@ pub(super) struct RtpTransportMachine {
     feedback: FeedbackInbox,
     pub(super) observed: Observed,
     publishing: Publishing,
-    keyframes: KeyframeRequests,
+    pub(super) keyframes: KeyframeRequests,
+    /// Numbers of the full intra requests among them.
+    pub(super) commands: SentCommands,
     pub(super) speakers: Speakers,
     /// Every m-line takes RTCP of reduced size (RFC 5506).
     pub(super) reduced_size: bool,
@@ -104,6 +106,7 @@ impl RtpTransportMachine {
             observed: Observed::default(),
             publishing: Publishing::default(),
             keyframes: KeyframeRequests::default(),
+            commands: SentCommands::default(),
             speakers: Speakers::new(Speaker {
                 ssrc: Ssrc(random.random()),
                 cname: format!("{:032x}", random.random::<u128>()).into(),
@@ -186,9 +189,10 @@ impl RtpTransportMachine {
         self.deliver(now, effects);
         effects.extend(self.inbound.levels.take_due(now).map(Effect::Tell));
         self.stats.feedback_overflow += self.feedback.finish(|event| {
-            effects.extend(keyframe_wish(&event).map(Effect::Send));
             effects.push(Effect::Tell(event));
         });
+        let wishes = self.feedback.take_wishes();
+        effects.extend(wishes.map(|track| Effect::Send(SendingCommand::RequestKeyframe(track))));
         if self.heard {
             self.arm_reports(now, effects);
         }
@@ -318,51 +322,6 @@ impl RtpTransportMachine {
         }));
     }
 
-    /// Asks for a keyframe of this track, not too often, and again until one comes. Sound has none.
-    pub(super) fn request_keyframe(
-        &mut self,
-        track: TrackId,
-        rid: Option<Rid>,
-        now: Instant,
-        effects: &mut Vec<Effect>,
-    ) {
-        if self.inbound.demuxer.kind_of(track) != Some(MediaKind::Audio) {
-            self.keyframes.want(Asked { track, rid });
-            self.send_due_requests(now, effects);
-        }
-    }
-
-    fn send_due_requests(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        for Asked { track, rid } in self.keyframes.take_due(now) {
-            self.send_pli(track, rid.as_ref(), effects);
-        }
-        let next = self.keyframes.next_due(now);
-        effects.extend(next.map(|at| Effect::Arm(RtpTransportTimer::KeyframeRequest, at)));
-    }
-
-    /// Asks for a keyframe of this track: of one encoding, or of all.
-    pub(super) fn send_pli(
-        &mut self,
-        track: TrackId,
-        rid: Option<&Rid>,
-        effects: &mut Vec<Effect>,
-    ) {
-        let speaker = self.speakers.about(track);
-        let sender_ssrc = speaker.ssrc;
-        let media_ssrcs = self.inbound.demuxer.media_ssrcs(track, rid);
-        if media_ssrcs.is_empty() {
-            self.stats.feedback_without_stream += 1;
-            return;
-        }
-        let requests = media_ssrcs.into_iter().map(|media_ssrc| {
-            RtcpPacket::PictureLossIndication(PictureLossIndication {
-                sender_ssrc,
-                media_ssrc,
-            })
-        });
-        effects.push(send_rtcp(speaker.feedback(requests, self.reduced_size)));
-    }
-
     /// A timer went off; `ntp` is the wall time of `now`.
     pub(super) fn handle_timer(
         &mut self,
@@ -430,30 +389,6 @@ impl RtpTransportMachine {
     pub(super) fn stats(&self) -> MediaStats {
         self.stats
     }
-}
-
-/// Whoever waits for a keyframe of this encoding waits no longer if one begins here, or if nobody could tell.
-fn note_keyframe(requests: &mut KeyframeRequests, arrival: &Arrival) {
-    let rid = arrival.rid.as_ref();
-    if !requests.is_awaited(arrival.track_id, rid) {
-        return;
-    }
-    let mark = arrival.batch.codec().and_then(KeyframeMark::of);
-    let begins = |packet: &RtpPacket| mark.is_none_or(|it| it.begins_keyframe(packet.payload()));
-    if arrival.batch.iter().any(begins) {
-        requests.note_arrival(arrival.track_id, rid);
-    }
-}
-
-/// The remote side wants a keyframe of one of our tracks: where a route feeds it, its source is asked.
-fn keyframe_wish(event: &Event) -> Option<SendingCommand> {
-    let Event::Rtcp { track_id, packets } = event else {
-        return None;
-    };
-    let asks = packets.iter().any(RtcpPacket::asks_for_keyframe);
-    (*track_id)
-        .filter(|_| asks)
-        .map(SendingCommand::RequestKeyframe)
 }
 
 /// One datagram of RTCP.

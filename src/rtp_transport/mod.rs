@@ -33,6 +33,7 @@ mod audio_levels;
 mod delivery;
 mod feedback;
 mod inbound;
+mod keyframes;
 mod limits;
 mod machine;
 mod message;
