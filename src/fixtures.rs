@@ -57,6 +57,7 @@ pub(crate) fn session() -> Session {
         mid: "v".into(),
         kind: MediaKind::Video,
         reduced_size_rtcp: false,
+        receiver_round_trip: false,
         send: Some(SendPlan {
             track: Some(local),
             ssrc: OUR_SSRC,

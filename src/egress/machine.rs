@@ -14,8 +14,9 @@ use super::snapshot::count_requests;
 use crate::codec::RtpCodec;
 use crate::jsep::MediaPlan;
 use crate::rtp::{
-    KeyframeMark, MAX_BLOCKS, Mid, Numbers, ReceptionReport, Report, RequestTally, Rewrite,
-    RtcpPacket, RtpBatch, RtpPacket, RtpStreamSender, Speaker, compound_reports,
+    ExtendedReportBlock, KeyframeMark, MAX_BLOCKS, Mid, Numbers, ReceptionReport, Report,
+    RequestTally, Rewrite, RtcpPacket, RtpBatch, RtpPacket, RtpStreamSender, Speaker,
+    compound_reports,
 };
 use crate::srtp::{Protector, SrtpError, SrtpMasterKey, SrtpProfile};
 use crate::track::{MediaKind, TrackId};
@@ -121,7 +122,7 @@ impl Sender {
             });
             match sealed {
                 Ok(()) => {
-                    stream.count(rewrite, packet, numbers, at);
+                    stream.count(rewrite, packet, numbers, at, || batch.made_at(packet));
                     stream.keep(batch, index, rewrite, numbers, now);
                     stream.count_bytes(rewrite, packet, whole, now);
                 }
@@ -145,6 +146,8 @@ pub(crate) struct ReportRequest {
     pub(crate) ntp: u64,
     /// What was received.
     pub(crate) blocks: Vec<ReceptionReport>,
+    /// What there is to say besides.
+    pub(crate) extended: Vec<ExtendedReportBlock>,
     /// Who reports on it when nobody sends.
     pub(crate) speaker: Speaker,
 }
@@ -469,7 +472,7 @@ impl SendingHalf {
         let speaker = request.speaker;
         let rest = speaker.receiver_reports(&blocks).into_iter();
         reports.extend(rest.map(|report| (report, speaker.clone())));
-        for compound in compound_reports(reports) {
+        for compound in compound_reports(reports, &speaker, request.extended) {
             self.send_rtcp(&compound, &[], outbox);
         }
     }

@@ -87,8 +87,13 @@ impl Session {
             let mut slab = vec![0xff; 3];
             self.sender
                 .write_outgoing(&rewrite, &packet, Numbers::of(&packet, None), &mut slab);
-            self.sender
-                .count(&rewrite, &packet, Numbers::of(&packet, None), self.now);
+            self.sender.count(
+                &rewrite,
+                &packet,
+                Numbers::of(&packet, None),
+                self.now,
+                || None,
+            );
             assert_same(&packet, &slab[3..]);
         }
     }
@@ -122,6 +127,7 @@ fn section(mid: &str, rids: &[&str]) -> MediaSection {
         mid: mid.into(),
         kind: MediaKind::Video,
         reduced_size_rtcp: true,
+        receiver_round_trip: false,
         send: None,
         receive: Some(ReceivePlan {
             track: MediaStreamTrack::new(MediaKind::Video, []).id(),

@@ -64,6 +64,8 @@ mod pacer;
 mod packet;
 mod pictures;
 mod receiver;
+mod reference_times;
+mod remote_clock;
 mod retransmission;
 mod round_trip;
 mod rtcp;
@@ -89,12 +91,14 @@ pub(crate) use self::keyframe::KeyframeMark;
 pub(crate) use self::keyframe_requests::{Asked, KeyframeRequests};
 pub(crate) use self::nack::{Arrived, MissingPackets};
 pub use self::packet::RtpPacket;
+pub(crate) use self::reference_times::ReferenceTimes;
+pub(crate) use self::remote_clock::{MediaTime, RemoteClock};
 pub(crate) use self::retransmission::Refused;
 pub(crate) use self::round_trip::RoundTrip;
 pub use self::rtcp::{
-    FullIntraRequest, Goodbye, Nack, OtherRtcp, PictureLossIndication, ReceiverReport,
-    ReceptionReport, Remb, RtcpError, RtcpPacket, SenderReport, SourceDescriptionChunk,
-    TransportCc,
+    ExtendedReport, ExtendedReportBlock, FullIntraRequest, Goodbye, LastReceiverReport, Nack,
+    OtherBlock, OtherRtcp, PictureLossIndication, ReceiverReport, ReceptionReport, Remb, RtcpError,
+    RtcpPacket, SenderReport, SourceDescriptionChunk, TransportCc,
 };
 pub(crate) use self::sender::{Rewrite, RtpStreamSender};
 pub(crate) use self::sent_reports::SentReports;

@@ -348,13 +348,14 @@ impl RtpStreamSender {
     }
 
     /// Counts a packet that went out under these numbers. `at` is when its media was there: the
-    /// arrival of a forwarded packet, or now.
+    /// arrival of a forwarded packet, or now; and `made_at`, where it is known, when it was made.
     pub(crate) fn count(
         &mut self,
         rewrite: &Rewrite,
         packet: &RtpPacket,
         numbers: Numbers,
         at: Instant,
+        made_at: impl FnOnce() -> Option<Instant>,
     ) {
         self.packet_count = self.packet_count.wrapping_add(1);
         self.octet_count = self.octet_count.wrapping_add(packet.payload().len() as u32);
@@ -363,7 +364,7 @@ impl RtpStreamSender {
             self.clock = Some(SentClock {
                 sequence: numbers.sequence,
                 timestamp: numbers.timestamp,
-                at,
+                at: made_at().unwrap_or(at),
                 rate_hz: rewrite.clock_rate_hz,
             });
         }
@@ -475,17 +476,10 @@ impl RtpStreamSender {
         ntp: u64,
         reports: Vec<ReceptionReport>,
     ) -> Option<SenderReport> {
-        let clock = self.clock?;
-        let since = now.saturating_duration_since(clock.at);
         Some(SenderReport {
             ssrc: self.ssrc,
             ntp,
-            rtp_timestamp: RtpTimestamp(
-                clock
-                    .timestamp
-                    .0
-                    .wrapping_add(in_clock_units(since, clock.rate_hz)),
-            ),
+            rtp_timestamp: self.clock?.timestamp_at(now),
             packet_count: self.packet_count,
             octet_count: self.octet_count,
             reports,
@@ -522,6 +516,16 @@ fn answers_requests(plan: &SendPlan) -> bool {
 }
 
 impl SentClock {
+    /// What the clock of the stream shows at this moment.
+    fn timestamp_at(&self, now: Instant) -> RtpTimestamp {
+        let since = now.saturating_duration_since(self.at);
+        let until = self.at.saturating_duration_since(now);
+        let timestamp = (self.timestamp.0)
+            .wrapping_add(in_clock_units(since, self.rate_hz))
+            .wrapping_sub(in_clock_units(until, self.rate_hz));
+        RtpTimestamp(timestamp)
+    }
+
     /// The first packet of a frame is the one least delayed by pacing; one of an older frame has been
     /// delayed by whatever made it late.
     fn precedes(&self, numbers: Numbers) -> bool {
@@ -774,7 +778,7 @@ mod tests {
                 timestamp: RtpTimestamp(timestamp),
                 pictures: None,
             };
-            sender.count(&rewrite, &packet(96), numbers, after(at));
+            sender.count(&rewrite, &packet(96), numbers, after(at), || None);
         }
         let report = sender.report(after(200), 1, Vec::new()).unwrap();
         assert_eq!(report.rtp_timestamp, RtpTimestamp(18_000));
@@ -786,13 +790,20 @@ mod tests {
         let start = Instant::now();
         assert_eq!(sender.report(start, 1, Vec::new()), None);
         let rewrite = sender.rewrite_for(None).unwrap();
-        sender.count(&rewrite, &packet(96), Numbers::of(&packet(96), None), start);
+        sender.count(
+            &rewrite,
+            &packet(96),
+            Numbers::of(&packet(96), None),
+            start,
+            || None,
+        );
         // A later packet of the same frame does not move the clock.
         sender.count(
             &rewrite,
             &packet(96),
             Numbers::of(&packet(96), None),
             start + Duration::from_millis(20),
+            || None,
         );
 
         let now = start + Duration::from_millis(500);
@@ -815,6 +826,7 @@ mod tests {
             &packet(96),
             Numbers::of(&packet(96), None),
             Instant::now(),
+            || None,
         );
         sender.apply(&"0".into(), &plan(ExtensionMap::default()));
         assert_eq!(sender.packet_count(), 1);

@@ -107,6 +107,7 @@ impl FeedbackInbox {
             | RtcpPacket::Nack(_)
             | RtcpPacket::TransportCc(_)
             | RtcpPacket::Remb(_)
+            | RtcpPacket::ExtendedReport(_)
             | RtcpPacket::Other(_) => {}
         }
     }
@@ -144,7 +145,7 @@ fn track_of(
         }
         RtcpPacket::Remb(remb) => only(remb.ssrcs.iter().map(|ssrc| sender(*ssrc))),
         // Speaks of the whole transport, whatever source it names.
-        RtcpPacket::TransportCc(_) | RtcpPacket::Other(_) => None,
+        RtcpPacket::TransportCc(_) | RtcpPacket::ExtendedReport(_) | RtcpPacket::Other(_) => None,
     }
 }
 

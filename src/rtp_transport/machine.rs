@@ -21,7 +21,8 @@ use crate::jsep::MediaPlan;
 use crate::lane::{LaneDrops, Weigh};
 use crate::peer_connection::Event;
 use crate::rtp::{
-    CreditLimit, KeyframeRequests, Load, ReceptionReport, RtcpPacket, SentCommands, Speaker, Ssrc,
+    CreditLimit, ExtendedReportBlock, KeyframeRequests, Load, ReceptionReport, ReferenceTimes,
+    RtcpPacket, SentCommands, Speaker, Ssrc,
 };
 use crate::srtp::{SrtpError, SrtpMasterKey, SrtpProfile, Unprotector};
 use crate::track::TrackId;
@@ -71,6 +72,10 @@ pub(super) struct RtpTransportMachine {
     delivery: Delivery,
     feedback: FeedbackInbox,
     pub(super) observed: Observed,
+    /// Those of the remote side that wait for an answer.
+    reference_times: ReferenceTimes,
+    /// Both sides have agreed on extended reports that measure the round trip of who only receives (RFC 3611 §5.1).
+    receiver_round_trip: bool,
     publishing: Publishing,
     pub(super) keyframes: KeyframeRequests,
     /// Numbers of the full intra requests among them.
@@ -104,6 +109,8 @@ impl RtpTransportMachine {
             delivery: Delivery::new(arguments.credit, arguments.waiting),
             feedback: FeedbackInbox::default(),
             observed: Observed::default(),
+            reference_times: ReferenceTimes::default(),
+            receiver_round_trip: false,
             publishing: Publishing::default(),
             keyframes: KeyframeRequests::default(),
             commands: SentCommands::default(),
@@ -141,6 +148,7 @@ impl RtpTransportMachine {
         self.speakers.apply(plan);
         self.observed.retain(|ssrc| self.speakers.are(ssrc));
         self.reduced_size = plan.sections.iter().all(|it| it.reduced_size_rtcp);
+        self.receiver_round_trip = plan.sections.iter().any(|it| it.receiver_round_trip);
     }
 
     /// Takes one read's datagrams; [`finish_inbound`](Self::finish_inbound) ends the drain.
@@ -149,6 +157,7 @@ impl RtpTransportMachine {
             inbound,
             feedback,
             observed,
+            reference_times,
             speakers,
             stats,
             received,
@@ -160,6 +169,13 @@ impl RtpTransportMachine {
         let before = stats.rtp_received;
         inbound.handle_datagrams(datagrams, stats, |demuxer, packets, length| {
             observed.handle_rtcp(&packets, received_at, |ssrc| speakers.are(ssrc));
+            reference_times.handle_rtcp(&packets, received_at);
+            let is_ours = |ssrc| speakers.are(ssrc) || speakers.general().ssrc == ssrc;
+            for (ssrc, trip) in observed.round_trips(&packets, received_at, is_ours) {
+                if let Some(stream) = demuxer.stream_mut(ssrc) {
+                    stream.round_trips.add(trip);
+                }
+            }
             let sender = |ssrc| speakers.track_of(ssrc);
             feedback.handle(demuxer, packets, length, received_at, sender);
         });
@@ -366,9 +382,18 @@ impl RtpTransportMachine {
             now,
             ntp,
             blocks,
+            extended: self.extended_blocks(ntp, now),
             speaker: self.speakers.general().clone(),
         })));
         self.arm_reports(now, effects);
+    }
+
+    /// What a report says besides: our time, to be answered, where no sender report of ours is; and answers to theirs.
+    fn extended_blocks(&mut self, ntp: u64, now: Instant) -> Vec<ExtendedReportBlock> {
+        let asks = self.receiver_round_trip && !self.sending;
+        let time = asks.then_some(ExtendedReportBlock::ReceiverReferenceTime(ntp));
+        let answers = self.reference_times.take_answers(now);
+        time.into_iter().chain(answers).collect()
     }
 
     /// Between half and one and a half of the interval, so that peers do not fall into step

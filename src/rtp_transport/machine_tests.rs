@@ -23,6 +23,8 @@ use crate::track::TrackId;
 
 #[path = "repair_tests.rs"]
 mod repair_tests;
+#[path = "report_tests.rs"]
+mod report_tests;
 
 const NTP: u64 = 0x1111_2222_3333_4444;
 

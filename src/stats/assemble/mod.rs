@@ -154,6 +154,9 @@ impl Sources {
             local_id,
             remote_timestamp: time_of_ntp(report.ntp),
             reports_sent: report.reports,
+            round_trip_time: stream.round_trips.latest,
+            total_round_trip_time: stream.round_trips.total,
+            round_trip_time_measurements: stream.round_trips.measurements,
         }
     }
 
