@@ -11,6 +11,7 @@ use super::delivery::Delivery;
 use super::feedback::FeedbackInbox;
 use super::inbound::Inbound;
 use super::keyframes::note_keyframe;
+use super::maximum_bitrate::MaximumBitrate;
 use super::message::EncodedRtcp;
 use super::observed::Observed;
 use super::publishing::{Publishing, RtpDelivery};
@@ -72,6 +73,7 @@ pub(super) struct RtpTransportMachine {
     delivery: Delivery,
     feedback: FeedbackInbox,
     pub(super) observed: Observed,
+    maximum_bitrate: MaximumBitrate,
     /// Those of the remote side that wait for an answer.
     reference_times: ReferenceTimes,
     /// Both sides have agreed on extended reports that measure the round trip of who only receives (RFC 3611 §5.1).
@@ -109,6 +111,7 @@ impl RtpTransportMachine {
             delivery: Delivery::new(arguments.credit, arguments.waiting),
             feedback: FeedbackInbox::default(),
             observed: Observed::default(),
+            maximum_bitrate: MaximumBitrate::default(),
             reference_times: ReferenceTimes::default(),
             receiver_round_trip: false,
             publishing: Publishing::default(),
@@ -146,6 +149,7 @@ impl RtpTransportMachine {
         self.inbound.demuxer.apply(plan);
         self.inbound.arrivals.apply(plan);
         self.speakers.apply(plan);
+        self.maximum_bitrate.apply(plan);
         self.observed.retain(|ssrc| self.speakers.are(ssrc));
         self.reduced_size = plan.sections.iter().all(|it| it.reduced_size_rtcp);
         self.receiver_round_trip = plan.sections.iter().any(|it| it.receiver_round_trip);
@@ -157,6 +161,7 @@ impl RtpTransportMachine {
             inbound,
             feedback,
             observed,
+            maximum_bitrate,
             reference_times,
             speakers,
             stats,
@@ -169,6 +174,7 @@ impl RtpTransportMachine {
         let before = stats.rtp_received;
         inbound.handle_datagrams(datagrams, stats, |demuxer, packets, length| {
             observed.handle_rtcp(&packets, received_at, |ssrc| speakers.are(ssrc));
+            maximum_bitrate.handle_rtcp(&packets);
             reference_times.handle_rtcp(&packets, received_at);
             let is_ours = |ssrc| speakers.are(ssrc) || speakers.general().ssrc == ssrc;
             for (ssrc, trip) in observed.round_trips(&packets, received_at, is_ours) {
@@ -207,6 +213,10 @@ impl RtpTransportMachine {
         self.stats.feedback_overflow += self.feedback.finish(|event| {
             effects.push(Effect::Tell(event));
         });
+        let news = self.maximum_bitrate.take_news(now);
+        effects.extend(news.map(|bits_per_second| {
+            Effect::Tell(Event::AvailableOutgoingBitrate { bits_per_second })
+        }));
         let wishes = self.feedback.take_wishes();
         effects.extend(wishes.map(|track| Effect::Send(SendingCommand::RequestKeyframe(track))));
         if self.heard {

@@ -36,6 +36,7 @@ mod inbound;
 mod keyframes;
 mod limits;
 mod machine;
+mod maximum_bitrate;
 mod message;
 mod observed;
 mod publishing;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::jsep::{MediaSection, ReceivePlan, SendPlan};
-use crate::rtp::{ExtendedReport, ExtendedReportBlock, LastReceiverReport};
+use crate::rtp::{ExtendedReport, ExtendedReportBlock, LastReceiverReport, Remb};
 use crate::track::{MediaKind, MediaStreamTrack};
 
 fn extended(ssrc: Ssrc, blocks: Vec<ExtendedReportBlock>) -> RtcpPacket {
@@ -86,6 +86,55 @@ fn c065_the_time_of_who_only_receives_is_answered_with_the_next_report() {
     assert_eq!(sent[0].last(), Some(&extended(OUR_SSRC, answers)));
     bench.fire(RtpTransportTimer::Report);
     assert_eq!(bench.sent_rtcp()[0].len(), 2, "once");
+}
+
+fn remb(bitrate_bps: u64) -> RtcpPacket {
+    RtcpPacket::Remb(Remb {
+        sender_ssrc: THEIR_SSRC,
+        bitrate_bps,
+        ssrcs: vec![OUR_SSRC],
+    })
+}
+
+/// What the owner is told when each of these comes, so many milliseconds after the one before it.
+fn estimates(feedback: Vec<RtcpFeedback>, heard: &[(u64, u64)]) -> Vec<u64> {
+    let mut session = session();
+    let codec = &mut session.plan.sections[0].send.as_mut().unwrap().codecs[0].codec;
+    *codec = Arc::new(RtpCodec {
+        feedback,
+        ..RtpCodec::clone(codec)
+    });
+    let mut bench = Bench::connected(session);
+    let mut told = Vec::new();
+    for (after, bitrate) in heard {
+        bench.now += Duration::from_millis(*after);
+        let brought = vec![bench.remote.rtcp(&[remb(*bitrate)])];
+        let events = bench.receive(brought);
+        told.extend(events.iter().filter_map(|event| match event {
+            Event::AvailableOutgoingBitrate { bits_per_second } => Some(*bits_per_second),
+            _ => None,
+        }));
+    }
+    told
+}
+
+#[test]
+fn where_the_remote_side_estimates_the_owner_hears_of_each_change() {
+    let heard = [
+        (0, 0),
+        (200, 100_000),
+        (200, 104_999),
+        (10, 50_000),
+        (10, 120_000),
+        (90, 120_000),
+    ];
+    let told = estimates(vec![RtcpFeedback::Remb], &heard);
+    assert_eq!(told, [0, 100_000, 50_000, 120_000]);
+}
+
+#[test]
+fn an_estimate_that_was_not_negotiated_is_not_believed() {
+    assert!(estimates(vec![RtcpFeedback::TransportCc], &[(0, 1000)]).is_empty());
 }
 
 const SOUND: u8 = 111;
