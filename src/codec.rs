@@ -67,7 +67,12 @@ impl RtpCodec {
             clock_rate_hz: 90_000,
             channels: None,
             fmtp,
-            feedback: vec![RtcpFeedback::Nack, RtcpFeedback::Pli, RtcpFeedback::Fir],
+            feedback: vec![
+                RtcpFeedback::Nack,
+                RtcpFeedback::Pli,
+                RtcpFeedback::Fir,
+                RtcpFeedback::Remb,
+            ],
         }
     }
 

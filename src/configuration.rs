@@ -25,7 +25,7 @@ use crate::track::MediaKind;
 /// What is negotiated: codecs and header extensions, preferred first. Always a valid one.
 ///
 /// The default has Opus, VP8, VP9 (profile 0), H.264 (constrained baseline, packetization modes 1
-/// and 0) and AV1, each video codec with retransmission (RTX), `nack`, `nack pli` and `ccm fir`,
+/// and 0) and AV1, each video codec with retransmission (RTX), `nack`, `nack pli`, `ccm fir` and `goog-remb`,
 /// all of them with `transport-cc`, and the header extensions MID, RID, repaired RID, audio level
 /// and transport-wide sequence number.
 ///
@@ -38,6 +38,9 @@ use crate::track::MediaKind;
 /// (`transport-cc`) ten times a second, or more often where much arrives, so that a browser finds
 /// within seconds how much it may send. Packets that we send are not numbered yet. Without
 /// [`MediaFeature::TransportWideFeedback`] a browser goes by the loss in our receiver reports.
+///
+/// Where a remote side has `goog-remb` but not `transport-cc`, what it says it can take (REMB) is the estimate. We never say so ourselves:
+/// all current browsers have `transport-cc`, and make a better estimate from that.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MediaConfiguration {
     codecs: Vec<CodecConfiguration>,
@@ -462,6 +465,7 @@ mod tests {
             RtcpFeedback::Nack,
             RtcpFeedback::Pli,
             RtcpFeedback::Fir,
+            RtcpFeedback::Remb,
             RtcpFeedback::TransportCc,
         ];
         for entry in video {
@@ -491,6 +495,7 @@ mod tests {
             let left = [
                 RtcpFeedback::Pli,
                 RtcpFeedback::Fir,
+                RtcpFeedback::Remb,
                 RtcpFeedback::TransportCc,
             ];
             assert_eq!(entry.codec.feedback, left);
@@ -595,6 +600,7 @@ mod tests {
             RtcpFeedback::Nack,
             RtcpFeedback::Pli,
             RtcpFeedback::Fir,
+            RtcpFeedback::Remb,
             RtcpFeedback::TransportCc,
         ];
         assert_eq!(entry.codec.feedback, feedback);

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::codec::RtpCodec;
+use crate::codec::{RtcpFeedback, RtpCodec};
 use crate::jsep::{MediaPlan, MediaSection, NegotiatedCodec, ReceivePlan, SendPlan};
 use crate::rtp::{
     ExtensionMap, HeaderExtension, PayloadType, RtcpPacket, RtpPacket, RtpTimestamp,
@@ -44,7 +44,7 @@ pub(crate) fn session() -> Session {
             clock_rate_hz: 90_000,
             channels: None,
             fmtp: String::new(),
-            feedback: Vec::new(),
+            feedback: vec![RtcpFeedback::Pli],
         }),
         payload_type: payload_type(VIDEO),
         rtx_payload_type: Some(payload_type(RTX)),
@@ -57,6 +57,7 @@ pub(crate) fn session() -> Session {
         mid: "v".into(),
         kind: MediaKind::Video,
         reduced_size_rtcp: false,
+        receiver_round_trip: false,
         send: Some(SendPlan {
             track: Some(local),
             ssrc: OUR_SSRC,

@@ -16,8 +16,9 @@ use super::way_out::{Placed, Sealing, WayOut};
 use crate::codec::RtpCodec;
 use crate::jsep::MediaPlan;
 use crate::rtp::{
-    KeyframeMark, MAX_BLOCKS, Mid, Numbers, ReceptionReport, Report, RequestTally, Rewrite,
-    RtcpPacket, RtpBatch, RtpPacket, RtpStreamSender, Speaker, compound_reports,
+    ExtendedReportBlock, KeyframeMark, MAX_BLOCKS, Mid, Numbers, ReceptionReport, Report,
+    RequestTally, Rewrite, RtcpPacket, RtpBatch, RtpPacket, RtpStreamSender, Speaker,
+    compound_reports,
 };
 use crate::srtp::{Protector, SrtpError, SrtpMasterKey, SrtpProfile};
 use crate::track::{MediaKind, TrackId};
@@ -146,7 +147,7 @@ impl Sender {
             Sealing::First
         });
         if let Some(whole) = sent {
-            stream.count(rewrite, packet, numbers, at);
+            stream.count(rewrite, packet, numbers, at, || batch.made_at(packet));
             stream.keep(batch, index, rewrite, numbers, now);
             stream.count_bytes(rewrite, packet, whole, now);
         }
@@ -166,6 +167,8 @@ pub(crate) struct ReportRequest {
     pub(crate) ntp: u64,
     /// What was received.
     pub(crate) blocks: Vec<ReceptionReport>,
+    /// What there is to say besides.
+    pub(crate) extended: Vec<ExtendedReportBlock>,
     /// Who reports on it when nobody sends.
     pub(crate) speaker: Speaker,
 }
@@ -510,7 +513,7 @@ impl SendingHalf {
         let speaker = request.speaker;
         let rest = speaker.receiver_reports(&blocks).into_iter();
         reports.extend(rest.map(|report| (report, speaker.clone())));
-        for compound in compound_reports(reports) {
+        for compound in compound_reports(reports, &speaker, request.extended) {
             self.send_rtcp(&compound, &[], outbox);
         }
     }

@@ -92,8 +92,13 @@ impl Session {
                 None,
                 &mut slab,
             );
-            self.sender
-                .count(&rewrite, &packet, Numbers::of(&packet, None), self.now);
+            self.sender.count(
+                &rewrite,
+                &packet,
+                Numbers::of(&packet, None),
+                self.now,
+                || None,
+            );
             assert_same(&packet, &slab[3..]);
         }
     }
@@ -127,6 +132,7 @@ fn section(mid: &str, rids: &[&str]) -> MediaSection {
         mid: mid.into(),
         kind: MediaKind::Video,
         reduced_size_rtcp: true,
+        receiver_round_trip: false,
         send: None,
         receive: Some(ReceivePlan {
             track: MediaStreamTrack::new(MediaKind::Video, []).id(),

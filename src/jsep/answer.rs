@@ -85,6 +85,7 @@ fn accept(
         transport,
         rtcp_mux: true,
         rtcp_rsize: offered.rtcp_rsize,
+        receiver_round_trip: offered.receiver_round_trip,
         extmap_allow_mixed: offered.extmap_allow_mixed,
         codecs,
         extensions: answer_extensions(configuration, kind, &offered.extensions),

@@ -67,10 +67,15 @@ pub(super) fn preferred<'a>(
     by_preference.filter(Option::is_some).collect()
 }
 
-/// Feedback that both want, in the order of the first.
+/// Feedback that both want, in the order of the first. Of the two that tell how much may be sent, the one from which the sender
+/// makes its own estimate.
 pub(super) fn common_feedback(a: &RtpCodec, b: &RtpCodec) -> Vec<RtcpFeedback> {
     let both = a.feedback.iter().filter(|kind| b.feedback.contains(kind));
-    both.cloned().collect()
+    let mut both: Vec<_> = both.cloned().collect();
+    if both.contains(&RtcpFeedback::TransportCc) {
+        both.retain(|kind| *kind != RtcpFeedback::Remb);
+    }
+    both
 }
 
 /// The offered header extensions that are configured, under the offered identifiers.

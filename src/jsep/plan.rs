@@ -24,6 +24,8 @@ pub(crate) struct MediaSection {
     pub(crate) kind: MediaKind,
     /// Reduced-size RTCP was negotiated (RFC 5506).
     pub(crate) reduced_size_rtcp: bool,
+    /// Whoever only receives may measure the round trip by extended reports (RFC 3611 §5.1).
+    pub(crate) receiver_round_trip: bool,
     /// What we may send; `None` where the direction forbids it.
     pub(crate) send: Option<SendPlan>,
     /// What may arrive; `None` where the direction forbids it.
@@ -86,6 +88,7 @@ pub(super) fn plan_section(
         mid,
         kind: transceiver.kind,
         reduced_size_rtcp: local.rtcp_rsize && remote.rtcp_rsize,
+        receiver_round_trip: local.receiver_round_trip && remote.receiver_round_trip,
         send: direction
             .sends()
             .then(|| send_plan(transceiver, local, remote, mixed, cname)),

@@ -113,7 +113,8 @@ pub enum Event {
         level: AudioLevel,
     },
     /// The estimate of what the path to the remote side takes has changed by five per cent or more. Told only where
-    /// the remote side sends transport-wide feedback; begins once that comes.
+    /// the remote side sends transport-wide feedback; begins once that comes. One that has none, and agreed to `goog-remb`,
+    /// estimates by itself: then this is what it says.
     AvailableOutgoingBitrate {
         /// All that is sent counts: media, retransmissions and their headers, from RTP on.
         bits_per_second: u64,

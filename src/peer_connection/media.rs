@@ -115,7 +115,7 @@ impl PeerConnection {
 
     /// Asks the remote side for a whole picture of a track that it sends (RFC 4585 §6.3.1), of one
     /// of its simulcast encodings where `rid` names one. At once, once: see
-    /// [`request_keyframe`](Self::request_keyframe).
+    /// [`request_keyframe`](Self::request_keyframe), which also says what happens where `nack pli` was not negotiated.
     ///
     /// # Errors
     ///
@@ -134,6 +134,9 @@ impl PeerConnection {
     ///
     /// Repeats after half a second, later after two, for about a minute; and not at all for codecs whose keyframes cannot
     /// be told from outside. Without effect on sound.
+    ///
+    /// Where the codec has `ccm fir` but not `nack pli`, the request is a FIR (RFC 5104 §4.3.1) whose repetitions bear its number; where it has
+    /// neither, nothing can be asked, and [`MediaStats::keyframe_requests_impossible`] counts.
     ///
     /// # Errors
     ///

@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::credit::Credit;
 use super::extension::{ExtensionMap, HeaderExtension};
 use super::packet::RtpPacket;
+use super::remote_clock::MediaTime;
 use crate::codec::RtpCodec;
 
 /// Packets of one track and one encoding that arrived together. Shared and cheap to clone.
@@ -21,6 +22,8 @@ pub struct RtpBatch {
     /// Where they came from; `None` for packets made by the application.
     source: Option<Arc<RtpSource>>,
     received_at: Option<Instant>,
+    /// What their sender has said of the time of their stream.
+    media_time: Option<MediaTime>,
     /// Given back when the batch is dropped; never shared with clones.
     _credit: Option<Credit>,
 }
@@ -43,8 +46,14 @@ impl RtpBatch {
             packets,
             source: Some(source),
             received_at: Some(received_at),
+            media_time: None,
             _credit: None,
         }
+    }
+
+    /// The same, of a stream whose time is known.
+    pub(crate) fn with_media_time(self, media_time: Option<MediaTime>) -> Self {
+        Self { media_time, ..self }
     }
 
     /// The same, counted as waiting in an owner's mailbox.
@@ -66,6 +75,13 @@ impl RtpBatch {
     /// When the read that brought them returned; `None` for packets made by the application.
     pub fn received_at(&self) -> Option<Instant> {
         self.received_at
+    }
+
+    /// When one of the packets was made, as far as its sender has told.
+    pub(crate) fn made_at(&self, packet: &RtpPacket) -> Option<Instant> {
+        let rate_hz = self.codec()?.clock_rate_hz;
+        let media_time = self.media_time?;
+        media_time.of(packet.timestamp(), rate_hz, self.received_at?)
     }
 
     /// The codec that they are coded with; `None` for packets made by the application.
@@ -101,6 +117,7 @@ impl Clone for RtpBatch {
             packets: Arc::clone(&self.packets),
             source: self.source.clone(),
             received_at: self.received_at,
+            media_time: self.media_time,
             _credit: None,
         }
     }
@@ -127,6 +144,7 @@ impl FromIterator<RtpPacket> for RtpBatch {
             packets: packets.into_iter().collect(),
             source: None,
             received_at: None,
+            media_time: None,
             _credit: None,
         }
     }

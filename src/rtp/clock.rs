@@ -14,6 +14,12 @@ pub(super) fn in_clock_units(duration: Duration, rate_hz: u32) -> u32 {
     (duration.as_nanos() * u128::from(rate_hz) / 1_000_000_000) as u32
 }
 
+/// Ticks of a clock as a duration; endless where the clock stands still.
+pub(super) fn of_clock_units(ticks: u32, rate_hz: u32) -> Duration {
+    let nanoseconds = (u64::from(ticks) * 1_000_000_000).checked_div(u64::from(rate_hz));
+    nanoseconds.map_or(Duration::MAX, Duration::from_nanos)
+}
+
 /// A duration in 1/65 536 s (RFC 3550 §6.4.1), at most the 18 hours that fit.
 pub(super) fn in_65536ths(duration: Duration) -> u32 {
     let ticks = (duration.as_nanos() << 16) / 1_000_000_000;

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::rtcp::{
-    Goodbye, ReceiverReport, ReceptionReport, RtcpPacket, SenderReport, SourceDescriptionChunk,
+    ExtendedReport, ExtendedReportBlock, Goodbye, ReceiverReport, ReceptionReport, RtcpPacket,
+    SenderReport, SourceDescriptionChunk,
 };
 use super::types::Ssrc;
 
@@ -99,7 +100,13 @@ impl From<Report> for RtcpPacket {
 
 /// Reports, each with who makes it, in as few compounds as they fit. Each begins with a report
 /// and has the name of everyone who speaks in it (§6.1).
-pub(crate) fn compound_reports(reports: Vec<(Report, Speaker)>) -> Vec<Vec<RtcpPacket>> {
+///
+/// The last one carries what `speaker` says besides (RFC 3611).
+pub(crate) fn compound_reports(
+    reports: Vec<(Report, Speaker)>,
+    speaker: &Speaker,
+    extended: Vec<ExtendedReportBlock>,
+) -> Vec<Vec<RtcpPacket>> {
     let mut compounds = Vec::new();
     let mut packets = Vec::new();
     let mut names: Vec<SourceDescriptionChunk> = Vec::new();
@@ -122,6 +129,12 @@ pub(crate) fn compound_reports(reports: Vec<(Report, Speaker)>) -> Vec<Vec<RtcpP
         packets.push(RtcpPacket::SourceDescription(names));
         compounds.push(packets);
     }
+    if let Some(last) = compounds.last_mut().filter(|_| !extended.is_empty()) {
+        last.push(RtcpPacket::ExtendedReport(ExtendedReport {
+            ssrc: speaker.ssrc,
+            blocks: extended,
+        }));
+    }
     compounds
 }
 
@@ -131,5 +144,5 @@ pub(crate) const MAX_BLOCKS: usize = 31;
 /// A source description chunk, but for the name: SSRC, type, length, end and padding, and the header.
 const CHUNK_BYTES: usize = 16;
 
-/// Leaves room for the tag within the smallest MTU of the internet, 1280 bytes.
+/// Leaves room for an extended report and the tag within the smallest MTU of the internet, 1280 bytes.
 const MAX_COMPOUND_BYTES: usize = 1100;

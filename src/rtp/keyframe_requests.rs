@@ -80,9 +80,9 @@ impl KeyframeRequests {
         }
     }
 
-    /// Those to be asked now. A source that has never answered is given up after a while; whoever still
+    /// Those to be asked now, each with whether that repeats the request before it. A source that has never answered is given up after a while; whoever still
     /// waits will want one again.
-    pub(crate) fn take_due(&mut self, now: Instant) -> Vec<Asked> {
+    pub(crate) fn take_due(&mut self, now: Instant) -> Vec<(Asked, bool)> {
         let mut due = Vec::new();
         for source in &mut self.sources {
             if source.due(now).is_none_or(|at| at > now) {
@@ -91,7 +91,7 @@ impl KeyframeRequests {
             source.at = Some(now);
             let times = source.waiting.unwrap_or_default() + 1;
             source.waiting = (times < MOST_REPEATS).then_some(times);
-            due.push(source.asked.clone());
+            due.push((source.asked.clone(), times > 1));
         }
         due
     }
@@ -122,8 +122,6 @@ const MOST_REPEATS: u32 = 32;
 
 #[cfg(test)]
 mod tests {
-    use std::slice::from_ref;
-
     use super::*;
     use crate::track::{MediaKind, MediaStreamTrack};
 
@@ -143,7 +141,7 @@ mod tests {
         let start = Instant::now();
         let (camera, mut requests) = (camera(), KeyframeRequests::default());
         requests.want(camera.clone());
-        assert_eq!(requests.take_due(start), from_ref(&camera));
+        assert_eq!(requests.take_due(start), [(camera.clone(), false)]);
         for milliseconds in 0..500 {
             requests.want(camera.clone());
             assert_eq!(requests.take_due(after(start, milliseconds)), []);
@@ -157,7 +155,10 @@ mod tests {
         requests.want(camera.clone());
         requests.take_due(start);
         assert_eq!(requests.next_due(start), Some(after(start, 500)));
-        assert_eq!(requests.take_due(after(start, 500)), from_ref(&camera));
+        assert_eq!(
+            requests.take_due(after(start, 500)),
+            [(camera.clone(), true)]
+        );
         assert!(requests.is_awaited(camera.track, None));
         requests.note_arrival(camera.track, None);
         assert!(!requests.is_awaited(camera.track, None));
@@ -174,7 +175,7 @@ mod tests {
         requests.note_arrival(camera.track, None);
         requests.want(camera.clone());
         assert_eq!(requests.take_due(after(start, 299)), []);
-        assert_eq!(requests.take_due(after(start, 300)), [camera]);
+        assert_eq!(requests.take_due(after(start, 300)), [(camera, false)]);
     }
 
     #[test]
@@ -190,7 +191,7 @@ mod tests {
         assert_eq!(asked, 32);
         assert!(now < after(start, 60_000));
         requests.want(camera.clone());
-        assert_eq!(requests.take_due(after(now, 300)), [camera]);
+        assert_eq!(requests.take_due(after(now, 300)), [(camera, false)]);
     }
 
     #[test]

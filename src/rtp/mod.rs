@@ -44,6 +44,7 @@ mod demuxer;
 mod element;
 mod error;
 mod extension;
+mod full_intra;
 mod keyframe;
 mod keyframe_requests;
 mod nack;
@@ -51,6 +52,8 @@ mod pacer;
 mod packet;
 mod pictures;
 mod receiver;
+mod reference_times;
+mod remote_clock;
 mod retransmission;
 mod round_trip;
 mod rtcp;
@@ -74,17 +77,20 @@ pub(crate) use self::demuxer::{HeardStream, RtpDemuxer};
 pub use self::error::RtpError;
 pub(crate) use self::extension::ExtensionMap;
 pub use self::extension::{AudioLevel, HeaderExtension};
+pub(crate) use self::full_intra::{HeardCommands, SentCommands};
 pub(crate) use self::keyframe::KeyframeMark;
 pub(crate) use self::keyframe_requests::{Asked, KeyframeRequests};
 pub(crate) use self::nack::{Arrived, MissingPackets};
 pub(crate) use self::pacer::{Pacer, PacerCounters, Urgency};
 pub use self::packet::RtpPacket;
+pub(crate) use self::reference_times::ReferenceTimes;
+pub(crate) use self::remote_clock::{MediaTime, RemoteClock};
 pub(crate) use self::retransmission::{Refused, Repeat};
 pub(crate) use self::round_trip::RoundTrip;
 pub use self::rtcp::{
-    FullIntraRequest, Goodbye, Nack, OtherRtcp, PictureLossIndication, ReceiverReport,
-    ReceptionReport, Remb, RtcpError, RtcpPacket, SenderReport, SourceDescriptionChunk,
-    TransportCc,
+    ExtendedReport, ExtendedReportBlock, FullIntraRequest, Goodbye, LastReceiverReport, Nack,
+    OtherBlock, OtherRtcp, PictureLossIndication, ReceiverReport, ReceptionReport, Remb, RtcpError,
+    RtcpPacket, SenderReport, SourceDescriptionChunk, TransportCc,
 };
 pub(crate) use self::sender::{Rewrite, RtpStreamSender};
 pub(crate) use self::sent_reports::SentReports;

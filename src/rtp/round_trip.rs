@@ -32,7 +32,16 @@ impl RoundTrip {
     /// The remote side reports on what we send. A block that names none of our reports says nothing
     /// of the time.
     pub(crate) fn handle_block(&mut self, block: &ReceptionReport, received_at: Instant) {
-        let answered = self.reports.answered(block, received_at);
+        let (named, delay) = (
+            block.last_sender_report,
+            block.delay_since_last_sender_report,
+        );
+        self.handle_answer(named, delay, received_at);
+    }
+
+    /// The remote side answers the report with this time, so many 1/65 536 s after it came there.
+    pub(crate) fn handle_answer(&mut self, named: u32, delay: u32, received_at: Instant) {
+        let answered = self.reports.answered(named, delay, received_at);
         if let Some(travelled) = answered.and_then(|(since, kept)| since.checked_sub(kept)) {
             self.add(travelled);
         }
@@ -59,6 +68,22 @@ const LONGEST: Duration = Duration::from_millis(800);
 
 /// Enough for a report a second on the longest path, and for the first ones that come close together.
 const REMEMBERED_REPORTS: usize = 8;
+
+/// The round trips that reports have measured (webrtc-stats §6.9).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct MeasuredTrips {
+    pub(crate) latest: Option<Duration>,
+    pub(crate) total: Duration,
+    pub(crate) measurements: u64,
+}
+
+impl MeasuredTrips {
+    pub(crate) fn add(&mut self, trip: Duration) {
+        self.latest = Some(trip);
+        self.total += trip;
+        self.measurements += 1;
+    }
+}
 
 #[cfg(test)]
 mod tests {

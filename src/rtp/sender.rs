@@ -426,13 +426,14 @@ impl RtpStreamSender {
     }
 
     /// Counts a packet that went out under these numbers. `at` is when its media was there: the
-    /// arrival of a forwarded packet, or now.
+    /// arrival of a forwarded packet, or now; and `made_at`, where it is known, when it was made.
     pub(crate) fn count(
         &mut self,
         rewrite: &Rewrite,
         packet: &RtpPacket,
         numbers: Numbers,
         at: Instant,
+        made_at: impl FnOnce() -> Option<Instant>,
     ) {
         self.packet_count = self.packet_count.wrapping_add(1);
         self.octet_count = self.octet_count.wrapping_add(packet.payload().len() as u32);
@@ -441,7 +442,7 @@ impl RtpStreamSender {
             self.clock = Some(SentClock {
                 sequence: numbers.sequence,
                 timestamp: numbers.timestamp,
-                at,
+                at: made_at().unwrap_or(at),
                 rate_hz: rewrite.clock_rate_hz,
             });
         }
@@ -554,17 +555,10 @@ impl RtpStreamSender {
         ntp: u64,
         reports: Vec<ReceptionReport>,
     ) -> Option<SenderReport> {
-        let clock = self.clock?;
-        let since = now.saturating_duration_since(clock.at);
         Some(SenderReport {
             ssrc: self.ssrc,
             ntp,
-            rtp_timestamp: RtpTimestamp(
-                clock
-                    .timestamp
-                    .0
-                    .wrapping_add(in_clock_units(since, clock.rate_hz)),
-            ),
+            rtp_timestamp: self.clock?.timestamp_at(now),
             packet_count: self.packet_count,
             octet_count: self.octet_count,
             reports,
@@ -616,6 +610,16 @@ fn transport_id(plan: &SendPlan) -> Option<u8> {
 }
 
 impl SentClock {
+    /// What the clock of the stream shows at this moment.
+    fn timestamp_at(&self, now: Instant) -> RtpTimestamp {
+        let since = now.saturating_duration_since(self.at);
+        let until = self.at.saturating_duration_since(now);
+        let timestamp = (self.timestamp.0)
+            .wrapping_add(in_clock_units(since, self.rate_hz))
+            .wrapping_sub(in_clock_units(until, self.rate_hz));
+        RtpTimestamp(timestamp)
+    }
+
     /// The first packet of a frame is the one least delayed by pacing; one of an older frame has been
     /// delayed by whatever made it late.
     fn precedes(&self, numbers: Numbers) -> bool {
@@ -828,7 +832,7 @@ mod tests {
         assert!(!sender.can_pad(), "nothing was sent yet");
         let rewrite = sender.rewrite_for(None).unwrap();
         let (packet, now) = (packet(96), Instant::now());
-        sender.count(&rewrite, &packet, Numbers::of(&packet, None), now);
+        sender.count(&rewrite, &packet, Numbers::of(&packet, None), now, || None);
         sender.count_bytes(&rewrite, &packet, 20, now);
         assert!(sender.can_pad());
         for (wanted, padding) in [(1000, 255), (100, 100), (0, 1)] {
@@ -843,7 +847,7 @@ mod tests {
             assert!(written.payload().is_empty());
         }
         let mut plain = counting(&feedback[..1], None);
-        plain.count(&rewrite, &packet, Numbers::of(&packet, None), now);
+        plain.count(&rewrite, &packet, Numbers::of(&packet, None), now, || None);
         plain.count_bytes(&rewrite, &packet, 20, now);
         assert!(!plain.can_pad(), "no format for retransmissions");
     }
@@ -929,7 +933,7 @@ mod tests {
                 timestamp: RtpTimestamp(timestamp),
                 pictures: None,
             };
-            sender.count(&rewrite, &packet(96), numbers, after(at));
+            sender.count(&rewrite, &packet(96), numbers, after(at), || None);
         }
         let report = sender.report(after(200), 1, Vec::new()).unwrap();
         assert_eq!(report.rtp_timestamp, RtpTimestamp(18_000));
@@ -941,13 +945,20 @@ mod tests {
         let start = Instant::now();
         assert_eq!(sender.report(start, 1, Vec::new()), None);
         let rewrite = sender.rewrite_for(None).unwrap();
-        sender.count(&rewrite, &packet(96), Numbers::of(&packet(96), None), start);
+        sender.count(
+            &rewrite,
+            &packet(96),
+            Numbers::of(&packet(96), None),
+            start,
+            || None,
+        );
         // A later packet of the same frame does not move the clock.
         sender.count(
             &rewrite,
             &packet(96),
             Numbers::of(&packet(96), None),
             start + Duration::from_millis(20),
+            || None,
         );
 
         let now = start + Duration::from_millis(500);
@@ -970,6 +981,7 @@ mod tests {
             &packet(96),
             Numbers::of(&packet(96), None),
             Instant::now(),
+            || None,
         );
         sender.apply(&"0".into(), &plan(ExtensionMap::default()));
         assert_eq!(sender.packet_count(), 1);

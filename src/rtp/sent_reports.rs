@@ -1,12 +1,11 @@
-//! Which sender report a report block answers.
+//! Which report of ours an answer names.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::clock::of_65536ths;
-use super::rtcp::ReceptionReport;
 
-/// The sender reports that went out lately, at most `N`: what is measured by them does not depend on the wall clock, and
+/// The reports that went out lately, at most `N`: what is measured by them does not depend on the wall clock, and
 /// reports that were not sent measure nothing.
 #[derive(Debug, Default)]
 pub(crate) struct SentReports<const N: usize> {
@@ -15,7 +14,7 @@ pub(crate) struct SentReports<const N: usize> {
 }
 
 impl<const N: usize> SentReports<N> {
-    /// A sender report with this time goes out.
+    /// A report with this time goes out.
     pub(crate) fn note(&mut self, ntp: u64, at: Instant) {
         if self.reports.len() == N {
             self.reports.pop_front();
@@ -23,17 +22,17 @@ impl<const N: usize> SentReports<N> {
         self.reports.push_back(((ntp >> 16) as u32, at));
     }
 
-    /// How long it was from the report that a block names to the block, and how much of that the remote side says it took
-    /// (RFC 3550 §6.4.1). `None` for a block that names none of those that are remembered.
+    /// How long it was from the report that is named to its answer, and how much of that the remote side says it took, in
+    /// 1/65 536 s (RFC 3550 §6.4.1, RFC 3611 §4.5). `None` for an answer that names none of those that are remembered.
     pub(crate) fn answered(
         &self,
-        block: &ReceptionReport,
+        named: u32,
+        delay: u32,
         received_at: Instant,
     ) -> Option<(Duration, Duration)> {
-        let named = block.last_sender_report;
         let (_, sent_at) = self.reports.iter().rev().find(|(ntp, _)| *ntp == named)?;
         let since = received_at.saturating_duration_since(*sent_at);
-        Some((since, of_65536ths(block.delay_since_last_sender_report)))
+        Some((since, of_65536ths(delay)))
     }
 
     #[cfg(test)]

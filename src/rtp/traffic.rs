@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::packet::RtpPacket;
 use super::rtcp::RtcpPacket;
-use super::types::{PayloadType, Ssrc};
+use super::types::{PayloadType, RtpTimestamp, Ssrc};
 
 /// Packets and bytes of one SSRC, retransmissions among them where they go under it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,6 +46,8 @@ impl Traffic {
 pub(crate) struct SenderReportSeen {
     /// Its wall time in NTP form, by the remote side's clock.
     pub(crate) ntp: u64,
+    /// The same moment on the clock of the stream.
+    pub(crate) rtp_timestamp: RtpTimestamp,
     pub(crate) packet_count: u32,
     pub(crate) octet_count: u32,
     pub(crate) received_at: Instant,
@@ -87,6 +89,7 @@ impl RequestTally {
             | RtcpPacket::Goodbye(_)
             | RtcpPacket::TransportCc(_)
             | RtcpPacket::Remb(_)
+            | RtcpPacket::ExtendedReport(_)
             | RtcpPacket::Other(_) => {}
         }
     }

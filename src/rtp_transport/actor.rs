@@ -15,7 +15,7 @@ use crate::egress::{Membership, Reservation, SendingCommand, SendingCounters, Se
 use crate::lane::LaneReceiver;
 use crate::outlet::Outlet;
 use crate::peer_connection::{Event, Owner, PeerEvent, PeerId};
-use crate::rtp::ntp_of_unix_time;
+use crate::rtp::{Asked, ntp_of_unix_time};
 use crate::timer::TimerTable;
 use crate::turn::come_back;
 use crate::udp::Datagrams;
@@ -98,7 +98,11 @@ impl Actor for RtpTransportActor {
             RtpTransportMessage::Apply(plan) => machine.apply(&plan),
             RtpTransportMessage::SendRtcp(rtcp) => machine.handle_rtcp(rtcp, effects),
             RtpTransportMessage::SendPli { track_id, rid } => {
-                machine.send_pli(track_id, rid.as_ref(), effects);
+                let asked = Asked {
+                    track: track_id,
+                    rid,
+                };
+                machine.send_keyframe_request(&asked, false, effects);
             }
             RtpTransportMessage::RequestKeyframe { track_id, rid } => {
                 machine.request_keyframe(track_id, rid, now(), effects);

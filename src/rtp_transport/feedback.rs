@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::peer_connection::Event;
-use crate::rtp::{Allowance, RtcpPacket, RtpDemuxer, Ssrc};
+use crate::rtp::{Allowance, HeardCommands, RtcpPacket, RtpDemuxer, Ssrc};
 use crate::track::TrackId;
 
 /// RTCP packets of one drain, sorted by track, and how much of it the owner may still be told.
@@ -13,6 +13,9 @@ use crate::track::TrackId;
 #[derive(Debug)]
 pub(super) struct FeedbackInbox {
     groups: Vec<(Option<TrackId>, Vec<RtcpPacket>)>,
+    /// Tracks of ours of which the remote side wants a keyframe, each once.
+    wishes: Vec<TrackId>,
+    commands: HeardCommands,
     /// Bytes that may still be told.
     bytes: Allowance,
     overflow: u64,
@@ -22,6 +25,8 @@ impl Default for FeedbackInbox {
     fn default() -> Self {
         Self {
             groups: Vec::new(),
+            wishes: Vec::new(),
+            commands: HeardCommands::default(),
             bytes: Allowance::new(BYTES_PER_SECOND, BURST_BYTES),
             overflow: 0,
         }
@@ -52,6 +57,7 @@ impl FeedbackInbox {
         // Arrival times are for the estimate: twenty times a second there is nothing in them for the owner.
         let told = |it: &RtcpPacket| !matches!(it, RtcpPacket::TransportCc(_));
         for packet in packets.into_iter().filter(told) {
+            self.note_wishes(&packet, received_at, &sender);
             let track = track_of(&packet, demuxer, &sender);
             match self.groups.iter_mut().find(|(known, _)| *known == track) {
                 Some((_, group)) => group.push(packet),
@@ -66,6 +72,46 @@ impl FeedbackInbox {
             tell(Event::Rtcp { track_id, packets });
         }
         std::mem::take(&mut self.overflow)
+    }
+
+    /// The tracks that the drain has brought wishes for.
+    pub(super) fn take_wishes(&mut self) -> impl Iterator<Item = TrackId> {
+        std::mem::take(&mut self.wishes).into_iter()
+    }
+
+    /// Of which tracks of ours a packet asks for a keyframe.
+    fn note_wishes(
+        &mut self,
+        packet: &RtcpPacket,
+        received_at: Instant,
+        sender: &impl Fn(Ssrc) -> Option<TrackId>,
+    ) {
+        let wishes = &mut self.wishes;
+        let mut want = |ssrc| {
+            let unknown = |track: &TrackId| !wishes.contains(track);
+            let track = sender(ssrc).filter(unknown);
+            wishes.extend(track);
+        };
+        match packet {
+            RtcpPacket::PictureLossIndication(request) => want(request.media_ssrc),
+            RtcpPacket::FullIntraRequest(fir) => {
+                for (ssrc, number) in &fir.requests {
+                    let commands = &mut self.commands;
+                    if commands.is_due(fir.sender_ssrc, *ssrc, *number, received_at) {
+                        want(*ssrc);
+                    }
+                }
+            }
+            RtcpPacket::SenderReport(_)
+            | RtcpPacket::ReceiverReport(_)
+            | RtcpPacket::SourceDescription(_)
+            | RtcpPacket::Goodbye(_)
+            | RtcpPacket::Nack(_)
+            | RtcpPacket::TransportCc(_)
+            | RtcpPacket::Remb(_)
+            | RtcpPacket::ExtendedReport(_)
+            | RtcpPacket::Other(_) => {}
+        }
     }
 
     fn admit(&mut self, bytes: usize, now: Instant) -> bool {
@@ -101,7 +147,7 @@ fn track_of(
         }
         RtcpPacket::Remb(remb) => only(remb.ssrcs.iter().map(|ssrc| sender(*ssrc))),
         // Speaks of the whole transport, whatever source it names.
-        RtcpPacket::TransportCc(_) | RtcpPacket::Other(_) => None,
+        RtcpPacket::TransportCc(_) | RtcpPacket::ExtendedReport(_) | RtcpPacket::Other(_) => None,
     }
 }
 

@@ -10,7 +10,9 @@ use super::audio_levels::AudioLevels;
 use super::delivery::Arrival;
 use super::repairs::Repairs;
 use super::stats::MediaStats;
-use crate::rtp::{Rid, RtcpPacket, RtpBatch, RtpDemuxer, RtpPacket, RtpSource};
+use crate::rtp::{
+    MediaTime, RemoteClock, Rid, RtcpPacket, RtpBatch, RtpDemuxer, RtpPacket, RtpSource,
+};
 use crate::srtp::Unprotector;
 use crate::track::TrackId;
 use crate::udp::Datagrams;
@@ -22,6 +24,7 @@ pub(super) struct Inbound {
     pub(super) arrivals: Arrivals,
     pub(super) levels: AudioLevels,
     pub(super) repairs: Repairs,
+    clock: RemoteClock,
     unprotector: Option<Unprotector>,
     batch_packets: usize,
     groups: Vec<Group>,
@@ -36,6 +39,7 @@ struct Group {
     rid: Option<Rid>,
     source: Arc<RtpSource>,
     received_at: Instant,
+    media_time: Option<MediaTime>,
     packets: Vec<RtpPacket>,
 }
 
@@ -47,6 +51,7 @@ impl Inbound {
             arrivals: Arrivals::default(),
             levels,
             repairs: Repairs::default(),
+            clock: RemoteClock::default(),
             unprotector: None,
             batch_packets,
             groups: Vec::new(),
@@ -87,6 +92,7 @@ impl Inbound {
                     arrivals: &mut self.arrivals,
                     levels: &mut self.levels,
                     repairs: &mut self.repairs,
+                    clock: &self.clock,
                     groups: &mut self.groups,
                     spare: &mut self.spare,
                     stats,
@@ -99,6 +105,7 @@ impl Inbound {
                 Ok(packets) => {
                     stats.rtcp_received += 1;
                     self.repairs.handle_rtcp(&packets, received_at, stats);
+                    self.clock.handle_rtcp(&packets, received_at);
                     on_rtcp(&mut self.demuxer, packets, length);
                 }
                 Err(_) => stats.malformed += 1,
@@ -115,10 +122,11 @@ impl Inbound {
                 let count = group.packets.len().min(self.batch_packets);
                 let packets = group.packets.drain(..count).collect();
                 let source = Arc::clone(&group.source);
+                let batch = RtpBatch::received(packets, source, group.received_at);
                 deliver(Arrival {
                     track_id: group.track_id,
                     rid: group.rid.clone(),
-                    batch: RtpBatch::received(packets, source, group.received_at),
+                    batch: batch.with_media_time(group.media_time),
                 });
             }
             if self.spare.len() < MAX_SPARE && group.packets.capacity() <= MAX_SPARE_PACKETS {
@@ -133,6 +141,7 @@ struct Place<'a> {
     track: TrackId,
     rid: Option<&'a Rid>,
     source: &'a Arc<RtpSource>,
+    media_time: Option<MediaTime>,
 }
 
 /// The fields that sorting one packet touches.
@@ -140,6 +149,7 @@ struct Sorter<'a> {
     arrivals: &'a mut Arrivals,
     levels: &'a mut AudioLevels,
     repairs: &'a mut Repairs,
+    clock: &'a RemoteClock,
     groups: &'a mut Vec<Group>,
     spare: &'a mut Vec<Vec<RtpPacket>>,
     stats: &'a mut MediaStats,
@@ -175,6 +185,7 @@ impl Sorter<'_> {
                 track: route.track,
                 rid: route.rid,
                 source: route.source,
+                media_time: route.stream.media_time(self.clock),
             };
             self.group(&place, received_at).push(packet);
             return;
@@ -186,7 +197,9 @@ impl Sorter<'_> {
         // The stream that it belongs to is another one of the same table.
         let (track, rid) = (route.track, route.rid.cloned());
         let source = Arc::clone(route.source);
-        let missing = demuxer.stream_mut(ssrc).map(|stream| &mut stream.missing);
+        let stream = demuxer.stream_mut(ssrc);
+        let media_time = stream.as_ref().and_then(|it| it.media_time(self.clock));
+        let missing = stream.map(|stream| &mut stream.missing);
         let number = original.sequence_number();
         let wanted = self
             .repairs
@@ -196,6 +209,7 @@ impl Sorter<'_> {
                 track,
                 rid: rid.as_ref(),
                 source: &source,
+                media_time,
             };
             self.group(&place, received_at).push(original);
         }
@@ -215,6 +229,7 @@ impl Sorter<'_> {
                 rid: route.rid.cloned(),
                 source: Arc::clone(route.source),
                 received_at,
+                media_time: route.media_time,
                 packets: self.spare.pop().unwrap_or_default(),
             });
             self.groups.len() - 1

@@ -8,9 +8,11 @@ use rand::{Rng, SeedableRng};
 
 use super::audio_levels::AudioLevels;
 use super::congestion::ArrivalInbox;
-use super::delivery::{Arrival, Delivery};
+use super::delivery::Delivery;
 use super::feedback::FeedbackInbox;
 use super::inbound::Inbound;
+use super::keyframes::note_keyframe;
+use super::maximum_bitrate::MaximumBitrate;
 use super::message::EncodedRtcp;
 use super::observed::Observed;
 use super::publishing::{Publishing, RtpDelivery};
@@ -21,11 +23,11 @@ use crate::jsep::MediaPlan;
 use crate::lane::{LaneDrops, Weigh};
 use crate::peer_connection::Event;
 use crate::rtp::{
-    Asked, CreditLimit, KeyframeMark, KeyframeRequests, Load, PictureLossIndication,
-    ReceptionReport, Rid, RtcpPacket, RtpPacket, Speaker, Ssrc,
+    CreditLimit, ExtendedReportBlock, KeyframeRequests, Load, ReceptionReport, ReferenceTimes,
+    RtcpPacket, SentCommands, Speaker, Ssrc,
 };
 use crate::srtp::{SrtpError, SrtpMasterKey, SrtpProfile, Unprotector};
-use crate::track::{MediaKind, TrackId};
+use crate::track::TrackId;
 use crate::udp::Datagrams;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -73,8 +75,15 @@ pub(super) struct RtpTransportMachine {
     feedback: FeedbackInbox,
     arrivals: ArrivalInbox,
     pub(super) observed: Observed,
+    pub(super) maximum_bitrate: MaximumBitrate,
+    /// Those of the remote side that wait for an answer.
+    reference_times: ReferenceTimes,
+    /// Both sides have agreed on extended reports that measure the round trip of who only receives (RFC 3611 §5.1).
+    receiver_round_trip: bool,
     publishing: Publishing,
-    keyframes: KeyframeRequests,
+    pub(super) keyframes: KeyframeRequests,
+    /// Numbers of the full intra requests among them.
+    pub(super) commands: SentCommands,
     pub(super) speakers: Speakers,
     /// Every m-line takes RTCP of reduced size (RFC 5506).
     pub(super) reduced_size: bool,
@@ -105,8 +114,12 @@ impl RtpTransportMachine {
             feedback: FeedbackInbox::default(),
             arrivals: ArrivalInbox::default(),
             observed: Observed::default(),
+            maximum_bitrate: MaximumBitrate::default(),
+            reference_times: ReferenceTimes::default(),
+            receiver_round_trip: false,
             publishing: Publishing::default(),
             keyframes: KeyframeRequests::default(),
+            commands: SentCommands::default(),
             speakers: Speakers::new(Speaker {
                 ssrc: Ssrc(random.random()),
                 cname: format!("{:032x}", random.random::<u128>()).into(),
@@ -139,8 +152,10 @@ impl RtpTransportMachine {
         self.inbound.demuxer.apply(plan);
         self.inbound.arrivals.apply(plan);
         self.speakers.apply(plan);
+        self.maximum_bitrate.apply(plan);
         self.observed.retain(|ssrc| self.speakers.are(ssrc));
         self.reduced_size = plan.sections.iter().all(|it| it.reduced_size_rtcp);
+        self.receiver_round_trip = plan.sections.iter().any(|it| it.receiver_round_trip);
     }
 
     /// Takes one read's datagrams; [`finish_inbound`](Self::finish_inbound) ends the drain.
@@ -150,6 +165,8 @@ impl RtpTransportMachine {
             feedback,
             arrivals,
             observed,
+            maximum_bitrate,
+            reference_times,
             speakers,
             stats,
             received,
@@ -162,6 +179,14 @@ impl RtpTransportMachine {
         inbound.handle_datagrams(datagrams, stats, |demuxer, packets, length| {
             observed.handle_rtcp(&packets, received_at, |ssrc| speakers.are(ssrc));
             arrivals.handle_rtcp(&packets, received_at, |ssrc| speakers.are(ssrc));
+            maximum_bitrate.handle_rtcp(&packets);
+            reference_times.handle_rtcp(&packets, received_at);
+            let is_ours = |ssrc| speakers.are(ssrc) || speakers.general().ssrc == ssrc;
+            for (ssrc, trip) in observed.round_trips(&packets, received_at, is_ours) {
+                if let Some(stream) = demuxer.stream_mut(ssrc) {
+                    stream.round_trips.add(trip);
+                }
+            }
             let sender = |ssrc| speakers.track_of(ssrc);
             feedback.handle(demuxer, packets, length, received_at, sender);
         });
@@ -194,9 +219,14 @@ impl RtpTransportMachine {
         self.stats.transport_feedback_overflow += unread;
         effects.extend(arrivals.map(|report| Effect::Send(SendingCommand::Arrivals(report))));
         self.stats.feedback_overflow += self.feedback.finish(|event| {
-            effects.extend(keyframe_wish(&event).map(Effect::Send));
             effects.push(Effect::Tell(event));
         });
+        let news = self.maximum_bitrate.take_news(now);
+        effects.extend(news.map(|bits_per_second| {
+            Effect::Tell(Event::AvailableOutgoingBitrate { bits_per_second })
+        }));
+        let wishes = self.feedback.take_wishes();
+        effects.extend(wishes.map(|track| Effect::Send(SendingCommand::RequestKeyframe(track))));
         if self.heard {
             self.arm_reports(now, effects);
         }
@@ -326,51 +356,6 @@ impl RtpTransportMachine {
         }));
     }
 
-    /// Asks for a keyframe of this track, not too often, and again until one comes. Sound has none.
-    pub(super) fn request_keyframe(
-        &mut self,
-        track: TrackId,
-        rid: Option<Rid>,
-        now: Instant,
-        effects: &mut Vec<Effect>,
-    ) {
-        if self.inbound.demuxer.kind_of(track) != Some(MediaKind::Audio) {
-            self.keyframes.want(Asked { track, rid });
-            self.send_due_requests(now, effects);
-        }
-    }
-
-    fn send_due_requests(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        for Asked { track, rid } in self.keyframes.take_due(now) {
-            self.send_pli(track, rid.as_ref(), effects);
-        }
-        let next = self.keyframes.next_due(now);
-        effects.extend(next.map(|at| Effect::Arm(RtpTransportTimer::KeyframeRequest, at)));
-    }
-
-    /// Asks for a keyframe of this track: of one encoding, or of all.
-    pub(super) fn send_pli(
-        &mut self,
-        track: TrackId,
-        rid: Option<&Rid>,
-        effects: &mut Vec<Effect>,
-    ) {
-        let speaker = self.speakers.about(track);
-        let sender_ssrc = speaker.ssrc;
-        let media_ssrcs = self.inbound.demuxer.media_ssrcs(track, rid);
-        if media_ssrcs.is_empty() {
-            self.stats.feedback_without_stream += 1;
-            return;
-        }
-        let requests = media_ssrcs.into_iter().map(|media_ssrc| {
-            RtcpPacket::PictureLossIndication(PictureLossIndication {
-                sender_ssrc,
-                media_ssrc,
-            })
-        });
-        effects.push(send_rtcp(speaker.feedback(requests, self.reduced_size)));
-    }
-
     /// A timer went off; `ntp` is the wall time of `now`.
     pub(super) fn handle_timer(
         &mut self,
@@ -415,9 +400,18 @@ impl RtpTransportMachine {
             now,
             ntp,
             blocks,
+            extended: self.extended_blocks(ntp, now),
             speaker: self.speakers.general().clone(),
         })));
         self.arm_reports(now, effects);
+    }
+
+    /// What a report says besides: our time, to be answered, where no sender report of ours is; and answers to theirs.
+    fn extended_blocks(&mut self, ntp: u64, now: Instant) -> Vec<ExtendedReportBlock> {
+        let asks = self.receiver_round_trip && !self.sending;
+        let time = asks.then_some(ExtendedReportBlock::ReceiverReferenceTime(ntp));
+        let answers = self.reference_times.take_answers(now);
+        time.into_iter().chain(answers).collect()
     }
 
     /// Between half and one and a half of the interval, so that peers do not fall into step
@@ -438,30 +432,6 @@ impl RtpTransportMachine {
     pub(super) fn stats(&self) -> MediaStats {
         self.stats
     }
-}
-
-/// Whoever waits for a keyframe of this encoding waits no longer if one begins here, or if nobody could tell.
-fn note_keyframe(requests: &mut KeyframeRequests, arrival: &Arrival) {
-    let rid = arrival.rid.as_ref();
-    if !requests.is_awaited(arrival.track_id, rid) {
-        return;
-    }
-    let mark = arrival.batch.codec().and_then(KeyframeMark::of);
-    let begins = |packet: &RtpPacket| mark.is_none_or(|it| it.begins_keyframe(packet.payload()));
-    if arrival.batch.iter().any(begins) {
-        requests.note_arrival(arrival.track_id, rid);
-    }
-}
-
-/// The remote side wants a keyframe of one of our tracks: where a route feeds it, its source is asked.
-fn keyframe_wish(event: &Event) -> Option<SendingCommand> {
-    let Event::Rtcp { track_id, packets } = event else {
-        return None;
-    };
-    let asks = packets.iter().any(RtcpPacket::asks_for_keyframe);
-    (*track_id)
-        .filter(|_| asks)
-        .map(SendingCommand::RequestKeyframe)
 }
 
 /// One datagram of RTCP.

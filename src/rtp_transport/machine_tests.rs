@@ -15,14 +15,16 @@ use crate::fixtures::*;
 use crate::lane::LaneDrops;
 use crate::peer_connection::Event;
 use crate::rtp::{
-    CreditLimit, FullIntraRequest, Goodbye, HeaderExtension, Load, Nack, PictureLossIndication,
-    ReceiverReport, Rid, RtcpPacket, RtpBatch, RtpPacket, RtpTimestamp, SenderReport,
-    SequenceNumber, Ssrc,
+    Asked, CreditLimit, FullIntraRequest, Goodbye, HeaderExtension, Load, Nack,
+    PictureLossIndication, ReceiverReport, Rid, RtcpPacket, RtpBatch, RtpPacket, RtpTimestamp,
+    SenderReport, SequenceNumber, Ssrc,
 };
 use crate::track::TrackId;
 
 #[path = "repair_tests.rs"]
 mod repair_tests;
+#[path = "report_tests.rs"]
+mod report_tests;
 
 const NTP: u64 = 0x1111_2222_3333_4444;
 
@@ -145,8 +147,12 @@ impl Bench {
     }
 
     fn send_pli(&mut self, rid: Option<&Rid>) {
-        let track = self.session.remote;
-        self.machine.send_pli(track, rid, &mut self.effects);
+        let asked = Asked {
+            track: self.session.remote,
+            rid: rid.cloned(),
+        };
+        self.machine
+            .send_keyframe_request(&asked, false, &mut self.effects);
         self.settle();
     }
 
@@ -460,6 +466,50 @@ fn c110_a_keyframe_is_asked_for_until_one_comes() {
     assert_eq!(bench.armed(RtpTransportTimer::KeyframeRequest), None);
 }
 
+/// The feedback that both sides want for the remote video.
+fn with_feedback(feedback: Vec<RtcpFeedback>) -> Session {
+    let mut session = session();
+    let codec = &mut session.receive().codecs[0].codec;
+    *codec = Arc::new(RtpCodec {
+        feedback,
+        ..RtpCodec::clone(codec)
+    });
+    session
+}
+
+#[test]
+fn c110_where_only_fir_was_negotiated_it_is_sent_and_repeated_under_its_number() {
+    let mut bench = Bench::connected(with_feedback(vec![RtcpFeedback::Fir]));
+    bench.receive_video([1]);
+    let fir = |number| {
+        RtcpPacket::FullIntraRequest(FullIntraRequest {
+            sender_ssrc: OUR_SSRC,
+            requests: vec![(THEIR_SSRC, number)],
+        })
+    };
+    bench.request_keyframe(None);
+    assert_eq!(bench.sent_rtcp()[0][2], fir(0));
+    bench.fire(RtpTransportTimer::KeyframeRequest);
+    assert_eq!(bench.sent_rtcp()[0][2], fir(0), "a repetition");
+    let key = rtp_bytes(VIDEO, 3, THEIR_SSRC, &[(4, "v")], &[0x10, 0]);
+    let key = bench.remote.rtp(&key);
+    bench.receive(vec![key]);
+    bench.now += Duration::from_secs(1);
+    bench.request_keyframe(None);
+    assert_eq!(bench.sent_rtcp()[0][2], fir(1), "a request of its own");
+    bench.send_pli(None);
+    assert_eq!(bench.sent_rtcp()[0][2], fir(2));
+}
+
+#[test]
+fn c110_where_neither_was_negotiated_nothing_is_sent() {
+    let mut bench = Bench::connected(with_feedback(vec![RtcpFeedback::Nack]));
+    bench.receive_video([1]);
+    bench.request_keyframe(None);
+    assert!(bench.outbox.is_empty());
+    assert_eq!(bench.stats().keyframe_requests_impossible, 1);
+}
+
 #[test]
 fn of_sound_no_keyframe_is_asked_for() {
     let mut session = session();
@@ -485,9 +535,16 @@ fn c030_c110_a_wish_for_a_keyframe_goes_to_whoever_feeds_the_track() {
         sender_ssrc: THEIR_SSRC,
         media_ssrc: Ssrc(99),
     });
+    // One request speaks of several tracks.
+    let of_two = RtcpPacket::FullIntraRequest(FullIntraRequest {
+        sender_ssrc: THEIR_SSRC,
+        requests: vec![(Ssrc(99), 1), (OUR_SSRC, 2)],
+    });
     for (packets, wishes) in [
         (vec![pli.clone(), pli], 1),
-        (vec![fir], 1),
+        (vec![fir.clone()], 1),
+        (vec![fir.clone(), fir], 0),
+        (vec![of_two], 1),
         (vec![of_another], 0),
     ] {
         let brought = vec![bench.remote.rtcp(&packets)];

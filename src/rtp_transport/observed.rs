@@ -37,7 +37,7 @@ impl Observed {
         self.receptions.retain(|ssrc, _| is_ours(*ssrc));
     }
 
-    /// A sender report with this time goes out.
+    /// A report with this time goes out.
     pub(super) fn handle_report_sent(&mut self, ntp: u64, now: Instant) {
         self.sent.note(ntp, now);
     }
@@ -58,8 +58,30 @@ impl Observed {
         }
     }
 
+    /// What the answers to our extended reports measure (RFC 3611 §4.5), each with the SSRC of who answers.
+    pub(super) fn round_trips(
+        &self,
+        packets: &[RtcpPacket],
+        received_at: Instant,
+        is_ours: impl Fn(Ssrc) -> bool,
+    ) -> impl Iterator<Item = (Ssrc, Duration)> {
+        let answers = packets.iter().flat_map(RtcpPacket::last_receiver_reports);
+        answers.filter_map(move |(sender, answer)| {
+            let (named, delay) = (
+                answer.last_receiver_report,
+                answer.delay_since_last_receiver_report,
+            );
+            let trip = self.round_trip(named, delay, received_at);
+            Some((sender, trip.filter(|_| is_ours(answer.ssrc))?))
+        })
+    }
+
     fn handle_block(&mut self, report: ReceptionReport, received_at: Instant) {
-        let measured = self.round_trip(&report, received_at);
+        let (named, delay) = (
+            report.last_sender_report,
+            report.delay_since_last_sender_report,
+        );
+        let measured = self.round_trip(named, delay, received_at);
         let before = self.receptions.get(&report.ssrc);
         let reception = Reception {
             report,
@@ -73,8 +95,8 @@ impl Observed {
     }
 
     /// RFC 3550 §6.4.1: from our report to the answer, less the time that the remote side kept it.
-    fn round_trip(&self, report: &ReceptionReport, received_at: Instant) -> Option<Duration> {
-        let (since, kept) = self.sent.answered(report, received_at)?;
+    fn round_trip(&self, named: u32, delay: u32, received_at: Instant) -> Option<Duration> {
+        let (since, kept) = self.sent.answered(named, delay, received_at)?;
         // The delay is told in steps of 15 µs, which may make a short trip one of less than nothing.
         (kept <= since + Duration::from_millis(1)).then(|| since.saturating_sub(kept))
     }

@@ -123,6 +123,13 @@ impl Repairs {
             for block in packet.reception_reports() {
                 self.round_trip.handle_block(block, received_at);
             }
+            for (_, answer) in packet.last_receiver_reports() {
+                let (named, delay) = (
+                    answer.last_receiver_report,
+                    answer.delay_since_last_receiver_report,
+                );
+                self.round_trip.handle_answer(named, delay, received_at);
+            }
             if let RtcpPacket::Nack(nack) = packet {
                 self.handle_nack(nack, received_at, stats);
             }
@@ -147,7 +154,7 @@ impl Repairs {
         self.round_trip.measured()
     }
 
-    /// A sender report with this time goes out.
+    /// A report with this time goes out.
     pub(super) fn handle_report_sent(&mut self, ntp: u64, now: Instant) {
         self.round_trip.handle_report_sent(ntp, now);
     }

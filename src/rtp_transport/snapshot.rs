@@ -15,6 +15,8 @@ pub(crate) struct ReceivingSnapshot {
     pub(crate) heard: Vec<HeardStream>,
     /// What it says of what we send.
     pub(crate) observed: Vec<ObservedStream>,
+    /// How much the remote side allows, in bits per second, where that was negotiated.
+    pub(crate) maximum_bitrate: Option<u64>,
 }
 
 impl RtpTransportMachine {
@@ -25,6 +27,7 @@ impl RtpTransportMachine {
             received: self.received,
             heard: self.inbound.demuxer.heard(),
             observed: self.observed.of(self.speakers.ssrcs()),
+            maximum_bitrate: self.maximum_bitrate.latest(),
         }
     }
 }

@@ -100,6 +100,8 @@ pub struct MediaStats {
     pub transport_feedback_overflow: u64,
     /// Requests about a track of which nothing is known yet.
     pub feedback_without_stream: u64,
+    /// Requests for keyframes that could not be made: neither `nack pli` nor `ccm fir` was negotiated for the codec.
+    pub keyframe_requests_impossible: u64,
 }
 
 impl MediaStats {

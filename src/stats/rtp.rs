@@ -232,6 +232,18 @@ pub struct RemoteOutboundRtpStats {
     pub remote_timestamp: SystemTime,
     /// Reports that came.
     pub reports_sent: u64,
+    /// To the remote side and back, where it has answered extended reports of ours (RFC 3611 §4.5): of one that sends while we only
+    /// receive.
+    #[serde(
+        serialize_with = "json::maybe_seconds",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub round_trip_time: Option<Duration>,
+    /// All measurements together.
+    #[serde(serialize_with = "json::seconds")]
+    pub total_round_trip_time: Duration,
+    /// How many there are.
+    pub round_trip_time_measurements: u64,
 }
 
 /// A track that the application sends by hand (`RTCMediaSourceStats`).

@@ -43,6 +43,17 @@ pub(super) fn direction_word(word: &str) -> Option<RtpTransceiverDirection> {
     }
 }
 
+/// Whether `a=rtcp-xr` (RFC 3611 §5.1) wants reports that measure the round trip of receivers: `rcvr-rtt=all:10000`. How large they
+/// may become does not matter, ours are small.
+pub(super) fn receiver_round_trip(value: &str) -> bool {
+    let mut formats = value.split_ascii_whitespace();
+    formats.any(|format| {
+        let mode = format.strip_prefix("rcvr-rtt=");
+        let mode = mode.map(|mode| mode.split(':').next().unwrap_or_default());
+        matches!(mode, Some("all" | "sender"))
+    })
+}
+
 /// `a=msid` (RFC 8830 §2): `stream track`.
 pub(super) fn msid(value: &str) -> Option<Msid> {
     let mut words = value.split_ascii_whitespace();

@@ -47,6 +47,8 @@ pub(crate) struct Section {
     pub(crate) transport: TransportAttributes,
     pub(crate) rtcp_mux: bool,
     pub(crate) rtcp_rsize: bool,
+    /// `a=rtcp-xr` with `rcvr-rtt` (RFC 3611 §5.1).
+    pub(crate) receiver_round_trip: bool,
     /// At this level; the whole description may say so too.
     pub(crate) extmap_allow_mixed: bool,
     /// In the order of the format list.

@@ -50,6 +50,7 @@ struct SessionLevel {
     bundles: Vec<Vec<super::Mid>>,
     ice_lite: bool,
     extmap_allow_mixed: bool,
+    receiver_round_trip: bool,
     direction: RtpTransceiverDirection,
     transport: TransportAttributes,
 }
@@ -63,6 +64,7 @@ impl SessionLevel {
                 "group" => session.bundles.extend(attributes::bundle(value)),
                 "ice-lite" => session.ice_lite = true,
                 "extmap-allow-mixed" => session.extmap_allow_mixed = true,
+                "rtcp-xr" => session.receiver_round_trip = attributes::receiver_round_trip(value),
                 key => {
                     session.direction =
                         attributes::direction_word(key).unwrap_or(session.direction);
@@ -139,6 +141,7 @@ fn blank_section(line: RawMediaLine, session: &SessionLevel) -> Section {
         transport: TransportAttributes::default(),
         rtcp_mux: false,
         rtcp_rsize: false,
+        receiver_round_trip: session.receiver_round_trip,
         extmap_allow_mixed: false,
         codecs: Vec::new(),
         extensions: Vec::new(),
@@ -166,6 +169,7 @@ fn read_media(section: &mut Section, key: &str, value: &str) -> Result<(), &'sta
         "bundle-only" => section.bundle_only = true,
         "rtcp-mux" => section.rtcp_mux = true,
         "rtcp-rsize" => section.rtcp_rsize = true,
+        "rtcp-xr" => section.receiver_round_trip = attributes::receiver_round_trip(value),
         "extmap-allow-mixed" => section.extmap_allow_mixed = true,
         "extmap" => {
             let known = |id| section.extensions.iter().any(|e| e.id == id);

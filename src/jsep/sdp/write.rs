@@ -50,6 +50,9 @@ impl Display for Section {
         if self.rtcp_rsize {
             f.write_str("a=rtcp-rsize\r\n")?;
         }
+        if self.receiver_round_trip {
+            f.write_str("a=rtcp-xr:rcvr-rtt=all\r\n")?;
+        }
         if self.extmap_allow_mixed {
             f.write_str("a=extmap-allow-mixed\r\n")?;
         }

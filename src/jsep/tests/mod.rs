@@ -2,6 +2,7 @@
 
 mod candidates;
 mod conformance;
+mod feedback;
 mod media_lines;
 mod parameters;
 mod random;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Meaning, RtpDemuxer, RtpStream};
 use crate::codec::RtpCodec;
+use crate::rtp::round_trip::MeasuredTrips;
 use crate::rtp::traffic::{SenderReportSeen, Traffic};
 use crate::rtp::types::{Mid, PayloadType, Rid, Ssrc};
 use crate::track::TrackId;
@@ -24,6 +25,8 @@ pub(crate) struct HeardStream {
     /// In units of the codec's clock.
     pub(crate) jitter: f64,
     pub(crate) report: Option<SenderReportSeen>,
+    /// What its sender has answered.
+    pub(crate) round_trips: MeasuredTrips,
     /// Its retransmissions.
     pub(crate) repair: Option<(Ssrc, Traffic)>,
 }
@@ -65,6 +68,7 @@ impl RtpDemuxer {
             lost: stream.statistics.lost(),
             jitter: stream.statistics.jitter(),
             report: stream.report,
+            round_trips: stream.round_trips,
             repair: None,
         })
     }

@@ -14,6 +14,7 @@ use super::batch::RtpSource;
 use super::extension::{HeaderExtension, read_token};
 use super::packet::RtpPacket;
 use super::types::{Mid, PayloadType, Rid, Ssrc};
+use crate::codec::RtpCodec;
 use crate::jsep::{MediaPlan, ReceivePlan};
 use crate::track::{MediaKind, TrackId};
 
@@ -278,6 +279,20 @@ impl RtpDemuxer {
     pub(crate) fn kind_of(&self, track: TrackId) -> Option<MediaKind> {
         let section = self.sections.iter().find(|it| it.track == track)?;
         section.sources.first().map(|(_, source)| source.codec.kind)
+    }
+
+    /// The codec that this stream was heard in last, or the preferred one of its m-line before it was heard.
+    pub(crate) fn codec_of(&self, ssrc: Ssrc) -> Option<&RtpCodec> {
+        let stream = self.streams.get(ssrc);
+        let section = match stream {
+            Some(stream) => stream.section,
+            None => self.declared.get(&ssrc)?.section,
+        };
+        let sources = &self.sections[section].sources;
+        let heard = stream.and_then(|stream| stream.traffic.latest);
+        let is_heard = |(known, _): &&(PayloadType, _)| heard.is_some_and(|(_, it)| it == *known);
+        let (_, source) = sources.iter().find(is_heard).or_else(|| sources.first())?;
+        Some(&source.codec)
     }
 
     fn declared_ssrc(&self, section: usize) -> Option<Ssrc> {

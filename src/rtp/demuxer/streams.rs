@@ -5,6 +5,8 @@ use std::time::Instant;
 
 use crate::rtp::nack::MissingPackets;
 use crate::rtp::receiver::RtpStreamReceiver;
+use crate::rtp::remote_clock::{MediaTime, RemoteClock};
+use crate::rtp::round_trip::MeasuredTrips;
 use crate::rtp::rtcp::SenderReport;
 use crate::rtp::traffic::{SenderReportSeen, Traffic};
 use crate::rtp::types::{Rid, Ssrc};
@@ -25,6 +27,8 @@ pub(crate) struct RtpStream {
     pub(crate) traffic: Traffic,
     /// The remote side's last report on it.
     pub(super) report: Option<SenderReportSeen>,
+    /// What its sender has answered.
+    pub(crate) round_trips: MeasuredTrips,
 }
 
 /// What one packet said of its stream.
@@ -43,11 +47,18 @@ impl RtpStream {
             .handle_sender_report(report.ntp, received_at);
         self.report = Some(SenderReportSeen {
             ntp: report.ntp,
+            rtp_timestamp: report.rtp_timestamp,
             packet_count: report.packet_count,
             octet_count: report.octet_count,
             received_at,
             reports: self.report.map_or(0, |before| before.reports) + 1,
         });
+    }
+
+    /// What the remote side's last report says of the time of the stream.
+    pub(crate) fn media_time(&self, clock: &RemoteClock) -> Option<MediaTime> {
+        let report = self.report?;
+        clock.media_time(report.ntp, report.rtp_timestamp)
     }
 }
 
@@ -75,6 +86,7 @@ impl StreamTable {
             missing: MissingPackets::default(),
             traffic: Traffic::default(),
             report: None,
+            round_trips: MeasuredTrips::default(),
         });
         stream.last_heard = self.tick;
         stream.section = heard.section;

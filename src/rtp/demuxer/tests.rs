@@ -38,6 +38,7 @@ fn section(mid: &str, codecs: &[(u8, Option<u8>)]) -> MediaSection {
         mid: mid.into(),
         kind: MediaKind::Video,
         reduced_size_rtcp: true,
+        receiver_round_trip: false,
         send: None,
         receive: Some(ReceivePlan {
             track: MediaStreamTrack::new(MediaKind::Video, []).id(),

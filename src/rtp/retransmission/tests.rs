@@ -80,7 +80,7 @@ impl Stream {
             let mut slab = Vec::new();
             self.sender
                 .write_outgoing(&rewrite, packet, numbers, None, &mut slab);
-            self.sender.count(&rewrite, packet, numbers, now);
+            self.sender.count(&rewrite, packet, numbers, now, || None);
             self.sender.keep(batch, index, &rewrite, numbers, now);
             all.push(slab);
         }
@@ -268,7 +268,7 @@ fn c109_where_nobody_may_ask_nothing_is_kept() {
     let (numbers, now) = (Numbers::of(&batch[0], None), stream.start);
     stream
         .sender
-        .count(&rewrite, &batch[0], numbers, stream.start);
+        .count(&rewrite, &batch[0], numbers, stream.start, || None);
     stream.sender.keep(&batch, 0, &rewrite, numbers, now);
     assert_eq!(Arc::strong_count(batch.shared()), 1);
     assert_eq!(stream.repeat(1, 1), Err(Refused::NotKept));

@@ -1,6 +1,7 @@
 //! RTCP packets: our own types, a reader that checks every length, a writer
-//! (RFC 3550 §6, RFC 4585, RFC 5104).
+//! (RFC 3550 §6, RFC 3611, RFC 4585, RFC 5104).
 
+mod extended;
 mod read;
 mod write;
 
@@ -30,6 +31,8 @@ pub enum RtcpPacket {
     TransportCc(TransportCc),
     /// The bitrate that a receiver believes it can take (draft-alvestrand-rmcat-remb).
     Remb(Remb),
+    /// What a report has no room for (RFC 3611).
+    ExtendedReport(ExtendedReport),
     /// Any other packet, unread.
     Other(OtherRtcp),
 }
@@ -41,6 +44,34 @@ impl RtcpPacket {
             self,
             Self::PictureLossIndication(_) | Self::FullIntraRequest(_)
         )
+    }
+
+    /// The answers to receivers' reference times in it, each with who answers.
+    pub(crate) fn last_receiver_reports(
+        &self,
+    ) -> impl Iterator<Item = (Ssrc, &LastReceiverReport)> {
+        let report = match self {
+            Self::ExtendedReport(report) => Some(report),
+            Self::SenderReport(_)
+            | Self::ReceiverReport(_)
+            | Self::SourceDescription(_)
+            | Self::Goodbye(_)
+            | Self::PictureLossIndication(_)
+            | Self::FullIntraRequest(_)
+            | Self::Nack(_)
+            | Self::TransportCc(_)
+            | Self::Remb(_)
+            | Self::Other(_) => None,
+        };
+        report.into_iter().flat_map(|report| {
+            let answers = report.blocks.iter().flat_map(|block| match block {
+                ExtendedReportBlock::LastReceiverReports(answers) => answers.as_slice(),
+                ExtendedReportBlock::ReceiverReferenceTime(_) | ExtendedReportBlock::Other(_) => {
+                    &[]
+                }
+            });
+            answers.map(|answer| (report.ssrc, answer))
+        })
     }
 
     /// What it says of how sources are received; nothing unless it is a report.
@@ -55,6 +86,7 @@ impl RtcpPacket {
             | Self::Nack(_)
             | Self::TransportCc(_)
             | Self::Remb(_)
+            | Self::ExtendedReport(_)
             | Self::Other(_) => &[],
         }
     }
@@ -206,6 +238,50 @@ pub struct Remb {
     pub ssrcs: Vec<Ssrc>,
 }
 
+/// Body of an extended report (RFC 3611 §2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExtendedReport {
+    /// The reporter.
+    pub ssrc: Ssrc,
+    /// What it reports.
+    pub blocks: Vec<ExtendedReportBlock>,
+}
+
+/// One block of an extended report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ExtendedReportBlock {
+    /// The reporter's wall time in NTP form, from one that may send nothing else it could be answered by (RFC 3611 §4.4).
+    ReceiverReferenceTime(u64),
+    /// The answers to such times (RFC 3611 §4.5).
+    LastReceiverReports(Vec<LastReceiverReport>),
+    /// Any other block, unread.
+    Other(OtherBlock),
+}
+
+/// The answer to one receiver reference time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastReceiverReport {
+    /// Whose time it was.
+    pub ssrc: Ssrc,
+    /// Middle 32 bits of the NTP time that it told; 0 without one.
+    pub last_receiver_report: u32,
+    /// Time since it came, in 1/65 536 s.
+    pub delay_since_last_receiver_report: u32,
+}
+
+/// A block of an extended report that this crate does not read: of another type, or with contents that do not
+/// fit its type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtherBlock {
+    /// Block type (RFC 3611 §6.2).
+    pub block_type: u8,
+    /// The byte after it, which means something else for each type.
+    pub type_specific: u8,
+    /// What follows the length; a multiple of four bytes.
+    pub body: Bytes,
+}
+
 /// An RTCP packet that this crate does not read: of an unknown type, or with contents that do not
 /// fit its type.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -226,6 +302,7 @@ mod packet_type {
     pub(super) const GOODBYE: u8 = 203;
     pub(super) const TRANSPORT_FEEDBACK: u8 = 205;
     pub(super) const PAYLOAD_FEEDBACK: u8 = 206;
+    pub(super) const EXTENDED_REPORT: u8 = 207;
 }
 
 /// Feedback formats (RFC 4585 §6.2, §6.3, RFC 5104 §4.3; 15 is used without a standard).
@@ -235,6 +312,12 @@ mod format {
     pub(super) const PLI: u8 = 1;
     pub(super) const FIR: u8 = 4;
     pub(super) const APPLICATION: u8 = 15;
+}
+
+/// Blocks of extended reports (RFC 3611 §4.4, §4.5).
+mod block_type {
+    pub(super) const RECEIVER_REFERENCE_TIME: u8 = 4;
+    pub(super) const LAST_RECEIVER_REPORTS: u8 = 5;
 }
 
 /// Type of the canonical name among source description items (RFC 3550 §6.5.1).

@@ -3,9 +3,9 @@
 use bytes::{Buf, Bytes};
 
 use super::{
-    FullIntraRequest, Goodbye, Nack, OtherRtcp, PictureLossIndication, REMB_NAME, ReceiverReport,
-    ReceptionReport, Remb, RtcpError, RtcpPacket, SenderReport, SourceDescriptionChunk,
-    TransportCc, format, packet_type,
+    ExtendedReport, ExtendedReportBlock, FullIntraRequest, Goodbye, Nack, OtherRtcp,
+    PictureLossIndication, REMB_NAME, ReceiverReport, ReceptionReport, Remb, RtcpError, RtcpPacket,
+    SenderReport, SourceDescriptionChunk, TransportCc, format, packet_type,
 };
 use crate::rtp::types::{RtpTimestamp, SequenceNumber, Ssrc};
 
@@ -89,6 +89,7 @@ impl Frame {
             (packet_type::PAYLOAD_FEEDBACK, format::PLI) => picture_loss_indication(&mut body),
             (packet_type::PAYLOAD_FEEDBACK, format::FIR) => full_intra_request(&mut body),
             (packet_type::PAYLOAD_FEEDBACK, format::APPLICATION) => remb(&mut body),
+            (packet_type::EXTENDED_REPORT, _) => extended_report(&mut body),
             _ => None,
         };
         packet.unwrap_or(RtcpPacket::Other(OtherRtcp {
@@ -231,35 +232,49 @@ fn remb(body: &mut Reader) -> Option<RtcpPacket> {
     }))
 }
 
+/// Blocks of a type that is not known are skipped over by their length (RFC 3611 §3).
+fn extended_report(body: &mut Reader) -> Option<RtcpPacket> {
+    let ssrc = body.ssrc()?;
+    let mut blocks = Vec::new();
+    while body.remaining() > 0 {
+        blocks.push(ExtendedReportBlock::read(body)?);
+    }
+    Some(RtcpPacket::ExtendedReport(ExtendedReport { ssrc, blocks }))
+}
+
 /// Takes from the front; `None` when there is not enough.
-struct Reader(Bytes);
+pub(super) struct Reader(Bytes);
 
 impl Reader {
-    fn remaining(&self) -> usize {
+    pub(super) fn new(bytes: Bytes) -> Self {
+        Self(bytes)
+    }
+
+    pub(super) fn remaining(&self) -> usize {
         self.0.len()
     }
 
-    fn u8(&mut self) -> Option<u8> {
+    pub(super) fn u8(&mut self) -> Option<u8> {
         (!self.0.is_empty()).then(|| self.0.get_u8())
     }
 
-    fn u16(&mut self) -> Option<u16> {
+    pub(super) fn u16(&mut self) -> Option<u16> {
         (self.0.len() >= 2).then(|| self.0.get_u16())
     }
 
-    fn u32(&mut self) -> Option<u32> {
+    pub(super) fn u32(&mut self) -> Option<u32> {
         (self.0.len() >= 4).then(|| self.0.get_u32())
     }
 
-    fn ssrc(&mut self) -> Option<Ssrc> {
+    pub(super) fn ssrc(&mut self) -> Option<Ssrc> {
         self.u32().map(Ssrc)
     }
 
-    fn bytes(&mut self, length: usize) -> Option<Bytes> {
+    pub(super) fn bytes(&mut self, length: usize) -> Option<Bytes> {
         (self.0.len() >= length).then(|| self.0.split_to(length))
     }
 
-    fn rest(&mut self) -> Bytes {
+    pub(super) fn rest(&mut self) -> Bytes {
         self.0.split_off(0)
     }
 }

@@ -72,6 +72,60 @@ fn c109_a_nack_of_chromium_is_read_and_written_alike() {
     assert_eq!(written, bytes_of(datagram));
 }
 
+/// As RFC 3611 §4.4 and §4.5 draw them, behind an empty report, with a block of another type between them (§4.2).
+#[test]
+fn c065_an_extended_report_is_read_over_blocks_that_nobody_knows() {
+    let datagram = "80c90001 00000007 \
+        80cf000b 00000007 \
+        04000002 11112222 33334444 \
+        02300001 00010002 \
+        05000003 0a0a0a0a 22223333 00018000 \
+        ff000000";
+    let packets = parse(datagram).unwrap();
+    let other = |block_type, type_specific, body: &'static [u8]| {
+        ExtendedReportBlock::Other(OtherBlock {
+            block_type,
+            type_specific,
+            body: Bytes::from_static(body),
+        })
+    };
+    let expected = RtcpPacket::ExtendedReport(ExtendedReport {
+        ssrc: Ssrc(7),
+        blocks: vec![
+            ExtendedReportBlock::ReceiverReferenceTime(0x1111_2222_3333_4444),
+            other(2, 0x30, &[0, 1, 0, 2]),
+            ExtendedReportBlock::LastReceiverReports(vec![LastReceiverReport {
+                ssrc: Ssrc(0x0a0a_0a0a),
+                last_receiver_report: 0x2222_3333,
+                delay_since_last_receiver_report: 0x1_8000,
+            }]),
+            other(255, 0, &[]),
+        ],
+    });
+    assert_eq!(packets[1], expected);
+    let mut written = Vec::new();
+    for packet in &packets {
+        packet.write(&mut written).unwrap();
+    }
+    assert_eq!(written, bytes_of(datagram));
+}
+
+#[test]
+fn c065_an_extended_report_that_lies_about_its_blocks_is_not_read() {
+    // A block beyond the packet, half a header.
+    assert!(is_unread("80cf0003 00000007 04000002 11112222"));
+    assert!(is_unread("80cf0002 00000007 0400ffff"));
+    // Blocks of a known type with contents that do not fit are kept unread, the others count.
+    for odd in ["04000001 11112222", "05000002 0a0a0a0a 22223333"] {
+        let words = 2 + odd.len() / 9;
+        let packets = parse(&format!("80cf{words:04x} 00000007 {odd}")).unwrap();
+        let [RtcpPacket::ExtendedReport(report)] = &packets[..] else {
+            panic!("{packets:?}");
+        };
+        assert!(matches!(report.blocks[..], [ExtendedReportBlock::Other(_)]));
+    }
+}
+
 #[test]
 fn a_packet_longer_than_the_datagram_spoils_all() {
     assert_eq!(
@@ -170,6 +224,26 @@ fn reports() -> impl Strategy<Value = Vec<ReceptionReport>> {
     proptest::collection::vec(report, 0..31)
 }
 
+fn blocks() -> impl Strategy<Value = ExtendedReportBlock> {
+    let answer = any::<(u32, u32, u32)>().prop_map(|(ssrc, last, delay)| LastReceiverReport {
+        ssrc: Ssrc(ssrc),
+        last_receiver_report: last,
+        delay_since_last_receiver_report: delay,
+    });
+    let body = proptest::collection::vec(any::<[u8; 4]>(), 0..9);
+    prop_oneof![
+        any::<u64>().prop_map(ExtendedReportBlock::ReceiverReferenceTime),
+        proptest::collection::vec(answer, 0..9).prop_map(ExtendedReportBlock::LastReceiverReports),
+        (8u8.., any::<u8>(), body).prop_map(|(block_type, type_specific, body)| {
+            ExtendedReportBlock::Other(OtherBlock {
+                block_type,
+                type_specific,
+                body: body.concat().into(),
+            })
+        }),
+    ]
+}
+
 fn packets() -> impl Strategy<Value = RtcpPacket> {
     let two = || any::<(u32, u32)>().prop_map(|(one, other)| (Ssrc(one), Ssrc(other)));
     prop_oneof![
@@ -237,6 +311,12 @@ fn packets() -> impl Strategy<Value = RtcpPacket> {
                 })
             }
         ),
+        (any::<u32>(), proptest::collection::vec(blocks(), 0..5)).prop_map(|(ssrc, blocks)| {
+            RtcpPacket::ExtendedReport(ExtendedReport {
+                ssrc: Ssrc(ssrc),
+                blocks,
+            })
+        }),
     ]
 }
 
@@ -345,7 +425,10 @@ proptest! {
     fn the_rtcp_crate_reads_what_is_written(packet in packets()) {
         let mut bytes = Vec::new();
         packet.write(&mut bytes).unwrap();
-        if !matches!(packet, RtcpPacket::Remb(_)) {
+        if let RtcpPacket::ExtendedReport(report) = &packet {
+            let theirs = rtcp::extended_report::ExtendedReport::unmarshal(&mut BytesMut::from(&bytes[..]));
+            prop_assert_eq!(theirs.unwrap().reports.len(), report.blocks.len());
+        } else if !matches!(packet, RtcpPacket::Remb(_)) {
             prop_assert_eq!(read_by_the_crate(&bytes), Some(packet));
         } else {
             // It keeps the bitrate as a float; that it reads the packet at all must do.

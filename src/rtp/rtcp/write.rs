@@ -83,6 +83,13 @@ impl RtcpPacket {
                 write_remb(remb, into)?;
                 (packet_type::PAYLOAD_FEEDBACK, format::APPLICATION)
             }
+            Self::ExtendedReport(report) => {
+                put_ssrc(report.ssrc, into);
+                for block in &report.blocks {
+                    block.write(into)?;
+                }
+                (packet_type::EXTENDED_REPORT, 0)
+            }
             Self::Other(other) => {
                 put_words(&other.body, into)?;
                 (
@@ -208,11 +215,11 @@ fn write_remb(remb: &Remb, into: &mut Vec<u8>) -> Result<(), RtcpError> {
     Ok(())
 }
 
-fn put_ssrc(ssrc: Ssrc, into: &mut Vec<u8>) {
+pub(super) fn put_ssrc(ssrc: Ssrc, into: &mut Vec<u8>) {
     put_u32(ssrc.0, into);
 }
 
-fn put_u32(word: u32, into: &mut Vec<u8>) {
+pub(super) fn put_u32(word: u32, into: &mut Vec<u8>) {
     into.extend_from_slice(&word.to_be_bytes());
 }
 
@@ -237,6 +244,6 @@ fn five_bits(part: &'static str, count: usize) -> Result<u8, RtcpError> {
         .ok_or_else(|| unwritable(part))
 }
 
-fn unwritable(part: &'static str) -> RtcpError {
+pub(super) fn unwritable(part: &'static str) -> RtcpError {
     RtcpError::Unwritable { part }
 }

@@ -154,6 +154,9 @@ impl Sources {
             local_id,
             remote_timestamp: time_of_ntp(report.ntp),
             reports_sent: report.reports,
+            round_trip_time: stream.round_trips.latest,
+            total_round_trip_time: stream.round_trips.total,
+            round_trip_time_measurements: stream.round_trips.measurements,
         }
     }
 
@@ -371,6 +374,7 @@ impl Sources {
             total_round_trip_time: counts.total_round_trip,
             current_round_trip_time: counts.round_trip,
             available_outgoing_bitrate: (self.sending.estimate_bps)
+                .or(self.receiving.maximum_bitrate)
                 .filter(|_| pair.selected)
                 .map(|bps| bps as f64),
             requests_received: counts.requests_received,

@@ -23,6 +23,7 @@ fn sources() -> Sources {
             received: (7, 700),
             heard: Vec::new(),
             observed: Vec::new(),
+            maximum_bitrate: None,
         },
         sending: SendingSnapshot::default(),
     }
