@@ -64,6 +64,7 @@ mod packet;
 mod pictures;
 mod receiver;
 mod retransmission;
+mod rewriter;
 mod round_trip;
 mod rtcp;
 mod sender;
@@ -88,6 +89,7 @@ pub(crate) use self::keyframe_requests::{Asked, KeyframeRequests};
 pub(crate) use self::nack::{Arrived, MissingPackets};
 pub use self::packet::RtpPacket;
 pub(crate) use self::retransmission::Refused;
+pub use self::rewriter::Rewriter;
 pub(crate) use self::round_trip::RoundTrip;
 pub use self::rtcp::{
     FullIntraRequest, Goodbye, Nack, OtherRtcp, PictureLossIndication, ReceiverReport,
