@@ -56,6 +56,14 @@ impl RtpBatch {
         Self { media_time, ..self }
     }
 
+    /// Other packets of the same origin, counted nowhere.
+    pub(super) fn with_packets(&self, packets: Arc<[RtpPacket]>) -> Self {
+        Self {
+            packets,
+            ..self.clone()
+        }
+    }
+
     /// The same, counted as waiting in an owner's mailbox.
     pub(crate) fn with_credit(self, credit: Credit) -> Self {
         Self {

@@ -1,6 +1,6 @@
 //! Where a picture begins that stands for itself, by the first bytes of a packet's payload.
 
-use super::pictures::{behind_picture_id, vp8_places};
+use super::descriptor::{Vp8Descriptor, Vp9Descriptor};
 use crate::codec::RtpCodec;
 
 /// Codecs whose keyframes can be told from the outside, without decoding.
@@ -43,34 +43,19 @@ impl KeyframeMark {
     }
 }
 
-/// The first partition's first packet, of a frame whose inverse key frame flag is 0 (RFC 7741 §4.2, §4.3).
+/// The beginning of a frame whose inverse key frame flag is 0 (RFC 7741 §4.2, §4.3).
 fn begins_vp8(payload: &[u8]) -> Option<bool> {
-    if payload.first()? & 0x17 != 0x10 {
+    let descriptor = Vp8Descriptor::read(payload)?;
+    if !descriptor.begins_picture {
         return Some(false);
     }
-    let frame_header = *payload.get(vp8_places(payload)?.end)?;
+    let frame_header = *payload.get(descriptor.end)?;
     Some(frame_header & 0x01 == 0)
 }
 
 /// The beginning of a frame that refers to no other, of the lowest spatial layer (RFC 9628 §4.2).
 fn begins_vp9(payload: &[u8]) -> Option<bool> {
-    let descriptor = *payload.first()?;
-    let has_picture_id = descriptor & 0x80 != 0;
-    let is_predicted = descriptor & 0x40 != 0;
-    let has_layers = descriptor & 0x20 != 0;
-    let begins_frame = descriptor & 0x08 != 0;
-    if is_predicted || !begins_frame {
-        return Some(false);
-    }
-    if !has_layers {
-        return Some(true);
-    }
-    let mut layers = 1;
-    if has_picture_id {
-        layers = behind_picture_id(payload, layers)?;
-    }
-    let spatial = *payload.get(layers)? >> 1 & 0x07;
-    Some(spatial == 0)
+    Some(Vp9Descriptor::read(payload)?.begins_keyframe())
 }
 
 /// A sequence parameter set or the beginning of an IDR slice, alone, aggregated or fragmented (RFC 6184 §5.2).
@@ -176,8 +161,8 @@ mod tests {
         // * I, L, F=0, B: a picture id of 15 bits, then layers.
         (Vp9, &[0xaa, 0x92, 0x34, 0x00, 0x01], true),
         (Vp9, &[0xaa, 0x92, 0x34, 0x02, 0x01], false),
-        (Vp9, &[0xa8, 0x12, 0x00], true),
-        (Vp9, &[0x28, 0x04], false),
+        (Vp9, &[0xa8, 0x12, 0x00, 0x01], true),
+        (Vp9, &[0x28, 0x04, 0x01], false),
         (H264, &[0x67, 0x42, 0xe0], true),
         (H264, &[0x65, 0x88], true),
         (H264, &[0x68, 0xce], false),

@@ -216,6 +216,32 @@ impl RtpPacket {
         )
     }
 
+    /// The same packet in another place of a stream, or in another stream.
+    pub(super) fn placed(
+        &self,
+        ssrc: Ssrc,
+        sequence_number: SequenceNumber,
+        timestamp: RtpTimestamp,
+    ) -> Self {
+        Self {
+            ssrc,
+            sequence_number,
+            timestamp,
+            ..self.clone()
+        }
+    }
+
+    /// The same packet with a payload of the same length, in bytes of its own.
+    pub(super) fn with_payload_changed(self, change: impl FnOnce(&mut [u8])) -> Self {
+        let mut buffer = BytesMut::from(&self.buffer[..]);
+        let end = buffer.len() - usize::from(self.padding);
+        change(&mut buffer[self.payload_start as usize..end]);
+        Self {
+            buffer: buffer.freeze(),
+            ..self
+        }
+    }
+
     /// How many bytes it holds, header included as far as it came with one.
     pub(crate) fn weight_bytes(&self) -> usize {
         self.buffer.len()

@@ -1,6 +1,7 @@
 //! The numbers that VP8 and VP9 give their pictures inside the payload, so that they can go on when the source of a
 //! stream changes. Receivers find with them which picture refers to which.
 
+use super::descriptor::{Places, Vp8Descriptor, Vp9Descriptor};
 use crate::codec::RtpCodec;
 
 /// Codecs whose payloads number their pictures.
@@ -19,17 +20,6 @@ pub(crate) struct PictureNumbers {
     base_layer: u8,
     /// Counts keyframes of the temporal layering; 5 bits, VP8 only.
     key: u8,
-}
-
-/// Where the numbers stand in a payload.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Places {
-    /// Of one byte, or of two.
-    id: Option<(usize, bool)>,
-    base_layer: Option<usize>,
-    key: Option<usize>,
-    /// What comes behind them: in VP8 the frame.
-    pub(super) end: usize,
 }
 
 impl PictureNumbers {
@@ -110,77 +100,9 @@ impl PictureCodec {
     /// All places are within the payload.
     fn places(self, payload: &[u8]) -> Option<Places> {
         match self {
-            Self::Vp8 => vp8_places(payload),
-            Self::Vp9 => vp9_places(payload),
+            Self::Vp8 => Vp8Descriptor::read(payload).map(|it| it.places),
+            Self::Vp9 => Vp9Descriptor::read(payload).map(|it| it.places),
         }
-    }
-}
-
-/// RFC 7741 §4.2.
-pub(super) fn vp8_places(payload: &[u8]) -> Option<Places> {
-    let mut places = Places {
-        end: 1,
-        ..Places::default()
-    };
-    if payload.first()? & 0x80 == 0 {
-        return Some(places);
-    }
-    let extended = *payload.get(1)?;
-    places.end = 2;
-    if extended & 0x80 != 0 {
-        places.take_id(payload)?;
-    }
-    if extended & 0x40 != 0 {
-        places.base_layer = Some(places.take_byte(payload)?);
-    }
-    if extended & 0x30 != 0 {
-        let at = places.take_byte(payload)?;
-        places.key = (extended & 0x10 != 0).then_some(at);
-    }
-    Some(places)
-}
-
-/// RFC 9628 §4.2.
-fn vp9_places(payload: &[u8]) -> Option<Places> {
-    let mut places = Places {
-        end: 1,
-        ..Places::default()
-    };
-    let descriptor = *payload.first()?;
-    if descriptor & 0x80 != 0 {
-        places.take_id(payload)?;
-    }
-    let has_layers = descriptor & 0x20 != 0;
-    let is_flexible = descriptor & 0x10 != 0;
-    if has_layers && !is_flexible {
-        places.take_byte(payload)?;
-        places.base_layer = Some(places.take_byte(payload)?);
-    }
-    Some(places)
-}
-
-/// Where a picture id that begins here ends: it has one byte, or two if its first bit says so.
-pub(super) fn behind_picture_id(payload: &[u8], at: usize) -> Option<usize> {
-    let is_long = payload.get(at)? & 0x80 != 0;
-    let last = at + usize::from(is_long);
-    payload.get(last)?;
-    Some(last + 1)
-}
-
-impl Places {
-    fn take_id(&mut self, payload: &[u8]) -> Option<()> {
-        let (start, end) = (self.end, behind_picture_id(payload, self.end)?);
-        self.id = Some((start, end - start == 2));
-        self.end = end;
-        Some(())
-    }
-
-    /// Says where it stands.
-    fn take_byte(&mut self, payload: &[u8]) -> Option<usize> {
-        let at = self.end;
-        payload.get(at)?;
-        self.end += 1;
-        Some(at)
     }
 }
 
