@@ -159,3 +159,241 @@ impl SendingHalf {
         wants_keyframe
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::super::counters::SendingCounters;
+    use super::super::message::{Outgoing, StreamId};
+    use super::*;
+    use crate::codec::{RtcpFeedback, RtpCodec};
+    use crate::fixtures::{OUR_SSRC, Remote, Session, VIDEO, keys, rtp_bytes, session};
+    use crate::rtp::{
+        ExtensionMap, HeaderExtension, RtpBatch, RtpPacket, RtpSource, TransportCc, TwccRecorder,
+    };
+
+    const NUMBER: u8 = 5;
+
+    /// A half whose remote side tells how packets arrive.
+    struct Bench {
+        session: Session,
+        half: SendingHalf,
+        remote: Remote,
+        outbox: Outbox,
+        events: Vec<SendingEvent>,
+        counters: Arc<SendingCounters>,
+        now: Instant,
+        next: u16,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let mut session = session();
+            let send = session.plan.sections[0].send.as_mut().unwrap();
+            let number = (NUMBER, HeaderExtension::TransportWideCc);
+            send.extensions.entries.push(number);
+            send.rtx_ssrc = Some(Ssrc(0x0c0c_0c0c));
+            let codec = Arc::make_mut(&mut send.codecs[0].codec);
+            codec.feedback.push(RtcpFeedback::TransportCc);
+            let counters = Arc::new(SendingCounters::default());
+            let mut half = SendingHalf::new(Arc::clone(&counters));
+            let mut outbox = Outbox::default();
+            half.install_key(keys().profile, &keys().local).unwrap();
+            half.apply(&session.plan, &mut outbox);
+            Self {
+                session,
+                half,
+                remote: Remote::new(),
+                outbox,
+                events: Vec::new(),
+                counters,
+                now: Instant::now(),
+                next: 0,
+            }
+        }
+
+        /// So many packets of a picture of 1000 bytes each; whether it stands for itself.
+        fn batch(&mut self, count: u16, keyframe: bool) -> RtpBatch {
+            let source = Arc::new(RtpSource {
+                codec: Arc::new(RtpCodec::vp8()),
+                extensions: ExtensionMap::default(),
+            });
+            let mut payload = vec![0; 1000];
+            payload[..2].copy_from_slice(&[0x10, u8::from(!keyframe)]);
+            let packets = (0..count).map(|_| {
+                self.next += 1;
+                let bytes = rtp_bytes(VIDEO, self.next, Ssrc(77), &[], &payload);
+                RtpPacket::parse(bytes.into()).unwrap()
+            });
+            RtpBatch::received(packets.collect(), source, self.now)
+        }
+
+        fn route(&mut self, count: u16, keyframe: bool) -> bool {
+            let batch = self.batch(count, keyframe);
+            let Self {
+                half,
+                outbox,
+                events,
+                ..
+            } = self;
+            half.send_routed(self.session.local, &batch, self.now, outbox, events)
+        }
+
+        fn send_by_hand(&mut self, count: u16) {
+            let outgoing = Outgoing {
+                track_id: self.session.local,
+                batch: self.batch(count, true),
+            };
+            let Self {
+                half,
+                outbox,
+                events,
+                ..
+            } = self;
+            half.send_by_hand(&outgoing, self.now, outbox, events);
+        }
+
+        /// What has left, as the remote side reads it.
+        fn left(&mut self) -> Vec<RtpPacket> {
+            let mut packets = Vec::new();
+            for (bytes, segment, _) in self.outbox.runs() {
+                let datagrams = bytes.chunks(segment.unwrap_or(bytes.len()));
+                packets.extend(datagrams.map(|datagram| self.remote.read_rtp(datagram)));
+            }
+            self.outbox.clear();
+            packets
+        }
+
+        /// Lets the time pass in which something is due.
+        fn pass(&mut self, time: Duration) -> bool {
+            let end = self.now + time;
+            let mut wants_keyframe = false;
+            while let Some(at) = self.half.wakes_at().filter(|at| *at <= end) {
+                self.now = self.now.max(at);
+                wants_keyframe |= self.half.pace(self.now, &mut self.outbox, &mut self.events);
+            }
+            self.now = end;
+            wants_keyframe
+        }
+
+        /// Half of all is lost, says the remote side again and again.
+        fn narrow(&mut self) {
+            for _ in 0..10 {
+                let report = ArrivalReport {
+                    feedback: Vec::new(),
+                    loss: Some((0.5, None)),
+                };
+                self.half
+                    .handle_arrivals(&report, self.now, &mut self.events);
+            }
+            self.pass(Duration::from_millis(10));
+        }
+
+        /// Feedback on packets as if all had arrived when they were sent, but for those that did not.
+        fn feedback(&mut self, arrived: &[RtpPacket]) -> Vec<TransportCc> {
+            let mut recorder = TwccRecorder::default();
+            for packet in arrived {
+                recorder.record(transport_number(packet), self.now);
+            }
+            recorder.take_feedback(Ssrc(1), OUR_SSRC)
+        }
+    }
+
+    fn transport_number(packet: &RtpPacket) -> u16 {
+        let mut elements = packet.extensions();
+        let (_, number) = elements.find(|(id, _)| *id == NUMBER).unwrap();
+        u16::from_be_bytes(number.try_into().unwrap())
+    }
+
+    #[test]
+    fn a_burst_leaves_in_lots_under_numbers_without_gaps() {
+        let mut bench = Bench::new();
+        bench.send_by_hand(100);
+        let first = bench.left();
+        assert!((20..40).contains(&first.len()), "{}", first.len());
+        bench.pass(Duration::from_millis(100));
+        let rest = bench.left();
+        assert_eq!(first.len() + rest.len(), 100);
+        let all = || first.iter().chain(&rest);
+        let numbers: Vec<_> = all().map(transport_number).collect();
+        assert_eq!(numbers, (0..100).collect::<Vec<_>>());
+        let sequences: Vec<_> = all().map(|it| it.sequence_number().0).collect();
+        assert_eq!(sequences, (1..=100).collect::<Vec<_>>());
+        assert_eq!(bench.counters.paced.get(), rest.len() as u64);
+    }
+
+    #[test]
+    fn a_routed_picture_that_does_not_get_through_is_given_up_and_goes_on_at_a_keyframe() {
+        let mut bench = Bench::new();
+        let stream = StreamId::next();
+        bench.half.set_feed(bench.session.local, stream);
+        assert!(!bench.route(1, true));
+        bench.narrow();
+        assert!(!bench.route(60, false), "it waits");
+        assert!(bench.pass(Duration::from_secs(3)), "that is too long");
+        assert!(bench.counters.paced_out.get() > 0);
+        bench.left();
+        assert!(bench.route(5, false), "rubble");
+        bench.pass(Duration::from_secs(3));
+        assert_eq!(bench.left().len(), 0);
+        assert!(!bench.route(2, true));
+        bench.pass(Duration::from_secs(1));
+        assert_eq!(bench.left().len(), 2);
+    }
+
+    #[test]
+    fn feedback_makes_an_estimate_and_probes_are_filled_with_padding() {
+        let mut bench = Bench::new();
+        bench.send_by_hand(4);
+        let arrived = bench.left();
+        bench.pass(Duration::from_millis(50));
+        let report = ArrivalReport {
+            feedback: bench.feedback(&arrived),
+            loss: None,
+        };
+        bench
+            .half
+            .handle_arrivals(&report, bench.now, &mut bench.events);
+        assert_eq!(bench.half.snapshot().estimate_bps, Some(300_000));
+        bench.pass(Duration::from_millis(100));
+        let padding = bench.left();
+        assert!(padding.len() > 5, "{}", padding.len());
+        for packet in &padding {
+            assert_eq!(packet.ssrc(), Ssrc(0x0c0c_0c0c));
+            assert!(packet.payload().is_empty());
+        }
+        assert_eq!(bench.counters.padding_sent.get(), padding.len() as u64);
+    }
+
+    #[test]
+    fn c113_feedback_on_packets_that_were_never_sent_is_counted_and_changes_nothing() {
+        let mut bench = Bench::new();
+        bench.send_by_hand(1);
+        let mut strange = TwccRecorder::default();
+        for number in 5_000..5_100 {
+            strange.record(number, bench.now);
+        }
+        let malformed = TransportCc {
+            sender_ssrc: Ssrc(1),
+            media_ssrc: OUR_SSRC,
+            body: vec![1, 2, 3].into(),
+        };
+        let mut feedback = strange.take_feedback(Ssrc(1), OUR_SSRC);
+        feedback.push(malformed);
+        let report = ArrivalReport {
+            feedback,
+            loss: None,
+        };
+        bench
+            .half
+            .handle_arrivals(&report, bench.now, &mut bench.events);
+        assert_eq!(bench.counters.transport_feedback_unknown.get(), 100);
+        assert_eq!(bench.counters.transport_feedback_malformed.get(), 1);
+        assert_eq!(bench.half.snapshot().estimate_bps, None);
+        bench.left();
+        bench.pass(Duration::from_secs(1));
+        assert_eq!(bench.left().len(), 0, "nothing is sent for it");
+    }
+}

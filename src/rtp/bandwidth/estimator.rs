@@ -199,6 +199,7 @@ impl BandwidthEstimator {
             self.rate.raise_to(bps);
             self.rate.limit(bps);
             self.clamp();
+            self.is_new &= !self.loss.is_falling();
         }
     }
 

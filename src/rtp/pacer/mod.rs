@@ -209,7 +209,9 @@ impl<T> Pacer<T> {
             let earns = self.bytes_per_second * BUDGET;
             seconds = seconds.max((earns * LOT - self.budget) / earns);
         }
-        Some(self.filled_at + Duration::from_secs_f64(seconds.min(LONGEST_SLEEP)))
+        // Rounded up: a moment too early, nothing could leave, and it would be too early again.
+        let wait = Duration::from_secs_f64(seconds.min(LONGEST_SLEEP)) + Duration::from_micros(1);
+        Some(self.filled_at + wait)
     }
 
     /// Sends at the bitrate of the probe until as many bytes have gone. What is left of one before is
