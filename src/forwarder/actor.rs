@@ -272,6 +272,11 @@ impl ForwarderShell {
                     self.retries.arm(peer, RETRY_INTERVAL, myself, message);
                 }
                 Effect::Answer(request, outcome) => self.answer(request, outcome),
+                Effect::Desire(peer, bits_per_second) => {
+                    if let Some(peer) = self.peers.get(&peer) {
+                        peer.set_desired_bitrate(bits_per_second);
+                    }
+                }
                 Effect::SettleAt(peer, at) => {
                     let after = at.saturating_duration_since(now());
                     let message =

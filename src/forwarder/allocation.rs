@@ -116,6 +116,12 @@ impl Budget {
     }
 }
 
+/// What would be sent if the path took everything, with what it takes to find that out.
+pub(super) fn desired(reserved: u64, demands: &[Demand]) -> u64 {
+    let highest = demands.iter().filter_map(|it| it.steps.last());
+    with_margin(reserved + highest.sum::<u64>())
+}
+
 /// Everybody gets the lowest, whether there is room or not. Then, the cheapest step first, the next ones, as long as there is room.
 fn divide(room: u64, demands: &[Demand], may_rise: bool) -> Vec<usize> {
     let mut picks = vec![0; demands.len()];
@@ -298,6 +304,7 @@ mod tests {
         };
         let (picks, _) = pace.decide(Instant::now(), scarce, &mut demands);
         assert_eq!(picks, [0, 0]);
+        assert_eq!(desired(100 * KILO, &demands), 2520 * KILO);
     }
 
     fn demands() -> impl Strategy<Value = Vec<Demand>> {

@@ -4,7 +4,7 @@ use std::mem;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use super::allocation::{Budget, Demand};
+use super::allocation::{Budget, Demand, desired};
 use super::machine::{Effect, ForwarderMachine};
 use super::message::ForwarderEvent;
 use super::records::{Choice, Row, SubscriptionRecord};
@@ -123,7 +123,11 @@ impl ForwarderMachine {
             available,
             reserved,
         };
+        let wanted = desired(reserved, &demands);
         let (picks, due) = (runtime.pace).decide(now, budget, &mut demands);
+        if available.is_some() && runtime.desired.replace(wanted) != Some(wanted) {
+            effects.push(Effect::Desire(peer, wanted));
+        }
         let mut is_changed = false;
         for (candidate, pick) in candidates.into_iter().zip(picks) {
             is_changed |= self.grant(candidate, pick, effects);

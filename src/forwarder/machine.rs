@@ -49,6 +49,8 @@ pub(super) enum Effect {
     /// Come back to this peer, which did not answer.
     RetryLater(PeerId),
     Answer(RequestId, Outcome),
+    /// Say to this peer how much it would be sent at best, in bits per second.
+    Desire(PeerId, u64),
     /// Come back to the encodings of this peer then, and not at another time.
     SettleAt(PeerId, Instant),
 }

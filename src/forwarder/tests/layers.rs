@@ -174,6 +174,7 @@ fn without_an_estimate_a_subscriber_has_the_best_that_arrives() {
     assert_eq!(call.has(), some("l"));
     call.arrives(&ALL);
     assert_eq!(call.has(), some("h"));
+    assert!(call.world.desired.is_empty());
 }
 
 #[test]
@@ -190,6 +191,8 @@ fn with_an_estimate_it_has_what_fits_goes_down_at_once_and_up_after_a_while() {
     assert_eq!(call.has(), some("l"));
     call.world.wait(milliseconds(1));
     assert_eq!(call.has(), some("h"));
+    // The highest, and a fifth to spare.
+    assert_eq!(call.world.desired[&call.bob], 1800 * KILO);
 }
 
 #[test]
@@ -287,6 +290,7 @@ fn sound_comes_first_and_of_each_picture_the_lowest_stays() {
         world.wait(milliseconds(2000));
         assert_eq!(have(&world), expected.map(some), "{available}");
     }
+    assert_eq!(world.desired[&bob], (64 + 3000) * KILO * 6 / 5);
 }
 
 #[test]
@@ -317,6 +321,7 @@ fn what_is_kept_back_takes_nothing() {
     call.world.machine.set_paused(id, true, effects);
     call.world.settle();
     assert_eq!(call.has(), None);
+    assert_eq!(call.world.desired[&call.bob], 0);
 }
 
 #[test]

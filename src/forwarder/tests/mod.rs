@@ -33,6 +33,8 @@ struct World {
     now: Instant,
     /// When the encodings of a peer are to be looked at again.
     reviews: BTreeMap<PeerId, Instant>,
+    /// What each peer was told that it would be sent at best.
+    desired: BTreeMap<PeerId, u64>,
 }
 
 /// A peer connection together with its subscriber.
@@ -61,6 +63,7 @@ impl World {
             requests: 0,
             now: Instant::now(),
             reviews: BTreeMap::new(),
+            desired: BTreeMap::new(),
         }
     }
 
@@ -168,6 +171,9 @@ impl World {
                     let before = self.answers.insert(request, outcome);
                     assert_eq!(before, None, "answered once");
                     self.waiting.remove(&request);
+                }
+                Effect::Desire(peer, bits_per_second) => {
+                    self.desired.insert(peer, bits_per_second);
                 }
                 Effect::SettleAt(peer, at) => {
                     self.reviews.insert(peer, at);
