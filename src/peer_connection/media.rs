@@ -49,7 +49,7 @@ impl PeerConnection {
     ///
     /// **Simulcast.** Of a track that is sent in several encodings the best that arrives is sent: see [`RouteSource`] for other wishes, and
     /// [`Event::LayersChanged`](super::Event::LayersChanged) for what arrives. Whoever wants them by what each path takes, uses a
-    /// [`Forwarder`](crate::forwarder).
+    /// `Forwarder`.
     ///
     /// A route ends when either peer ends, and when one of the two tracks is no longer part of its peer. By
     /// default the owner of the source does not get the media of routed tracks as events; see
