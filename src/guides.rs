@@ -58,6 +58,12 @@ pub mod advanced {
     #[doc = include_str!("../guides/advanced/rooms.md")]
     pub mod rooms {}
 
+    /// [forwarding]: super::introduction::forwarding
+    /// [rooms]: rooms
+    #[doc = ""]
+    #[doc = include_str!("../guides/advanced/simulcast.md")]
+    pub mod simulcast {}
+
     /// [broadcaster]: crate::signaling::broadcaster
     /// [deploying]: super::deploying::bare
     /// [encoder_media]: crate::signaling::broadcaster::encoder_media

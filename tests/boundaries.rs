@@ -5,11 +5,13 @@ use std::fs;
 use std::path::Path;
 
 /// Folders in which every file is pure, and pure files of rooms, beside every `machine.rs`.
-const PURE: [&str; 16] = [
+const PURE: [&str; 20] = [
     "src/jsep",
     "src/rtp/",
     "src/srtp",
     "src/stats/assemble",
+    "src/forwarder/allocation.rs",
+    "src/forwarder/layers.rs",
     "src/forwarder/publishing.rs",
     "src/forwarder/reconcile.rs",
     "src/forwarder/records.rs",
@@ -19,6 +21,8 @@ const PURE: [&str; 16] = [
     "src/room/member.rs",
     "src/room/publications.rs",
     "src/room/speakers.rs",
+    "src/rtp_transport/choice.rs",
+    "src/rtp_transport/layers.rs",
     "src/signaling/broadcaster/session/etag.rs",
     "src/signaling/broadcaster/session/offer.rs",
     "src/signaling/sdpfrag",

@@ -1,30 +1,40 @@
 //! The supervisor of all visitors: lets them in, sees them go, lets the others live.
 
+use std::marker::PhantomData;
+
 use ractor::rpc::CallResult;
 use ractor::{
     Actor, ActorProcessingErr, ActorRef, Message, RpcReplyPort, SpawnErr, SupervisionEvent,
 };
 use ractor_webrtc::PeerConnectionBuilder;
-use ractor_webrtc::signaling::websocket::{Door, Goodbye};
+use ractor_webrtc::signaling::websocket::{Door, FromPage, Goodbye, Page};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::arguments::Arguments;
-use super::signal::{FromPage, Page, Signal};
+use super::signal::Signal;
+
+/// What pages and their actors say to each other.
+pub(crate) trait Language: Serialize + DeserializeOwned + Send + 'static {
+    /// To the page: what was wrong with its last message.
+    fn error(text: String) -> Self;
+}
 
 /// What a visitor's actor starts with.
-pub(crate) struct Arrival<M> {
-    pub(crate) page: Page,
+pub(crate) struct Arrival<M, S = Signal> {
+    pub(crate) page: Page<S>,
     /// How its connection is set up.
     pub(crate) connection: PeerConnectionBuilder,
     /// Who is there already.
     pub(crate) others: Vec<ActorRef<M>>,
 }
 
-/// Handle to a running lobby, whose visitors' actors are told `M`.
-pub(crate) struct Lobby<M> {
-    actor: ActorRef<LobbyMessage<M>>,
+/// Handle to a running lobby, whose visitors' actors are told `M`, and whose pages speak `S`.
+pub(crate) struct Lobby<M, S: Language = Signal> {
+    actor: ActorRef<LobbyMessage<M, S>>,
 }
 
-impl<M: Message> Lobby<M> {
+impl<M: Message, S: Language> Lobby<M, S> {
     /// Opens a lobby for so many visitors, and the shared UDP port if the arguments name one. `prepare` has the last word on how
     /// connections are set up.
     pub(crate) async fn open<V>(
@@ -33,9 +43,10 @@ impl<M: Message> Lobby<M> {
         prepare: fn(PeerConnectionBuilder) -> PeerConnectionBuilder,
     ) -> Result<Self, ActorProcessingErr>
     where
-        V: Actor<Msg = M, Arguments = Arrival<M>> + Copy,
+        V: Actor<Msg = M, Arguments = Arrival<M, S>> + Copy,
     {
-        match Actor::spawn(None, LobbyActor(visitor), (arguments, prepare)).await {
+        let lobby = LobbyActor(visitor, PhantomData);
+        match Actor::spawn(None, lobby, (arguments, prepare)).await {
             Ok((actor, _)) => Ok(Self { actor }),
             // What `pre_start` said, without the actor around it.
             Err(SpawnErr::StartupFailed(error)) => Err(error),
@@ -50,19 +61,19 @@ impl<M: Message> Lobby<M> {
     }
 }
 
-impl<M> Clone for Lobby<M> {
+impl<M, S: Language> Clone for Lobby<M, S> {
     fn clone(&self) -> Self {
         let actor = self.actor.clone();
         Self { actor }
     }
 }
 
-impl<M: Message + From<FromPage>> Door for Lobby<M> {
-    type Incoming = Signal;
-    type Outgoing = Signal;
+impl<M: Message + From<FromPage<S>>, S: Language> Door for Lobby<M, S> {
+    type Incoming = S;
+    type Outgoing = S;
     type Message = M;
 
-    async fn enter(&self, page: Page) -> Result<ActorRef<M>, Goodbye> {
+    async fn enter(&self, page: Page<S>) -> Result<ActorRef<M>, Goodbye> {
         let question = |reply| LobbyMessage { page, reply };
         match self.actor.call(question, None).await {
             Ok(CallResult::Success(answer)) => answer.map_err(Goodbye::try_again),
@@ -70,19 +81,19 @@ impl<M: Message + From<FromPage>> Door for Lobby<M> {
         }
     }
 
-    fn complain(&self, nonsense: &serde_json::Error) -> Option<Signal> {
-        Some(Signal::Error(format!("that is not a signal: {nonsense}")))
+    fn complain(&self, nonsense: &serde_json::Error) -> Option<S> {
+        Some(S::error(format!("that is not a signal: {nonsense}")))
     }
 }
 
 /// A page has opened its WebSocket.
-pub(crate) struct LobbyMessage<M> {
-    page: Page,
+pub(crate) struct LobbyMessage<M, S> {
+    page: Page<S>,
     reply: RpcReplyPort<Result<ActorRef<M>, String>>,
 }
 
 /// `V` is the visitors' actor.
-struct LobbyActor<V>(V);
+struct LobbyActor<V, S>(V, PhantomData<fn(S)>);
 
 struct LobbyState<M> {
     connections: PeerConnectionBuilder,
@@ -90,12 +101,13 @@ struct LobbyState<M> {
     visitors: Vec<ActorRef<M>>,
 }
 
-impl<M, V> Actor for LobbyActor<V>
+impl<M, S, V> Actor for LobbyActor<V, S>
 where
     M: Message,
-    V: Actor<Msg = M, Arguments = Arrival<M>> + Copy,
+    S: Language,
+    V: Actor<Msg = M, Arguments = Arrival<M, S>> + Copy,
 {
-    type Msg = LobbyMessage<M>;
+    type Msg = LobbyMessage<M, S>;
     type State = LobbyState<M>;
     type Arguments = (
         Arguments,
@@ -161,14 +173,14 @@ where
 }
 
 impl<M: Message> LobbyState<M> {
-    async fn let_in<V>(
+    async fn let_in<V, S: Language>(
         &mut self,
         visitor: V,
-        myself: &ActorRef<LobbyMessage<M>>,
-        page: Page,
+        myself: &ActorRef<LobbyMessage<M, S>>,
+        page: Page<S>,
     ) -> Result<ActorRef<M>, String>
     where
-        V: Actor<Msg = M, Arguments = Arrival<M>>,
+        V: Actor<Msg = M, Arguments = Arrival<M, S>>,
     {
         if self.visitors.len() >= self.limit {
             return Err("there is no room for another visitor, try again later".to_owned());

@@ -4,6 +4,7 @@ use ractor_webrtc::signaling::websocket;
 use ractor_webrtc::{IceCandidate, PeerConnection, SessionDescription};
 use serde::{Deserialize, Serialize};
 
+use super::lobby::Language;
 use super::program::Failure;
 
 /// The actor's line to its page.
@@ -27,6 +28,12 @@ pub(crate) enum Signal {
     Error(String),
     /// From the page only: its actor shall panic. There to be tried, and for tests.
     Crash,
+}
+
+impl Language for Signal {
+    fn error(text: String) -> Self {
+        Self::Error(text)
+    }
 }
 
 impl Signal {

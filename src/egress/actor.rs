@@ -405,7 +405,7 @@ impl EgressShell {
     fn open_stream(&mut self, origin: RouteOrigin) -> Result<StreamId, ListenerGone> {
         let key = Origin {
             track: origin.track,
-            rid: origin.rid,
+            layer: origin.layer,
         };
         if let Some(stream) = self.routes.find(&key) {
             return Ok(stream);
@@ -418,7 +418,7 @@ impl EgressShell {
         });
         let subscription = Subscription {
             track: key.track,
-            rid: key.rid.clone(),
+            layer: key.layer.clone(),
             stream,
             lane: sender,
             subscriber: self.myself.clone(),

@@ -159,11 +159,20 @@ pub(crate) enum SendingEvent {
 #[derive(Clone, Debug)]
 pub(crate) struct RouteOrigin {
     pub(crate) track: TrackId,
-    pub(crate) rid: Option<Rid>,
+    pub(crate) layer: RouteLayer,
     /// The peer's receiving half.
     pub(crate) publisher: Outlet<PublisherRequest>,
     /// How much may wait between the publisher and one sending actor.
     pub(crate) capacity: LaneCapacity,
+}
+
+/// Which encoding of a track a route takes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum RouteLayer {
+    /// This one and no other.
+    Only(Rid),
+    /// The best that arrives, up to this one where one is named: the publisher chooses.
+    Best { up_to: Option<Rid> },
 }
 
 /// What a publishing peer's receiving half is asked.
@@ -183,7 +192,7 @@ pub(crate) enum PublisherRequest {
 #[derive(Debug)]
 pub(crate) struct Subscription {
     pub(crate) track: TrackId,
-    pub(crate) rid: Option<Rid>,
+    pub(crate) layer: RouteLayer,
     pub(crate) stream: StreamId,
     pub(crate) lane: LaneSender<RtpBatch>,
     pub(super) subscriber: ActorRef<EgressMessage>,

@@ -53,7 +53,8 @@ pub(crate) use self::machine::ReportRequest;
 pub(crate) use self::machine::SendingHalf;
 use self::message::{EgressMessage, MemberId, NewMember};
 pub(crate) use self::message::{
-    Outgoing, PublisherRequest, RouteOrigin, SendingCommand, SendingEvent, StreamId, Subscription,
+    Outgoing, PublisherRequest, RouteLayer, RouteOrigin, SendingCommand, SendingEvent, StreamId,
+    Subscription,
 };
 #[cfg(test)]
 pub(crate) use self::outbox::Outbox;

@@ -2,15 +2,14 @@
 
 use std::collections::HashMap;
 
-use super::message::{MemberId, StreamId};
-use crate::rtp::Rid;
+use super::message::{MemberId, RouteLayer, StreamId};
 use crate::track::TrackId;
 
 /// A remote track of some peer, one encoding of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Origin {
     pub(super) track: TrackId,
-    pub(super) rid: Option<Rid>,
+    pub(super) layer: RouteLayer,
 }
 
 /// A local track of one of the peers that send here.
@@ -122,7 +121,7 @@ mod tests {
     fn opened(table: &mut RouteTable<&'static str>, source: &'static str) -> (StreamId, Origin) {
         let origin = Origin {
             track: track(),
-            rid: None,
+            layer: RouteLayer::Best { up_to: None },
         };
         let id = StreamId::next();
         table.open(id, origin.clone(), source);
@@ -159,7 +158,7 @@ mod tests {
         let mut table = RouteTable::default();
         let (_, origin) = opened(&mut table, "all of it");
         let low = Origin {
-            rid: Some("low".into()),
+            layer: RouteLayer::Only("low".into()),
             ..origin
         };
         assert_eq!(table.find(&low), None);

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::message::{
-    PublisherRequest, RouteOrigin, SendingCommand, SendingEvent, StreamId, Subscription,
+    PublisherRequest, RouteLayer, RouteOrigin, SendingCommand, SendingEvent, StreamId, Subscription,
 };
 use super::{Egress, Membership, Outgoing, SendingCounters, SendingHandle};
 use crate::codec::RtpCodec;
@@ -179,7 +179,7 @@ impl Publisher {
     fn origin(&self, capacity: LaneCapacity) -> RouteOrigin {
         RouteOrigin {
             track: self.track,
-            rid: None,
+            layer: RouteLayer::Best { up_to: None },
             publisher: Outlet::with(&self.actor, |request| request),
             capacity,
         }

@@ -49,6 +49,7 @@ pub(super) struct ForwarderShell {
     pending: HashMap<RequestId, Pending>,
     requests: u64,
     retries: TimerTable<PeerId>,
+    reviews: TimerTable<PeerId>,
 }
 
 /// An answer that waits for a subscriber.
@@ -84,6 +85,7 @@ impl Actor for ForwarderActor {
             pending: HashMap::new(),
             requests: 0,
             retries: TimerTable::new(),
+            reviews: TimerTable::new(),
         };
         let is_running = |id| {
             let peer = shell.peers.get(&id);
@@ -168,6 +170,18 @@ impl ForwarderShell {
                 publication,
                 paused,
             } => (self.machine).set_paused(publication, paused, &mut self.effects),
+            Message::SetLayers { subscription, wish } => {
+                (self.machine).set_layers(subscription, wish, &mut self.effects);
+            }
+            Message::SetLayersOf {
+                subscriber,
+                publication,
+                wish,
+            } => {
+                if let Some(track) = self.machine.following(subscriber, publication) {
+                    (self.machine).set_layers(track.id(), wish, &mut self.effects);
+                }
+            }
             Message::Snapshot { reply } => answer(reply, self.machine.snapshot()),
             Message::Stop => myself.stop(None),
             Message::Reported { peer, report } => {
@@ -177,6 +191,11 @@ impl ForwarderShell {
             Message::RetryDue { peer, generation } => {
                 if self.retries.accept(peer, generation) {
                     self.machine.order(peer, &mut self.effects);
+                }
+            }
+            Message::LayersDue { peer, generation } => {
+                if self.reviews.accept(peer, generation) {
+                    self.machine.layers_due(peer);
                 }
             }
         }
@@ -235,6 +254,7 @@ impl ForwarderShell {
         &mut self,
         myself: &ActorRef<ForwarderMessage>,
     ) -> Result<(), ActorProcessingErr> {
+        self.machine.settle_layers(now(), &mut self.effects);
         (self.memory).write(|it| self.machine.copy_changes(&mut it.records));
         let mut effects = mem::take(&mut self.effects);
         for effect in effects.drain(..) {
@@ -252,6 +272,17 @@ impl ForwarderShell {
                     self.retries.arm(peer, RETRY_INTERVAL, myself, message);
                 }
                 Effect::Answer(request, outcome) => self.answer(request, outcome),
+                Effect::Desire(peer, bits_per_second) => {
+                    if let Some(peer) = self.peers.get(&peer) {
+                        peer.set_desired_bitrate(bits_per_second);
+                    }
+                }
+                Effect::SettleAt(peer, at) => {
+                    let after = at.saturating_duration_since(now());
+                    let message =
+                        move |generation| ForwarderMessage::LayersDue { peer, generation };
+                    self.reviews.arm(peer, after, myself, message);
+                }
             }
         }
         self.effects = effects;
@@ -272,6 +303,7 @@ impl ForwarderShell {
 
     fn stop(&mut self, peer: PeerId) {
         self.retries.disarm(peer);
+        self.reviews.disarm(peer);
         if let Some(subscriber) = self.subscribers.remove(&peer) {
             subscriber.stop();
         }

@@ -10,9 +10,10 @@ use super::limits::ForwarderLimits;
 use super::message::{ForwarderEvent, PeerNews};
 use super::policy::{ForwardingPolicy, Publication};
 use super::reconcile::{Feed, Order, Wanted};
-use super::records::{Records, Row, SubscriptionRecord, Undecodable};
+use super::records::{Choice, Records, Row, SubscriptionRecord, Undecodable};
 use super::runtime::{Hearsay, RequestId, Runtime, Waiter};
 use super::snapshot::{ForwarderSnapshot, PublicationSnapshot, SubscriptionSnapshot};
+use super::wish::LayerWish;
 use crate::call::CallError;
 use crate::peer_connection::PeerId;
 use crate::track::TrackId;
@@ -29,6 +30,9 @@ pub(super) struct ForwarderMachine {
     /// The subscriptions that each publication feeds; as many as there are records of publications.
     pub(super) fed: BTreeMap<TrackId, BTreeSet<TrackId>>,
     changed: BTreeSet<Row>,
+    /// Peers whose encodings are to be chosen anew, now or in a while.
+    pub(super) unsettled: BTreeSet<PeerId>,
+    pub(super) later: BTreeSet<PeerId>,
     orders_given: u64,
 }
 
@@ -45,6 +49,10 @@ pub(super) enum Effect {
     /// Come back to this peer, which did not answer.
     RetryLater(PeerId),
     Answer(RequestId, Outcome),
+    /// Say to this peer how much it would be sent at best, in bits per second.
+    Desire(PeerId, u64),
+    /// Come back to the encodings of this peer then, and not at another time.
+    SettleAt(PeerId, Instant),
 }
 
 /// What came of a request.
@@ -66,6 +74,8 @@ impl ForwarderMachine {
             runtimes: BTreeMap::new(),
             fed: BTreeMap::new(),
             changed: BTreeSet::new(),
+            unsettled: BTreeSet::new(),
+            later: BTreeSet::new(),
             orders_given: 0,
         }
     }
@@ -220,6 +230,8 @@ impl ForwarderMachine {
                     self.cannot_decode(track, Undecodable::Codec(codec), effects);
                 }
             }
+            PeerNews::LayersChanged { track, layers } => self.hear_layers(peer, track, layers),
+            PeerNews::AvailableBitrate(bits_per_second) => self.hear_bitrate(peer, bits_per_second),
             PeerNews::Closed => self.gone(peer, effects),
         }
     }
@@ -278,21 +290,30 @@ impl ForwarderMachine {
         Some(order)
     }
 
-    /// Of a track in several encodings the first that its sender has listed.
     fn feed(&self, subscription: &SubscriptionRecord) -> Option<Feed> {
         let source = self.records.publications.get(&subscription.source?)?;
         let Publication {
             publisher, track, ..
         } = &source.publication;
-        (!source.is_paused).then(|| Feed {
+        let is_off = source.is_paused || subscription.wish == LayerWish::Off;
+        (!is_off).then(|| Feed {
             publisher: *publisher,
             track: track.id(),
-            rid: track.rids().first().cloned(),
+            rid: match &subscription.choice {
+                Choice::Any => None,
+                Choice::Layer(rid) => Some(rid.clone()),
+            },
         })
     }
 
     /// Something of what the peer should have has changed, or of what it has.
     pub(super) fn order(&mut self, peer: PeerId, effects: &mut Vec<Effect>) {
+        self.unsettled.insert(peer);
+        self.give(peer, effects);
+    }
+
+    /// The same, where its encodings are settled.
+    pub(super) fn give(&mut self, peer: PeerId, effects: &mut Vec<Effect>) {
         let runtime = self.runtimes.get_mut(&peer);
         if runtime.is_some_and(|runtime| runtime.orders.ask()) {
             effects.push(Effect::Order(peer));
@@ -347,6 +368,7 @@ impl ForwarderMachine {
                     publication: record.publication.clone(),
                     paused: record.is_paused,
                     subscriptions: self.fed.get(id).map_or(0, BTreeSet::len),
+                    layers: record.layers.clone(),
                 })
                 .collect(),
             subscriptions: subscriptions
@@ -356,6 +378,11 @@ impl ForwarderMachine {
                     publication: record.source,
                     is_slot: !record.follows(),
                     is_attached: record.is_attached,
+                    wish: record.wish.clone(),
+                    rid: match &record.choice {
+                        Choice::Any => None,
+                        Choice::Layer(rid) => Some(rid.clone()),
+                    },
                 })
                 .collect(),
             refused_publications: refused_publications

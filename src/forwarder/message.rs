@@ -6,9 +6,10 @@ use super::error::{AddPeerError, SubscribeError};
 use super::policy::Publication;
 use super::reconcile::Report;
 use super::snapshot::ForwarderSnapshot;
+use super::wish::LayerWish;
 use crate::codec::RtpCodec;
 use crate::peer_connection::{PeerConnection, PeerId};
-use crate::rtp::Mid;
+use crate::rtp::{Mid, Rid, SimulcastLayer};
 use crate::timer::Generation;
 use crate::track::{MediaStreamTrack, TrackId};
 
@@ -47,6 +48,17 @@ pub(crate) enum ForwarderMessage {
     Unsubscribe(TrackId),
     /// Keep a publication back from everybody, or no more.
     SetPaused { publication: TrackId, paused: bool },
+    /// Which encoding a subscription is to have.
+    SetLayers {
+        subscription: TrackId,
+        wish: LayerWish,
+    },
+    /// Which encoding a peer is to have of a publication.
+    SetLayersOf {
+        subscriber: PeerId,
+        publication: TrackId,
+        wish: LayerWish,
+    },
     /// All that there is.
     Snapshot {
         reply: RpcReplyPort<ForwarderSnapshot>,
@@ -61,6 +73,11 @@ pub(crate) enum ForwarderMessage {
     PeerEnded(PeerId),
     /// A peer that did not answer has had some time.
     RetryDue {
+        peer: PeerId,
+        generation: Generation,
+    },
+    /// The encodings that a peer is sent are to be looked at again.
+    LayersDue {
         peer: PeerId,
         generation: Generation,
     },
@@ -79,6 +96,13 @@ pub(crate) enum PeerNews {
     NoCommonCodec(Mid),
     /// What feeds this local track is in a codec that the remote side has not agreed to.
     CodecMismatch { track: TrackId, codec: RtpCodec },
+    /// What arrives of a remote track of pictures, the lowest encoding first.
+    LayersChanged {
+        track: TrackId,
+        layers: Vec<SimulcastLayer>,
+    },
+    /// What the path to the remote side takes, in bits per second.
+    AvailableBitrate(u64),
     /// The peer has ended.
     Closed,
 }
@@ -140,6 +164,18 @@ pub enum ForwarderEvent {
         /// What the publisher sends; `None` when the subscriber knows no codec of that kind of media that we do,
         /// so that nothing would fit.
         codec: Option<RtpCodec>,
+    },
+    /// A subscription has another encoding of its publication than before (simulcast), or its first one: what its wish
+    /// ([`set_layers`](super::Forwarder::set_layers)), its publisher and its path allow. The picture changes at the next keyframe.
+    LayerChanged {
+        /// Who gets it.
+        subscriber: PeerId,
+        /// What it gets.
+        publication: TrackId,
+        /// The local track by which it gets it.
+        subscription: TrackId,
+        /// The encoding.
+        rid: Rid,
     },
     /// A peer was to get a publication, and does not: a limit was reached, or its peer connection or its remote side
     /// did not take the track. Where it was a limit, it gets it when room has become. What was asked for by hand and

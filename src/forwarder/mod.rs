@@ -12,8 +12,14 @@
 //!
 //! A subscription gets a transceiver of its subscriber that sends nothing and, as far as the remote side knows, has
 //! not sent since the last negotiation; a new one where there is none. A track waits for the next negotiation rather than take a new
-//! one while another is being given back. So a subscriber has no more transceivers than it ever had tracks at a time. Of a
-//! track in several encodings (simulcast) subscribers get the first that its sender has listed.
+//! one while another is being given back. So a subscriber has no more transceivers than it ever had tracks at a time.
+//!
+//! Of a publication in several encodings (simulcast) each subscriber has the one that its wish ([`Forwarder::set_layers`]) and its
+//! path allow: what [`Event::AvailableOutgoingBitrate`] says is there is divided over all that it is sent. Sound comes first; of every
+//! picture the lowest encoding is sent whatever happens; then the cheapest step up of any picture, and so on. When less is there than is sent,
+//! something goes down at once; it goes up when there has been room, and some to spare, for two seconds, and for up to half a
+//! minute where that was in vain before. An encoding that its publisher pauses is left, and taken again when it comes back. Where nothing is known of
+//! the path, because the remote side sends no transport-wide feedback, subscribers have the best that they wish.
 //!
 //! # Who fails, and what it costs
 //!
@@ -96,7 +102,9 @@
 //! ```
 
 mod actor;
+mod allocation;
 mod error;
+mod layers;
 mod limits;
 mod machine;
 mod memory;
@@ -110,6 +118,7 @@ mod runtime;
 mod snapshot;
 mod subscriber;
 mod subscribing;
+mod wish;
 
 use std::fmt;
 use std::sync::Arc;
@@ -126,6 +135,7 @@ pub use self::message::ForwarderEvent;
 use self::message::{ForwarderMessage, PeerNews};
 pub use self::policy::{AllOthers, ForwardingPolicy, OnRequest, Publication};
 pub use self::snapshot::{ForwarderSnapshot, PublicationSnapshot, SubscriptionSnapshot};
+pub use self::wish::LayerWish;
 use crate::call::{CallError, StartError, ask};
 use crate::outlet::Outlet;
 use crate::peer_connection::{Event, PeerConnection, PeerEvent, PeerId, SignalingState};
@@ -325,6 +335,21 @@ impl Forwarder {
         });
     }
 
+    /// Which encoding a subscription is to have of a publication in several (simulcast); [`LayerWish::Automatic`] until told
+    /// otherwise. It stays when the subscription is [switched](Self::switch). Does not wait.
+    pub fn set_layers(&self, subscription: TrackId, wish: LayerWish) {
+        self.cast(ForwarderMessage::SetLayers { subscription, wish });
+    }
+
+    /// The same for the subscription by which a peer has a publication, if it has it.
+    pub(crate) fn set_layers_of(&self, subscriber: PeerId, publication: TrackId, wish: LayerWish) {
+        self.cast(ForwarderMessage::SetLayersOf {
+            subscriber,
+            publication,
+            wish,
+        });
+    }
+
     /// What there is now: publications, subscriptions, counts. Waits for the Forwarder's turn, one second at most.
     ///
     /// # Errors
@@ -383,6 +408,11 @@ impl PeerNews {
         } else if let Event::RouteCodecMismatch { track_id, codec } = event {
             let (track, codec) = (*track_id, codec.clone());
             Some(Self::CodecMismatch { track, codec })
+        } else if let Event::LayersChanged { track_id, layers } = event {
+            let (track, layers) = (*track_id, layers.clone());
+            Some(Self::LayersChanged { track, layers })
+        } else if let Event::AvailableOutgoingBitrate { bits_per_second } = event {
+            Some(Self::AvailableBitrate(*bits_per_second))
         } else if let Event::Closed { .. } = event {
             Some(Self::Closed)
         } else {

@@ -75,6 +75,7 @@ impl ForwarderMachine {
         let record = PublicationRecord {
             publication,
             is_paused: false,
+            layers: Vec::new(),
         };
         self.records.publications.insert(id, record);
         self.fed.insert(id, BTreeSet::new());
@@ -135,7 +136,7 @@ impl ForwarderMachine {
             return self.end_subscription(id, effects);
         }
         let subscriber = record.subscriber;
-        record.undecodable = None;
+        record.forget_source();
         if let Some(publication) = record.source.take() {
             let event = ForwarderEvent::SourceEnded {
                 subscriber,

@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::policy::Publication;
+use super::wish::LayerWish;
 use crate::codec::RtpCodec;
 use crate::peer_connection::PeerId;
+use crate::rtp::{Rid, SimulcastLayer};
 use crate::track::{MediaStreamTrack, TrackId};
 
 /// The three tables.
@@ -26,6 +28,8 @@ pub(super) struct PeerRecord {
     pub(super) releasing: BTreeSet<TrackId>,
     /// Publications that the policy gives it and a limit has kept out.
     pub(super) refused: BTreeSet<TrackId>,
+    /// What the path to it takes, in bits per second, once that is known.
+    pub(super) available_bitrate: Option<u64>,
 }
 
 /// A remote track that others may have.
@@ -33,6 +37,8 @@ pub(super) struct PeerRecord {
 pub(super) struct PublicationRecord {
     pub(super) publication: Publication,
     pub(super) is_paused: bool,
+    /// What arrives of it, the lowest encoding first; nothing before something has arrived.
+    pub(super) layers: Vec<SimulcastLayer>,
 }
 
 /// A local track of a peer that we feed.
@@ -47,6 +53,21 @@ pub(super) struct SubscriptionRecord {
     pub(super) is_attached: bool,
     /// What the subscriber was last said to be unable to decode, of this source.
     pub(super) undecodable: Option<Undecodable>,
+    /// Which encoding it is to have.
+    pub(super) wish: LayerWish,
+    /// The highest encoding that there was room for; it may be one that pauses.
+    pub(super) granted: Option<Rid>,
+    /// The encoding that it has.
+    pub(super) choice: Choice,
+}
+
+/// Which encoding feeds a subscription.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum Choice {
+    /// The best that arrives: of a publication in one encoding, or while nothing is known of its encodings.
+    #[default]
+    Any,
+    Layer(Rid),
 }
 
 /// Whose wish a subscription is, and how long it lives.
@@ -95,6 +116,13 @@ impl SubscriptionRecord {
             Origin::Policy | Origin::Hand => true,
             Origin::Slot => false,
         }
+    }
+
+    /// What is known of its source is of no use for another one.
+    pub(super) fn forget_source(&mut self) {
+        self.undecodable = None;
+        self.granted = None;
+        self.choice = Choice::Any;
     }
 }
 

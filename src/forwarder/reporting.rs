@@ -114,6 +114,7 @@ impl ForwarderMachine {
             effects.push(Effect::Tell(event));
         }
         self.changed(Row::Subscription(id));
+        self.tell_layer(id, effects);
     }
 
     fn note_refused(

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::mem;
 use std::time::{Duration, Instant};
 
+use super::allocation::Pace;
 use crate::rtp::Mid;
 use crate::track::{MediaStreamTrack, TrackId};
 
@@ -23,6 +24,11 @@ pub(super) struct Runtime {
     /// M-lines without a common codec, of tracks yet to be found out.
     pub(super) codecless: BTreeSet<Mid>,
     pub(super) orders: Orders,
+    pub(super) pace: Pace,
+    /// What it would be sent at best, as its peer was told.
+    pub(super) desired: Option<u64>,
+    /// When its encodings are looked at again though nothing changes.
+    pub(super) layers_due: Option<Instant>,
     pub(super) failures: Failures,
 }
 

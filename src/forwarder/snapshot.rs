@@ -1,7 +1,9 @@
 //! What a Forwarder has at one moment.
 
 use super::policy::Publication;
+use super::wish::LayerWish;
 use crate::peer_connection::PeerId;
+use crate::rtp::{Rid, SimulcastLayer};
 use crate::track::{MediaStreamTrack, TrackId};
 
 /// All that a Forwarder forwards, as it was when asked.
@@ -30,6 +32,8 @@ pub struct PublicationSnapshot {
     pub paused: bool,
     /// How many get it, or would if it were not paused.
     pub subscriptions: usize,
+    /// What arrives of it, the lowest encoding first; empty for sound, and before anything has arrived.
+    pub layers: Vec<SimulcastLayer>,
 }
 
 /// A subscription, as it was when asked.
@@ -46,4 +50,8 @@ pub struct SubscriptionSnapshot {
     pub is_slot: bool,
     /// A sender of the subscriber has it. One that waits for its m-line, or for its peer, is not attached yet.
     pub is_attached: bool,
+    /// Which encoding it is to have, where there are several.
+    pub wish: LayerWish,
+    /// Which encoding it has; `None` where there is one, or while nothing is known of them.
+    pub rid: Option<Rid>,
 }

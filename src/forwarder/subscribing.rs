@@ -3,8 +3,9 @@
 use super::error::SubscribeError;
 use super::machine::{Effect, ForwarderMachine};
 use super::message::ForwarderEvent;
-use super::records::{Origin, Row, SubscriptionRecord, Undecodable};
+use super::records::{Choice, Origin, Row, SubscriptionRecord, Undecodable};
 use super::runtime::RequestId;
+use super::wish::LayerWish;
 use crate::peer_connection::PeerId;
 use crate::track::{MediaKind, MediaStreamTrack, TrackId};
 
@@ -32,7 +33,11 @@ impl ForwarderMachine {
     }
 
     /// The track by which a peer has a publication already.
-    fn following(&self, subscriber: PeerId, publication: TrackId) -> Option<MediaStreamTrack> {
+    pub(super) fn following(
+        &self,
+        subscriber: PeerId,
+        publication: TrackId,
+    ) -> Option<MediaStreamTrack> {
         let subscriptions = self.runtimes.get(&subscriber)?.subscriptions.iter();
         let mut records = subscriptions.filter_map(|id| self.records.subscriptions.get(id));
         let following = records.find(|it| it.source == Some(publication) && it.follows())?;
@@ -89,7 +94,7 @@ impl ForwarderMachine {
         let record = self.records.subscriptions.get_mut(&subscription)?;
         record.origin = Origin::Slot;
         if record.source != source {
-            record.undecodable = None;
+            record.forget_source();
             if let Some(fed) = record.source.and_then(|it| self.fed.get_mut(&it)) {
                 fed.remove(&subscription);
             }
@@ -142,6 +147,9 @@ impl ForwarderMachine {
             origin,
             is_attached: false,
             undecodable: None,
+            wish: LayerWish::default(),
+            granted: None,
+            choice: Choice::default(),
         };
         self.records.subscriptions.insert(id, record);
         self.changed(Row::Subscription(id));

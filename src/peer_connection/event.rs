@@ -8,7 +8,7 @@ use super::state::{
 };
 use crate::codec::RtpCodec;
 use crate::ice::IceCandidate;
-use crate::rtp::{AudioLevel, Mid, Rid, RtcpPacket, RtpBatch};
+use crate::rtp::{AudioLevel, Mid, Rid, RtcpPacket, RtpBatch, SimulcastLayer};
 use crate::track::{MediaKind, MediaStreamTrack, TrackId};
 
 /// Names one peer connection within this process. Never used again for another one.
@@ -111,6 +111,16 @@ pub enum Event {
         track_id: TrackId,
         /// The loudest of the interval; speech if any of it was.
         level: AudioLevel,
+    },
+    /// The remote side sends other encodings of a track of pictures than before, or they take more or less of the path: one
+    /// has begun or paused (told within about half a second while others go on), or a rate has changed by a fifth
+    /// (told once in a second at most).
+    LayersChanged {
+        /// The remote track.
+        track_id: TrackId,
+        /// All its encodings, the lowest first as far as their bitrates tell; those that have never come last. A track
+        /// without simulcast has one, without a name.
+        layers: Vec<SimulcastLayer>,
     },
     /// The estimate of what the path to the remote side takes has changed by five per cent or more. Told only where
     /// the remote side sends transport-wide feedback; begins once that comes. One that has none, and agreed to `goog-remb`,

@@ -47,6 +47,10 @@ impl PeerConnection {
     /// A picture that plays goes on until that of the new source begins: for a second at most, or for as long as it takes when the
     /// new source is another encoding of the same track.
     ///
+    /// **Simulcast.** Of a track that is sent in several encodings the best that arrives is sent: see [`RouteSource`] for other wishes, and
+    /// [`Event::LayersChanged`](super::Event::LayersChanged) for what arrives. Whoever wants them by what each path takes, uses a
+    /// `Forwarder`.
+    ///
     /// A route ends when either peer ends, and when one of the two tracks is no longer part of its peer. By
     /// default the owner of the source does not get the media of routed tracks as events; see
     /// [`set_rtp_delivery`](Self::set_rtp_delivery).

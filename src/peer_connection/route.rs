@@ -1,7 +1,7 @@
 //! Where the media of a local track comes from, when it is not sent by hand.
 
 use super::{PeerConnection, PeerConnectionState, RouteError};
-use crate::egress::RouteOrigin;
+use crate::egress::{RouteLayer, RouteOrigin};
 use crate::rtp::Rid;
 use crate::track::{MediaKind, TrackId};
 
@@ -12,27 +12,33 @@ use crate::track::{MediaKind, TrackId};
 pub struct RouteSource {
     pub(super) publisher: PeerConnection,
     pub(super) track: TrackId,
-    pub(super) rid: Option<Rid>,
+    pub(super) layer: RouteLayer,
 }
 
 impl RouteSource {
-    /// A remote track of `publisher`.
+    /// A remote track of `publisher`. Of one that is sent in several encodings (simulcast) the best that arrives: when that
+    /// one pauses, the next; when it comes back, that one again. Changes are made at keyframes, which are asked for.
     pub fn new(publisher: &PeerConnection, track: TrackId) -> Self {
         Self {
             publisher: publisher.clone(),
             track,
-            rid: None,
+            layer: RouteLayer::Best { up_to: None },
         }
     }
 
-    /// One encoding of a track that is sent in several (simulcast). A track with encodings needs it: the
-    /// packets of one encoding are a stream, those of all together are none.
+    /// One encoding of a track that is sent in several, and no other: nothing while it pauses.
     #[must_use]
     pub fn rid(self, rid: Rid) -> Self {
-        Self {
-            rid: Some(rid),
-            ..self
-        }
+        let layer = RouteLayer::Only(rid);
+        Self { layer, ..self }
+    }
+
+    /// The best encoding that arrives up to this one: nothing better than what the receiver has a use for. Where none but
+    /// better ones arrive, it is the lowest of these.
+    #[must_use]
+    pub fn up_to(self, rid: Rid) -> Self {
+        let layer = RouteLayer::Best { up_to: Some(rid) };
+        Self { layer, ..self }
     }
 
     /// What the media paths need, for a track of kind `to`.
@@ -40,7 +46,7 @@ impl RouteSource {
         let Self {
             publisher,
             track,
-            rid,
+            layer,
         } = self;
         if publisher.connection_state() == PeerConnectionState::Closed {
             return Err(RouteError::SourceClosed);
@@ -49,6 +55,6 @@ impl RouteSource {
         if from != to {
             return Err(RouteError::KindMismatch { from, to });
         }
-        Ok(publisher.rtp.origin(track, rid))
+        Ok(publisher.rtp.origin(track, layer))
     }
 }

@@ -60,11 +60,12 @@ impl RoomMachine {
                     self.handle_leave(participant, LeaveReason::Crashed, now, effects);
                 }
             }
-            // A room makes no slots, and what goes on needs no word.
+            // A room makes no slots, what goes on needs no word, and pages see how large a picture is.
             ForwarderEvent::Unsubscribed {
                 publication: None, ..
             }
             | ForwarderEvent::SourceEnded { .. }
+            | ForwarderEvent::LayerChanged { .. }
             | ForwarderEvent::SubscriberRestarted { .. } => {}
         }
     }

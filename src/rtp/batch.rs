@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::credit::Credit;
 use super::extension::{ExtensionMap, HeaderExtension};
+use super::keyframe::KeyframeMark;
 use super::packet::RtpPacket;
 use super::remote_clock::MediaTime;
 use crate::codec::RtpCodec;
@@ -102,6 +103,25 @@ impl RtpBatch {
     /// the application.
     pub fn extension_id(&self, extension: &HeaderExtension) -> Option<u8> {
         self.source.as_ref()?.extensions.id(extension)
+    }
+
+    /// The first packet that a decoder may begin with, if there is one. Where nobody could tell, it is the first of all.
+    pub(crate) fn keyframe(&self) -> Option<usize> {
+        let mark = self.codec().and_then(KeyframeMark::of);
+        let begins =
+            |packet: &RtpPacket| mark.is_none_or(|it| it.begins_keyframe(packet.payload()));
+        self.iter().position(begins)
+    }
+
+    /// The packets from this one on.
+    pub(crate) fn starting_at(&self, index: usize) -> Self {
+        if index == 0 {
+            return self.clone();
+        }
+        Self {
+            packets: self.iter().skip(index).cloned().collect(),
+            ..self.clone()
+        }
     }
 
     pub(crate) fn source(&self) -> Option<&Arc<RtpSource>> {

@@ -62,6 +62,7 @@ mod round_trip;
 mod rtcp;
 mod sender;
 mod sent_reports;
+mod simulcast;
 mod traffic;
 mod twcc;
 mod types;
@@ -98,6 +99,8 @@ pub use self::rtcp::{
 };
 pub(crate) use self::sender::{Rewrite, RtpStreamSender};
 pub(crate) use self::sent_reports::SentReports;
+pub use self::simulcast::SimulcastLayer;
+pub(crate) use self::simulcast::{LayerWatch, WINDOW as LAYER_WINDOW};
 pub(crate) use self::traffic::{RequestCounts, RequestTally, SenderReportSeen, Traffic};
 pub(crate) use self::twcc::TwccRecorder;
 pub use self::types::{Mid, PayloadType, Rid, RtpTimestamp, SequenceNumber, Ssrc};

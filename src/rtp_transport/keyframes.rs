@@ -6,8 +6,7 @@ use super::delivery::Arrival;
 use super::machine::{Effect, RtpTransportMachine, RtpTransportTimer, send_rtcp};
 use crate::codec::{RtcpFeedback, RtpCodec};
 use crate::rtp::{
-    Asked, FullIntraRequest, KeyframeMark, KeyframeRequests, PictureLossIndication, Rid,
-    RtcpPacket, RtpPacket, Ssrc,
+    Asked, FullIntraRequest, KeyframeRequests, PictureLossIndication, Rid, RtcpPacket, Ssrc,
 };
 use crate::track::{MediaKind, TrackId};
 
@@ -107,9 +106,7 @@ pub(super) fn note_keyframe(requests: &mut KeyframeRequests, arrival: &Arrival) 
     if !requests.is_awaited(arrival.track_id, rid) {
         return;
     }
-    let mark = arrival.batch.codec().and_then(KeyframeMark::of);
-    let begins = |packet: &RtpPacket| mark.is_none_or(|it| it.begins_keyframe(packet.payload()));
-    if arrival.batch.iter().any(begins) {
+    if arrival.batch.keyframe().is_some() {
         requests.note_arrival(arrival.track_id, rid);
     }
 }

@@ -12,6 +12,7 @@ use super::delivery::Delivery;
 use super::feedback::FeedbackInbox;
 use super::inbound::Inbound;
 use super::keyframes::note_keyframe;
+use super::layers::Layers;
 use super::maximum_bitrate::MaximumBitrate;
 use super::message::EncodedRtcp;
 use super::observed::Observed;
@@ -42,6 +43,8 @@ pub(crate) enum RtpTransportTimer {
     KeyframeRequest,
     /// Lost packets are to be asked for.
     Repair,
+    /// A track of which nothing comes may have paused.
+    Layers,
 }
 
 /// What the shell must do, in order.
@@ -81,6 +84,7 @@ pub(super) struct RtpTransportMachine {
     /// Both sides have agreed on extended reports that measure the round trip of who only receives (RFC 3611 §5.1).
     receiver_round_trip: bool,
     publishing: Publishing,
+    layers: Layers,
     pub(super) keyframes: KeyframeRequests,
     /// Numbers of the full intra requests among them.
     pub(super) commands: SentCommands,
@@ -118,6 +122,7 @@ impl RtpTransportMachine {
             reference_times: ReferenceTimes::default(),
             receiver_round_trip: false,
             publishing: Publishing::default(),
+            layers: Layers::default(),
             keyframes: KeyframeRequests::default(),
             commands: SentCommands::default(),
             speakers: Speakers::new(Speaker {
@@ -151,6 +156,10 @@ impl RtpTransportMachine {
     pub(super) fn apply(&mut self, plan: &MediaPlan) {
         self.inbound.demuxer.apply(plan);
         self.inbound.arrivals.apply(plan);
+        self.layers.apply(&self.inbound.demuxer);
+        for (track, rids) in self.inbound.demuxer.pictures() {
+            self.publishing.keep_encodings(track, rids);
+        }
         self.speakers.apply(plan);
         self.maximum_bitrate.apply(plan);
         self.observed.retain(|ssrc| self.speakers.are(ssrc));
@@ -205,7 +214,7 @@ impl RtpTransportMachine {
         self.received.0 += lost.packets;
         self.received.1 += lost.bytes;
         self.add_unannounced(lost);
-        let (publishing, delivery) = (&self.publishing, &mut self.delivery);
+        let (publishing, delivery) = (&mut self.publishing, &mut self.delivery);
         let keyframes = &mut self.keyframes;
         self.inbound.finish(|arrival| {
             note_keyframe(keyframes, &arrival);
@@ -232,6 +241,19 @@ impl RtpTransportMachine {
         }
         self.send_arrivals(now, effects);
         self.repair(now, effects);
+        self.check_layers(now, effects);
+    }
+
+    /// Tells which encodings come and which have paused; routes go on with what comes.
+    fn check_layers(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        for (track_id, layers) in self.layers.check(now, &self.inbound.demuxer) {
+            for asked in self.publishing.choose(track_id, &layers) {
+                self.request_keyframe(asked.track, asked.rid, now, effects);
+            }
+            effects.push(Effect::Tell(Event::LayersChanged { track_id, layers }));
+        }
+        let due = self.layers.arm(now);
+        effects.extend(due.map(|at| Effect::Arm(RtpTransportTimer::Layers, at)));
     }
 
     /// Sends the feedback on arrival times that is due, and comes back for the rest.
@@ -318,11 +340,16 @@ impl RtpTransportMachine {
         effects: &mut Vec<Effect>,
     ) {
         match request {
-            PublisherRequest::Subscribe(subscription) => self.publishing.subscribe(subscription),
+            PublisherRequest::Subscribe(subscription) => {
+                let layers = self.layers.told(subscription.track);
+                if let Some(asked) = self.publishing.subscribe(subscription, layers) {
+                    self.request_keyframe(asked.track, asked.rid, now, effects);
+                }
+            }
             PublisherRequest::Unsubscribe { stream } => self.publishing.unsubscribe(stream),
             PublisherRequest::RequestKeyframe { stream } => {
-                if let Some((track, rid)) = self.publishing.source(stream) {
-                    self.request_keyframe(track, rid, now, effects);
+                if let Some(asked) = self.publishing.source(stream) {
+                    self.request_keyframe(asked.track, asked.rid, now, effects);
                 }
             }
             PublisherRequest::Overflowed(lost) => {
@@ -374,6 +401,10 @@ impl RtpTransportMachine {
             RtpTransportTimer::Repair => {
                 self.inbound.repairs.disarm();
                 self.repair(now, effects);
+            }
+            RtpTransportTimer::Layers => {
+                self.layers.disarm();
+                self.check_layers(now, effects);
             }
             RtpTransportTimer::Report => {
                 self.reports_armed = false;

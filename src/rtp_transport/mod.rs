@@ -30,11 +30,13 @@
 mod actor;
 mod arrivals;
 mod audio_levels;
+mod choice;
 mod congestion;
 mod delivery;
 mod feedback;
 mod inbound;
 mod keyframes;
+mod layers;
 mod limits;
 mod machine;
 mod maximum_bitrate;
@@ -62,7 +64,7 @@ pub(crate) use self::snapshot::ReceivingSnapshot;
 pub use self::stats::MediaStats;
 use crate::call::{CallError, StartError, ask};
 use crate::egress::{
-    Egress, Outgoing, RouteOrigin, SendingCommand, SendingHandle, SendingSnapshot,
+    Egress, Outgoing, RouteLayer, RouteOrigin, SendingCommand, SendingHandle, SendingSnapshot,
 };
 use crate::jsep::MediaPlan;
 use crate::lane::{LaneCapacity, lane};
@@ -186,10 +188,10 @@ impl RtpTransport {
     }
 
     /// Where a route from a remote track of this peer begins.
-    pub(crate) fn origin(&self, track: TrackId, rid: Option<Rid>) -> RouteOrigin {
+    pub(crate) fn origin(&self, track: TrackId, layer: RouteLayer) -> RouteOrigin {
         RouteOrigin {
             track,
-            rid,
+            layer,
             publisher: Outlet::with(&self.actor, RtpTransportMessage::Publish),
             capacity: self.routed,
         }

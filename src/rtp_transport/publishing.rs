@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
+use super::choice::LayerChoice;
 use super::delivery::Arrival;
 use crate::egress::{StreamId, Subscription};
-use crate::rtp::Rid;
+use crate::rtp::{Asked, Rid, SimulcastLayer};
 use crate::track::TrackId;
 
 /// Whether the owner gets [`Event::Rtp`](crate::peer_connection::Event::Rtp) of a remote track.
@@ -22,29 +23,78 @@ pub enum RtpDelivery {
 /// The streams that others take, and what the owner wants to have.
 #[derive(Debug, Default)]
 pub(super) struct Publishing {
-    /// At most one for each track, encoding and sending actor.
-    subscriptions: Vec<Subscription>,
+    /// At most one for each track, wish and sending actor.
+    takers: Vec<Taker>,
     deliveries: HashMap<TrackId, RtpDelivery>,
 }
 
+/// One that takes a stream.
+#[derive(Debug)]
+struct Taker {
+    subscription: Subscription,
+    choice: LayerChoice,
+}
+
+impl Taker {
+    /// The encodings of its track are these. Says what is to begin with a keyframe.
+    fn choose(&mut self, layers: &[SimulcastLayer]) -> Option<Asked> {
+        let rid = self.choice.choose(layers)?;
+        Some(Asked {
+            track: self.subscription.track,
+            rid: Some(rid),
+        })
+    }
+}
+
 impl Publishing {
-    pub(super) fn subscribe(&mut self, subscription: Subscription) {
-        self.subscriptions.push(subscription);
+    /// Says what is to begin with a keyframe, where the encodings of the track are known.
+    pub(super) fn subscribe(
+        &mut self,
+        subscription: Subscription,
+        layers: &[SimulcastLayer],
+    ) -> Option<Asked> {
+        let mut taker = Taker {
+            choice: LayerChoice::new(subscription.layer.clone()),
+            subscription,
+        };
+        let asked = taker.choose(layers);
+        self.takers.push(taker);
+        asked
     }
 
     pub(super) fn unsubscribe(&mut self, stream: StreamId) {
-        self.subscriptions.retain(|known| known.stream != stream);
+        self.takers.retain(|it| it.subscription.stream != stream);
     }
 
-    /// What a stream consists of, if it is taken.
-    pub(super) fn source(&self, stream: StreamId) -> Option<(TrackId, Option<Rid>)> {
-        let known = self.subscriptions.iter().find(|it| it.stream == stream)?;
-        Some((known.track, known.rid.clone()))
+    /// The encodings of a track have changed; the lowest is the first. Says which are to begin with a keyframe.
+    pub(super) fn choose(&mut self, track: TrackId, layers: &[SimulcastLayer]) -> Vec<Asked> {
+        let takers = self.takers.iter_mut();
+        let takers = takers.filter(|it| it.subscription.track == track);
+        takers.filter_map(|it| it.choose(layers)).collect()
+    }
+
+    /// What a stream consists of now, if it is taken.
+    pub(super) fn source(&self, stream: StreamId) -> Option<Asked> {
+        let takers = &self.takers;
+        let known = takers.iter().find(|it| it.subscription.stream == stream)?;
+        Some(Asked {
+            track: known.subscription.track,
+            rid: known.choice.playing().cloned(),
+        })
+    }
+
+    /// A track has these encodings and no others.
+    pub(super) fn keep_encodings(&mut self, track: TrackId, rids: &[Rid]) {
+        for taker in &mut self.takers {
+            if taker.subscription.track == track {
+                taker.choice.keep(rids);
+            }
+        }
     }
 
     /// Tracks that are not received any more are forgotten, with all that concerns them.
     pub(super) fn retain(&mut self, received: impl Fn(TrackId) -> bool) {
-        self.subscriptions.retain(|known| received(known.track));
+        self.takers.retain(|it| received(it.subscription.track));
         self.deliveries.retain(|track, _| received(*track));
     }
 
@@ -52,16 +102,16 @@ impl Publishing {
         self.deliveries.insert(track, delivery);
     }
 
-    /// Gives a batch to everyone who subscribed to its encoding, and back if the owner is to have it.
-    pub(super) fn hand_on(&self, arrival: Arrival) -> Option<Arrival> {
+    /// Gives a batch to everyone who takes its encoding, and back if the owner is to have it.
+    pub(super) fn hand_on(&mut self, arrival: Arrival) -> Option<Arrival> {
         let mut routed = false;
-        for subscription in &self.subscriptions {
-            if subscription.track != arrival.track_id {
+        for taker in &mut self.takers {
+            if taker.subscription.track != arrival.track_id {
                 continue;
             }
             routed = true;
-            if subscription.rid == arrival.rid {
-                subscription.lane.push(arrival.batch.clone());
+            if let Some(batch) = taker.choice.take(arrival.rid.as_ref(), &arrival.batch) {
+                taker.subscription.lane.push(batch);
             }
         }
         let delivery = self.deliveries.get(&arrival.track_id).copied();

@@ -2,7 +2,7 @@
 
 use ractor::ActorCell;
 use ractor_webrtc::MediaKind::{Audio, Video};
-use ractor_webrtc::forwarder::{AddPeerError, Forwarder, ForwarderEvent, OnRequest};
+use ractor_webrtc::forwarder::{AddPeerError, Forwarder, ForwarderEvent, LayerWish, OnRequest};
 use ractor_webrtc::{CallError, MediaStreamTrack, RtpTransceiverDirection};
 
 use crate::common::{PATIENCE, eventually};
@@ -160,7 +160,7 @@ async fn a_successor_tells_what_has_changed_while_there_was_none() {
     eve.has_missed_nothing();
 }
 
-/// Slots, pauses and what was unsubscribed by hand are what they were.
+/// Slots, wishes, pauses and what was unsubscribed by hand are what they were.
 #[tokio::test]
 async fn a_successor_keeps_what_was_done_by_hand() {
     let stage = Stage::open(Forwarder::builder().policy(OnRequest)).await;
@@ -174,6 +174,7 @@ async fn a_successor_keeps_what_was_done_by_hand() {
     forwarder.switch(slot.id(), camera).await.unwrap();
     let heard = forwarder.subscribe(bob.id(), sound).await.unwrap();
     forwarder.set_paused(sound, true);
+    forwarder.set_layers(slot.id(), LayerWish::UpTo("m".into()));
     let before = stage.snapshot().await;
     let _plays = (ada.play(Audio), ada.play(Video));
     bob.gets("ada", Video).await;

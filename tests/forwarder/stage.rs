@@ -185,8 +185,13 @@ impl Stage {
         std::mem::take(&mut self.told)
     }
 
+    /// Without the rates of what arrives, which are others each time.
     pub(crate) async fn snapshot(&self) -> ForwarderSnapshot {
-        self.forwarder().snapshot().await.unwrap()
+        let mut snapshot = self.forwarder().snapshot().await.unwrap();
+        for publication in &mut snapshot.publications {
+            publication.layers.clear();
+        }
+        snapshot
     }
 
     /// The publication that a track of a member's client has become.

@@ -1,10 +1,9 @@
 //! What a route carries, what it leaves out, and what it refuses.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use ractor_webrtc::peer_connection::{RouteError, RouteSource, RtpDelivery};
-use ractor_webrtc::rtp::{Rid, RtcpPacket};
+use ractor_webrtc::rtp::RtcpPacket;
 use ractor_webrtc::{CallError, Event, MediaKind, MediaStreamTrack};
 use str0m::format::Codec;
 use str0m::media::{Direction, KeyframeRequestKind, MediaKind as Str0mKind};
@@ -412,61 +411,4 @@ async fn a_loop_of_routes_harms_nobody_else_and_ends_with_a_route() {
     let before = rounds().await;
     other.peer.close().await;
     assert_eq!(rounds().await, before);
-}
-
-#[tokio::test]
-async fn a_route_takes_the_encoding_that_it_names() {
-    let mut ours = Ours::spawn(loopback()).await;
-    let mut client = Str0mPeer::spawn(Str0mOptions::default()).await.unwrap();
-    let media = OfferedMedia {
-        rids: vec!["h", "l"],
-        ..OfferedMedia::new(Str0mKind::Video, Direction::SendOnly)
-    };
-    let (offer, mids) = client.create_offer(vec![media]).await;
-    let answer = ours.answer(&offer).await;
-    client.accept_answer(&answer).await.unwrap();
-    ours.expect_connected().await;
-    client.expect_connected().await;
-
-    let kind = MediaKind::Video;
-    let mut viewer = Viewer::connect(loopback()).await;
-    let track = ours.remote_track(kind).id();
-    let payload_type = client.payload_type(mids[0], Codec::Vp8).await.unwrap();
-    let mut numbers = HashMap::from([("h", 30_000), ("l", 60)]);
-    let mut write = async |rid: &'static str| {
-        let number = numbers.get_mut(rid).unwrap();
-        *number += 1;
-        let packet = OutgoingRtp {
-            payload_type,
-            sequence_number: *number,
-            timestamp: 3_000 * *number as u32,
-            marker: true,
-            payload: payload(format!("{rid} {number}"), kind),
-            extensions: Default::default(),
-        };
-        let written = client.write_rtp(mids[0], Some(rid.into()), packet);
-        assert!(written.await);
-        payload(format!("{rid} {number}"), kind)
-    };
-    let mut got = Vec::new();
-    for (wanted, other) in [("h", "l"), ("l", "h"), ("h", "l")] {
-        let source = RouteSource::new(&ours.peer, track).rid(Rid::from(wanted));
-        let set = viewer.peer().set_route(viewer.track(kind), source);
-        set.await.unwrap();
-        // What played before goes on until the other begins.
-        if !got.is_empty() {
-            let sent = write(other).await;
-            got.push(viewer.next(kind).await);
-            assert_eq!(got.last().unwrap().payload, sent);
-        }
-        for round in 0..5 {
-            if round > 0 {
-                write(other).await;
-            }
-            let sent = write(wanted).await;
-            got.push(viewer.next(kind).await);
-            assert_eq!(got.last().unwrap().payload, sent);
-        }
-    }
-    go_on(&got);
 }

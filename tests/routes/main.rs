@@ -4,6 +4,7 @@
 mod carrying;
 #[path = "../common/mod.rs"]
 mod common;
+mod encodings;
 mod ending;
 mod overflow;
 mod stage;

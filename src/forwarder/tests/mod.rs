@@ -1,11 +1,13 @@
 //! The rules of forwarding, on peers that are plain values.
 #![allow(clippy::wildcard_enum_match_arm)]
 
+mod layers;
 mod lines;
 mod random;
 mod rules;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use super::limits::ForwarderLimits;
 use super::machine::{Effect, ForwarderMachine, Outcome};
@@ -28,6 +30,11 @@ struct World {
     waiting: BTreeSet<RequestId>,
     retries: BTreeSet<PeerId>,
     requests: u64,
+    now: Instant,
+    /// When the encodings of a peer are to be looked at again.
+    reviews: BTreeMap<PeerId, Instant>,
+    /// What each peer was told that it would be sent at best.
+    desired: BTreeMap<PeerId, u64>,
 }
 
 /// A peer connection together with its subscriber.
@@ -54,6 +61,9 @@ impl World {
             waiting: BTreeSet::new(),
             retries: BTreeSet::new(),
             requests: 0,
+            now: Instant::now(),
+            reviews: BTreeMap::new(),
+            desired: BTreeMap::new(),
         }
     }
 
@@ -87,6 +97,7 @@ impl World {
         self.machine = ForwarderMachine::new(policy, self.machine.limits);
         self.effects.clear();
         self.waiting.clear();
+        self.reviews.clear();
         for fake in self.peers.values_mut() {
             fake.has_subscriber = false;
             fake.order = None;
@@ -127,6 +138,7 @@ impl World {
     }
 
     fn perform(&mut self) {
+        self.machine.settle_layers(self.now, &mut self.effects);
         self.machine.copy_changes(&mut self.memory);
         assert_eq!(self.memory, self.machine.records, "all changes are noted");
         for effect in std::mem::take(&mut self.effects) {
@@ -159,6 +171,12 @@ impl World {
                     let before = self.answers.insert(request, outcome);
                     assert_eq!(before, None, "answered once");
                     self.waiting.remove(&request);
+                }
+                Effect::Desire(peer, bits_per_second) => {
+                    self.desired.insert(peer, bits_per_second);
+                }
+                Effect::SettleAt(peer, at) => {
+                    self.reviews.insert(peer, at);
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! Whatever peers do, in whatever order: each has what it should have, and nothing is left over.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -9,8 +9,10 @@ use proptest::sample::Index;
 use super::super::limits::ForwarderLimits;
 use super::super::message::{ForwarderEvent, PeerNews};
 use super::super::policy::{AllOthers, ForwardingPolicy, Publication};
+use super::super::wish::LayerWish;
 use super::{FakePeer, World, remote};
 use crate::peer_connection::PeerId;
+use crate::rtp::SimulcastLayer;
 use crate::track::{MediaKind, MediaStreamTrack, TrackId};
 
 #[derive(Clone, Debug)]
@@ -27,6 +29,12 @@ enum Step {
     Unsubscribe(Index),
     Pause(Index, bool),
     Negotiated(Index),
+    /// Of a publication these encodings arrive, in kbit/s.
+    Layers(Index, [u16; 3]),
+    /// The path to a peer takes so much, in kbit/s.
+    Available(Index, u16),
+    Wish(Index, LayerWish),
+    Wait(u16),
     /// The subscriber of a peer does its order.
     CarryOut(Index),
     /// It does, and fails before it says so.
@@ -110,10 +118,28 @@ fn step() -> impl Strategy<Value = Step> {
         2 => index().prop_map(Step::Unsubscribe),
         1 => (index(), any::<bool>()).prop_map(|(what, paused)| Step::Pause(what, paused)),
         1 => index().prop_map(Step::Negotiated),
+        3 => (index(), prop::array::uniform3(rate())).prop_map(|(what, rates)| Step::Layers(what, rates)),
+        2 => (index(), any::<u16>()).prop_map(|(peer, rate)| Step::Available(peer, rate)),
+        1 => (index(), wish()).prop_map(|(what, wish)| Step::Wish(what, wish)),
+        2 => (0..5000_u16).prop_map(Step::Wait),
         9 => index().prop_map(Step::CarryOut),
         1 => index().prop_map(Step::Crash),
         1 => (index(), index(), any::<bool>())
             .prop_map(|(starts, stops, ends)| Step::Succeed(starts, stops, ends)),
+    ]
+}
+
+/// Nothing of one that pauses.
+fn rate() -> impl Strategy<Value = u16> {
+    prop_oneof![Just(0), 1..5000_u16]
+}
+
+fn wish() -> impl Strategy<Value = LayerWish> {
+    prop_oneof![
+        Just(LayerWish::Automatic),
+        Just(LayerWish::UpTo("b".into())),
+        Just(LayerWish::Only("c".into())),
+        (0..5_000_000_u64).prop_map(LayerWish::UpToBitrate),
     ]
 }
 
@@ -171,6 +197,23 @@ impl Run {
                     run.world.hear(peer, PeerNews::Negotiated)
                 });
             }
+            Step::Layers(index, rates) => self.layers(index, rates),
+            Step::Available(index, kilobits) => self.with(index, |run, peer| {
+                let news = PeerNews::AvailableBitrate(u64::from(kilobits) * 1000);
+                run.world.hear(peer, news);
+            }),
+            Step::Wish(index, wish) => {
+                let subscriptions = self.world.machine.records.subscriptions.keys();
+                let subscriptions: Vec<_> = subscriptions.copied().collect();
+                if !subscriptions.is_empty() {
+                    let id = *index.get(&subscriptions);
+                    let effects = &mut self.world.effects;
+                    self.world.machine.set_layers(id, wish, effects);
+                }
+            }
+            Step::Wait(milliseconds) => {
+                self.world.pass(Duration::from_millis(milliseconds.into()));
+            }
             Step::CarryOut(index) => self.with_order(index, World::carry_out),
             Step::Crash(index) => {
                 let now = self.now;
@@ -180,7 +223,7 @@ impl Run {
                     let message = "crashed".to_owned();
                     world.machine.subscriber_failed(peer, now, message, effects);
                 });
-                self.now += std::time::Duration::from_secs(60);
+                self.now += Duration::from_secs(60);
             }
             Step::Succeed(starts, stops, ends) => self.succeed(starts, stops, ends),
         }
@@ -336,6 +379,27 @@ impl Run {
         }
     }
 
+    fn layers(&mut self, index: Index, rates: [u16; 3]) {
+        let records = self.world.machine.records.publications.values();
+        let published: Vec<_> = records.map(|it| it.publication.clone()).collect();
+        if published.is_empty() {
+            return;
+        }
+        let Publication {
+            publisher, track, ..
+        } = index.get(&published);
+        let layer = |(rid, rate): (&str, u16)| SimulcastLayer {
+            rid: Some(rid.into()),
+            active: rate > 0,
+            bits_per_second: u64::from(rate) * 1000,
+        };
+        let mut layers: Vec<_> = ["a", "b", "c"].into_iter().zip(rates).map(layer).collect();
+        layers.sort_by_key(|it| it.bits_per_second);
+        let track = track.id();
+        let news = PeerNews::LayersChanged { track, layers };
+        self.world.hear(*publisher, news);
+    }
+
     /// What happens between the two is heard by nobody.
     fn succeed(&mut self, starts: Index, stops: Index, ends: bool) {
         self.with(starts, |run, peer| {
@@ -386,8 +450,25 @@ impl Run {
             assert_eq!(attached, subscriptions.unwrap_or_default(), "{id}");
             assert_eq!(fake.has_subscriber, runtime.is_some());
         }
+        self.check_layers();
         assert!(self.world.retries.is_empty());
         assert!(self.world.waiting.is_empty(), "everybody is answered");
+    }
+
+    /// Nobody is fed with an encoding that pauses while another one arrives, nor with one that it was not told of.
+    fn check_layers(&self) {
+        let World { machine, peers, .. } = &self.world;
+        let records = &machine.records;
+        let video = records.subscriptions.values();
+        for record in video.filter(|it| it.track.kind() == MediaKind::Video) {
+            let feed = peers[&record.subscriber].attached[&record.track.id()].as_ref();
+            let Some(feed) = feed else { continue };
+            let layers = &records.publications[&feed.track].layers;
+            let fed = layers.iter().find(|it| it.rid == feed.rid);
+            if layers.iter().any(|it| it.active) {
+                assert!(fed.is_some_and(|it| it.active), "{feed:?} of {layers:?}");
+            }
+        }
     }
 
     fn check_limits(&self, limits: ForwarderLimits) {
@@ -432,6 +513,7 @@ impl Run {
                     subscriptions.remove(subscription);
                 }
                 ForwarderEvent::SourceEnded { .. }
+                | ForwarderEvent::LayerChanged { .. }
                 | ForwarderEvent::CannotDecode { .. }
                 | ForwarderEvent::Refused { .. }
                 | ForwarderEvent::PublicationRefused { .. }

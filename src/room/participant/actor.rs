@@ -244,6 +244,12 @@ impl ParticipantShell {
                 stream,
                 label,
             }),
+            PageRequest::SetLayers { publication, wish } => {
+                if let Some(parts) = &self.parts {
+                    let peer = parts.peer.id();
+                    self.forwarder.set_layers_of(peer, publication, wish);
+                }
+            }
         }
     }
 

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::machine::ParticipantTimer;
-use crate::forwarder::Forwarder;
+use crate::forwarder::{Forwarder, LayerWish};
 use crate::peer_connection::PeerEvent;
 use crate::perfect_negotiation::{PerfectNegotiationEvent, SignalingMessage};
 use crate::timer::Generation;
-use crate::track::{MediaKind, StreamId};
+use crate::track::{MediaKind, StreamId, TrackId};
 
 /// Mailbox of a participant.
 #[derive(Debug)]
@@ -46,6 +46,10 @@ pub(in crate::room) enum PageRequest {
     SetLabel {
         stream: StreamId,
         label: Option<String>,
+    },
+    SetLayers {
+        publication: TrackId,
+        wish: LayerWish,
     },
 }
 

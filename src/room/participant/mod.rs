@@ -23,8 +23,9 @@ pub(super) use self::message::ParticipantMessage;
 use self::message::{PageRequest, WaitingLimit};
 use super::event::{LeaveReason, ParticipantId};
 use super::message::RoomMessage;
+use crate::forwarder::LayerWish;
 use crate::perfect_negotiation::SignalingMessage;
-use crate::track::{MediaKind, StreamId};
+use crate::track::{MediaKind, StreamId, TrackId};
 
 /// Handle to a participant of a [`Room`](super::Room). Cheap to clone; without effect once it has left.
 ///
@@ -78,6 +79,12 @@ impl Participant {
     /// They go on arriving here, unless the page stops sending them.
     pub fn set_muted(&self, kind: MediaKind, muted: bool) {
         self.request(PageRequest::SetMuted { kind, muted });
+    }
+
+    /// Which encoding the participant is sent of another's publication in several (simulcast): the lowest of a picture that its page
+    /// shows small, [`Off`](LayerWish::Off) for one that it does not show. Within that, what its path takes.
+    pub fn set_layers(&self, publication: TrackId, wish: LayerWish) {
+        self.request(PageRequest::SetLayers { publication, wish });
     }
 
     /// Leaves the room.

@@ -11,7 +11,8 @@ use super::event::{LeaveReason, ParticipantId, RoomEvent};
 use super::limits::{RoomLimits, RoomTimes};
 use super::machine::{Audience, Effect, RoomMachine};
 use crate::forwarder::{
-    ForwarderEvent, ForwarderSnapshot, Publication, PublicationSnapshot, SubscriptionSnapshot,
+    ForwarderEvent, ForwarderSnapshot, LayerWish, Publication, PublicationSnapshot,
+    SubscriptionSnapshot,
 };
 use crate::peer_connection::PeerId;
 use crate::rtp::AudioLevel;
@@ -111,6 +112,7 @@ fn snapshot(publications: &[Publication], sent: &[(PeerId, TrackId)]) -> Forward
         publication: publication.clone(),
         paused: false,
         subscriptions: 0,
+        layers: Vec::new(),
     });
     let subscriptions = sent
         .iter()
@@ -120,6 +122,8 @@ fn snapshot(publications: &[Publication], sent: &[(PeerId, TrackId)]) -> Forward
             publication: Some(*publication),
             is_slot: false,
             is_attached: true,
+            wish: LayerWish::Automatic,
+            rid: None,
         });
     ForwarderSnapshot {
         publications: publications.collect(),

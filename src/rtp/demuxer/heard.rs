@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{Meaning, RtpDemuxer, RtpStream};
+use super::{Meaning, RtpDemuxer, RtpStream, Section};
 use crate::codec::RtpCodec;
 use crate::rtp::round_trip::MeasuredTrips;
+use crate::rtp::simulcast::Received;
 use crate::rtp::traffic::{SenderReportSeen, Traffic};
 use crate::rtp::types::{Mid, PayloadType, Rid, Ssrc};
-use crate::track::TrackId;
+use crate::track::{MediaKind, TrackId};
 
 /// One stream of media that has been heard.
 #[derive(Clone, Debug)]
@@ -49,6 +50,33 @@ impl RtpDemuxer {
         }
         heard.sort_by_key(|it| it.ssrc);
         heard
+    }
+
+    /// The tracks of pictures, each with the names of its encodings.
+    pub(crate) fn pictures(&self) -> impl Iterator<Item = (TrackId, &[Rid])> {
+        let is_video = |section: &&Section| {
+            let source = section.sources.first();
+            source.is_some_and(|(_, source)| source.codec.kind == MediaKind::Video)
+        };
+        let pictures = self.sections.iter().filter(is_video);
+        pictures.map(|section| (section.track, &section.rids[..]))
+    }
+
+    /// What has come of one encoding of a track, without what was repeated.
+    pub(crate) fn received(&self, track: TrackId, rid: Option<&Rid>) -> Received {
+        let mut received = Received::default();
+        for (_, stream) in self.streams.iter() {
+            let section = self.sections.get(stream.section);
+            let is_it = section.is_some_and(|section| section.track == track)
+                && stream.rid.as_ref() == rid
+                && !stream.is_repair;
+            if is_it {
+                let traffic = &stream.traffic;
+                received.payload_bytes += traffic.payload_bytes;
+                received.bytes += traffic.payload_bytes + traffic.header_bytes;
+            }
+        }
+        received
     }
 
     fn heard_stream(&self, ssrc: Ssrc, stream: &RtpStream) -> Option<HeardStream> {

@@ -1,0 +1,214 @@
+//! The simulcast example as its users meet it: Chromium sends three encodings, and two screens of it change between them.
+#![allow(clippy::unwrap_used)]
+
+#[path = "common/browser.rs"]
+#[allow(dead_code, reason = "each test file uses a part of the driver")]
+mod browser;
+#[path = "../examples/simulcast/main.rs"]
+#[allow(dead_code, reason = "the command line is not part of these tests")]
+mod simulcast;
+
+use std::time::{Duration, Instant};
+
+use ractor_webrtc::signaling::websocket::WebSocketLimits;
+use serde::Deserialize;
+use tokio::net::TcpListener;
+
+use self::browser::{Browser, Page};
+use self::simulcast::common::arguments::Arguments;
+use self::simulcast::common::server::router;
+
+/// As much as two cores encode and decode beside each other.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_screens_take_different_encodings_of_vp8_and_change_them_twenty_times() {
+    let _turn = TURN.lock().await;
+    changes_twenty_times("VP8").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_screens_take_different_encodings_of_vp9_and_change_them_twenty_times() {
+    let _turn = TURN.lock().await;
+    changes_twenty_times("VP9").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_screens_take_different_encodings_of_h264_and_change_them_twenty_times() {
+    let _turn = TURN.lock().await;
+    changes_twenty_times("H264").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_pauses_its_highest_encoding_leaves_no_screen_behind() {
+    let _turn = TURN.lock().await;
+    let Some(browser) = Browser::launch().await else {
+        return;
+    };
+    let page = start(&browser, "VP8").await;
+    shows(&page, "left", "h").await;
+    shows(&page, "right", "h").await;
+    let () = page.eval("watchScreens()").await;
+    page.click("send-h").await;
+    let fell = shows(&page, "left", "m")
+        .await
+        .max(shows(&page, "right", "m").await);
+    // Noticed within half a second or so; the picture goes on with the next keyframe.
+    assert!(fell < Duration::from_millis(1500), "{fell:?}");
+    page.click("send-m").await;
+    shows(&page, "left", "l").await;
+    page.click("send-m").await;
+    shows(&page, "left", "m").await;
+    page.click("send-h").await;
+    shows(&page, "left", "h").await;
+    shows(&page, "right", "h").await;
+    for screen in SCREENS {
+        let figures = Figures::of(&page, screen).await;
+        assert!(figures.longest_gap < 1_500.0, "{screen}: {figures:?}");
+        assert_eq!(figures.packets_lost, 0, "{screen}: {figures:?}");
+    }
+}
+
+async fn changes_twenty_times(codec: &str) {
+    let Some(browser) = Browser::launch().await else {
+        return;
+    };
+    let page = start(&browser, codec).await;
+    press(&page, "left", "h").await;
+    press(&page, "right", "l").await;
+    shows(&page, "left", "h").await;
+    shows(&page, "right", "l").await;
+    let () = page.eval("watchScreens()").await;
+    let before = [
+        Figures::of(&page, SCREENS[0]).await,
+        Figures::of(&page, SCREENS[1]).await,
+    ];
+    for turn in 0..TURNS {
+        let (left, right) = (CIRCLE[turn % 4], CIRCLE[(turn + 2) % 4]);
+        press(&page, "left", left).await;
+        press(&page, "right", right).await;
+        shows(&page, "left", left).await;
+        shows(&page, "right", right).await;
+    }
+    for (screen, before) in SCREENS.into_iter().zip(before) {
+        let figures = Figures::of(&page, screen).await;
+        eprintln!("{codec}, {screen}: {figures:?}");
+        assert_eq!(figures.codec, format!("video/{codec}"));
+        assert!(figures.longest_gap < 500.0, "{screen}: {figures:?}");
+        // Chromium calls a freeze what lasts for 150 ms longer than usual: there may be some, and none may be long.
+        let froze = figures.freeze_seconds - before.freeze_seconds;
+        let freezes = figures.freezes - before.freezes;
+        assert!(froze <= 0.5 * freezes as f64, "{screen}: {figures:?}");
+        // A decoder that cannot go on asks for a keyframe.
+        assert_eq!(
+            figures.keyframe_requests, before.keyframe_requests,
+            "{screen}: {figures:?}"
+        );
+        assert_eq!(figures.packets_lost, 0, "{screen}: {figures:?}");
+        let frames = figures.frames - before.frames;
+        let dropped = figures.dropped - before.dropped;
+        assert!(
+            frames > 100 && dropped * 20 < frames,
+            "{screen}: {figures:?}"
+        );
+    }
+}
+
+/// Opens the page, and waits until all encodings arrive at the server.
+async fn start(browser: &Browser, codec: &str) -> Page {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!(
+        "http://{}/?codec={codec}&width=960",
+        listener.local_addr().unwrap()
+    );
+    let lobby = simulcast::open(Arguments::on_port(0)).await.unwrap();
+    let pages = router(simulcast::PAGE, lobby, WebSocketLimits::default());
+    tokio::spawn(async move { axum::serve(listener, pages).await.unwrap() });
+    let page = browser.open(&url).await;
+    let () = page.eval(TOOLS).await;
+    page.click("start").await;
+    page.wait_until("arriving() === 3", PATIENCE).await;
+    page
+}
+
+async fn press(page: &Page, screen: &str, layer: &str) {
+    page.click(&format!("{screen}-{layer}")).await;
+}
+
+/// Waits until a screen shows this encoding: its part of the camera's width.
+async fn shows(page: &Page, screen: &str, layer: &str) -> Duration {
+    let begun = Instant::now();
+    let part = match layer {
+        "h" => 1,
+        "m" => 2,
+        _ => 4,
+    };
+    let shown = format!("shows('{screen}', {part})");
+    page.wait_until(&shown, PATIENCE).await;
+    begun.elapsed()
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Figures {
+    codec: String,
+    frames: u64,
+    dropped: u64,
+    freezes: u64,
+    freeze_seconds: f64,
+    keyframe_requests: u64,
+    packets_lost: i64,
+    /// Milliseconds between two pictures at most.
+    longest_gap: f64,
+}
+
+impl Figures {
+    async fn of(page: &Page, screen: &str) -> Self {
+        page.eval(&format!("figures('{screen}')")).await
+    }
+}
+
+const SCREENS: [&str; 2] = ["left", "right"];
+
+const TURNS: usize = 20;
+
+/// Up and down, by one and by two.
+const CIRCLE: [&str; 4] = ["m", "h", "l", "h"];
+
+/// For a page that starts its camera and connects, while others encode.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const TOOLS: &str = "window.arriving = () =>
+    [...document.querySelectorAll('[data-arrives]')].filter(cell => cell.textContent.includes('kbit')).length;
+window.shows = (name, part) => {
+    const { width } = document.getElementById('camera').srcObject.getVideoTracks()[0].getSettings();
+    return screens[name].video.videoWidth === Math.floor(width / part);
+};
+window.gaps = {};
+window.watchScreens = () => {
+    for (const name of ['left', 'right']) {
+        const { video } = screens[name];
+        let before = null;
+        gaps[name] = 0;
+        const see = now => {
+            if (before) gaps[name] = Math.max(gaps[name], now - before);
+            before = now;
+            video.requestVideoFrameCallback(see);
+        };
+        video.requestVideoFrameCallback(see);
+    }
+};
+window.figures = async name => {
+    const all = [...(await connections[name].getStats()).values()];
+    const video = all.find(({ type }) => type === 'inbound-rtp');
+    return {
+        codec: all.find(({ id }) => id === video.codecId).mimeType,
+        frames: video.framesDecoded,
+        dropped: video.framesDropped,
+        freezes: video.freezeCount,
+        freezeSeconds: video.totalFreezesDuration,
+        keyframeRequests: video.pliCount + video.firCount,
+        packetsLost: video.packetsLost,
+        longestGap: gaps[name] ?? 0,
+    };
+}, undefined";
