@@ -14,8 +14,20 @@ pub(super) struct LossBound {
     count: usize,
     open: Open,
     delays: LeastDelay,
+    cut: Option<Cut>,
     bps: Option<f64>,
     falling: bool,
+}
+
+/// The bound was lowered because of a queue that stands. What it was before, to be taken back when that changes nothing.
+#[derive(Clone, Copy, Debug)]
+struct Cut {
+    before_bps: Option<f64>,
+    sent_bps: f64,
+    /// The part that was lost.
+    loss: f64,
+    /// How many stretches of much less there were since, their packets, and how many of these were lost.
+    after: (usize, f64, f64),
 }
 
 /// A stretch of sent packets that feedback has told of.
@@ -44,6 +56,7 @@ impl LossBound {
             count: 0,
             open: Open::default(),
             delays: LeastDelay::default(),
+            cut: None,
             bps: None,
             falling: false,
         }
@@ -160,6 +173,12 @@ impl LossBound {
         // A queue that never drains and loses packets is a full buffer. And nobody can use a path that
         // loses a good deal, whoever is to blame.
         let overflows = queue_stands && loses(seen, 1, FULL_LOSS);
+        if !overflows {
+            self.cut = None;
+        } else if self.cut_in_vain() {
+            return;
+        }
+        let seen = &self.observations[WINDOW - self.count..];
         if (overflows || loses(seen, MUCH_STRETCHES, MUCH_LOSS))
             && let Some(acknowledged) = acknowledged
         {
@@ -184,6 +203,36 @@ impl LossBound {
         if self.falling || self.bps.is_some() {
             self.bps = Some(best);
         }
+    }
+}
+
+impl LossBound {
+    /// A queue stands, and packets are lost. Where much less is sent than when that was seen first, and for some time as many are
+    /// lost, it is no queue of ours: the way has become longer, and loses packets anyway. Then the bound is what it was before.
+    fn cut_in_vain(&mut self) -> bool {
+        let latest = self.observations[WINDOW - 1];
+        let cut = self.cut.get_or_insert(Cut {
+            before_bps: self.bps,
+            sent_bps: latest.sent_bps,
+            loss: latest.lost / latest.packets,
+            after: (0, 0.0, 0.0),
+        });
+        if latest.sent_bps > cut.sent_bps * MUCH_LESS {
+            cut.loss = cut.loss.max(latest.lost / latest.packets);
+            cut.after = (0, 0.0, 0.0);
+            return false;
+        }
+        let (stretches, packets, lost) = &mut cut.after;
+        *stretches += 1;
+        *packets += latest.packets;
+        *lost += latest.lost;
+        let in_vain = *stretches >= CUT_STRETCHES && *lost > *packets * cut.loss * AS_MUCH;
+        if in_vain {
+            self.bps = cut.before_bps;
+            self.cut = None;
+            self.forget_delays();
+        }
+        in_vain
     }
 }
 
@@ -294,6 +343,13 @@ const MANY_PACKETS: f64 = 10.0;
 
 /// The same while a queue stands.
 const FULL_LOSS: f64 = 0.02;
+
+/// Long enough for a queue to drain: a second and a half.
+const CUT_STRETCHES: usize = 6;
+
+/// Of what was sent, and of the loss, before a cut.
+const MUCH_LESS: f64 = 0.75;
+const AS_MUCH: f64 = 0.5;
 
 /// The shortest delay of a stretch above the shortest of all: trembling alone does not make it.
 const STANDING_US: i64 = 10_000;

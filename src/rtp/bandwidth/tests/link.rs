@@ -18,6 +18,8 @@ pub(super) struct Path {
     /// What waits longer does not get in.
     pub(super) queue_ms: f64,
     pub(super) delay_ms: f64,
+    /// From when on it takes so much longer.
+    pub(super) detour: Option<(u64, f64)>,
     /// Up to so much earlier or later, keeping the order.
     pub(super) jitter_ms: f64,
     pub(super) loss: f64,
@@ -33,6 +35,7 @@ impl Default for Path {
             rates: vec![(0, 2e6)],
             queue_ms: 300.0,
             delay_ms: 25.0,
+            detour: None,
             jitter_ms: 1.0,
             loss: 0.0,
             competing: None,
@@ -304,7 +307,9 @@ impl Link {
             && self.random.next() >= self.path.loss
         {
             let jitter = (self.random.next() * 2.0 - 1.0) * self.path.jitter_ms * 1000.0;
-            let delay_us = (self.path.delay_ms * 1000.0 + jitter).max(0.0);
+            let longer = self.path.detour.filter(|(from, _)| at_us >= *from * 1000);
+            let delay_ms = self.path.delay_ms + longer.map_or(0.0, |(_, more)| more);
+            let delay_us = (delay_ms * 1000.0 + jitter).max(0.0);
             let arrival_us = ((arrival_us + delay_us) as u64).max(self.last_arrival_us);
             self.last_arrival_us = arrival_us;
             self.travelling.push(Reverse((arrival_us, self.number)));

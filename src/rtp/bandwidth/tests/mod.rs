@@ -153,6 +153,24 @@ fn loss_of_a_shallow_buffer_is_congestion() {
     );
 }
 
+/// A route that became 30 ms longer looked like a queue that stands, and as one packet in ten was lost anyway, the bound went
+/// down to what arrived, time and again: a call starved in twenty seconds.
+#[test]
+fn a_longer_way_on_a_path_that_loses_is_no_queue() {
+    let path = Path {
+        loss: 0.1,
+        detour: Some((20_000, 30.0)),
+        ..Path::of(&[(0, 10e6)])
+    };
+    let media = Media {
+        most_bps: 1e6,
+        ..Media::default()
+    };
+    on("30 ms longer, 10 % lost", &path, &media, |trace| {
+        assert!(trace.least(35_000..60_000) > 1e6);
+    });
+}
+
 #[test]
 fn jitter_is_no_congestion() {
     let path = Path {
