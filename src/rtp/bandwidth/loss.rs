@@ -173,9 +173,9 @@ impl LossBound {
         // A queue that never drains and loses packets is a full buffer. And nobody can use a path that
         // loses a good deal, whoever is to blame.
         let overflows = queue_stands && loses(seen, 1, FULL_LOSS);
-        if !overflows {
+        if !queue_stands {
             self.cut = None;
-        } else if self.cut_in_vain() {
+        } else if (overflows || self.cut.is_some()) && self.cut_in_vain() {
             return;
         }
         let seen = &self.observations[WINDOW - self.count..];
