@@ -2,8 +2,10 @@
 
 use ractor::{ActorCell, ActorStatus};
 use tokio::sync::watch;
+use tracing::Span;
 
 use super::event::{CloseReason, Event, PeerEvent, PeerId};
+use super::journal;
 use super::machine::PeerConnectionStates;
 use super::owner::Owner;
 use crate::outlet::{ListenerGone, Outlet};
@@ -11,7 +13,9 @@ use crate::outlet::{ListenerGone, Outlet};
 /// The peer's life as others see it: the states in every handle, and the owner's last event.
 #[derive(Debug)]
 pub(super) struct Life {
-    pub(super) id: PeerId,
+    id: PeerId,
+    /// Around all that the log tells of the peer.
+    pub(super) span: Span,
     owner: Owner,
     states: watch::Sender<PeerConnectionStates>,
     /// What the owner hears last; a failure until something better is known.
@@ -22,11 +26,13 @@ pub(super) struct Life {
 impl Life {
     pub(super) fn new(
         id: PeerId,
+        span: Span,
         owner: Owner,
         states: watch::Sender<PeerConnectionStates>,
     ) -> Self {
         Self {
             id,
+            span,
             owner,
             states,
             reason: CloseReason::Crashed,
@@ -35,6 +41,7 @@ impl Life {
     }
 
     pub(super) fn tell(&self, event: Event) -> Result<(), ListenerGone> {
+        journal::note(&self.span, &event);
         self.owner.tell(PeerEvent::new(self.id, event))
     }
 
@@ -62,7 +69,6 @@ impl Life {
         }
         self.states.send_modify(PeerConnectionStates::close);
         let reason = self.reason.clone();
-        tracing::debug!(peer = %self.id, ?reason, "peer connection ended");
         // The owner may be what ended.
         let _owner_is_gone = self.tell(Event::Closed { reason });
     }

@@ -54,6 +54,8 @@ pub(crate) enum Effect {
     Tell(Event),
     /// The sending half is to do this.
     Send(SendingCommand),
+    /// This source was asked for a keyframe as often as makes sense.
+    NoteSilentSource(Asked),
 }
 
 /// What the machine is made with.
@@ -185,7 +187,9 @@ impl RtpTransportMachine {
         received.0 += datagrams.packets() as u64;
         received.1 += datagrams.bytes() as u64;
         let before = stats.rtp_received;
+        let mut wishes = 0;
         inbound.handle_datagrams(datagrams, stats, |demuxer, packets, length| {
+            wishes += packets.iter().filter(|it| it.asks_for_keyframe()).count() as u64;
             observed.handle_rtcp(&packets, received_at, |ssrc| speakers.are(ssrc));
             arrivals.handle_rtcp(&packets, received_at, |ssrc| speakers.are(ssrc));
             maximum_bitrate.handle_rtcp(&packets);
@@ -199,6 +203,7 @@ impl RtpTransportMachine {
             let sender = |ssrc| speakers.track_of(ssrc);
             feedback.handle(demuxer, packets, length, received_at, sender);
         });
+        self.stats.keyframe_requests_received += wishes;
         self.heard |= self.stats.rtp_received != before;
     }
 

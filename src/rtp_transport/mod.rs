@@ -53,6 +53,7 @@ use std::time::Duration;
 
 use ractor::{Actor, ActorCell, ActorRef};
 use rand::Rng;
+use tracing::Span;
 
 use self::actor::{ActorArguments, RtpTransportActor};
 pub use self::limits::{MediaLimits, QueueLimit};
@@ -98,7 +99,7 @@ pub(crate) struct RtpTransport {
 }
 
 impl RtpTransport {
-    /// Starts a media path under `supervisor`. Nothing flows before keys, path and plan are there.
+    /// Starts a media path under `supervisor`, in the caller's span. Nothing flows before keys, path and plan are there.
     ///
     /// # Errors
     ///
@@ -120,6 +121,7 @@ impl RtpTransport {
         );
         let arguments = ActorArguments {
             peer: arguments.peer,
+            span: Span::current(),
             owner: arguments.owner,
             machine: MachineArguments {
                 credit,
