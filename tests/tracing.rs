@@ -19,7 +19,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use self::common::owner::{Ours, loopback, rtp_packet};
-use self::common::session::connect_ours;
+use self::common::session::{connect_ours, with_other_fingerprint};
 
 #[tokio::test]
 async fn every_line_is_in_the_span_of_the_peer_that_it_speaks_of() {
@@ -87,7 +87,7 @@ async fn a_log_of_warnings_alone_says_whose_they_are_and_why_it_failed() {
     let mut bob = Ours::spawn(loopback()).await;
     let offer = alice.offer().await;
     let answer = bob.answer(&offer).await;
-    alice.accept_answer(&of_somebody_else(&answer)).await;
+    alice.accept_answer(&with_other_fingerprint(&answer)).await;
     alice.expect_state(PeerConnectionState::Failed).await;
     let id = alice.peer.id().to_string();
     let lines = log.lines();
@@ -159,20 +159,6 @@ fn packets(event: &PeerEvent) -> Option<usize> {
         return None;
     };
     Some(packets.len())
-}
-
-/// The same description, with a fingerprint that fits no certificate.
-fn of_somebody_else(sdp: &str) -> String {
-    let lines = sdp
-        .lines()
-        .map(|line| match line.split_once("a=fingerprint:sha-256 ") {
-            Some((_, value)) => {
-                let hex = value.chars().map(|it| if it == ':' { ':' } else { 'A' });
-                format!("a=fingerprint:sha-256 {}\r\n", hex.collect::<String>())
-            }
-            None => format!("{line}\r\n"),
-        });
-    lines.collect()
 }
 
 /// Everything that this crate has told on this thread.

@@ -4,7 +4,7 @@
 //! Lines are written where the owner is told, so that both know the same. Media is not among them: nothing is
 //! written, and no span is entered, for what is received, delivered, forwarded or sent.
 
-use tracing::{Span, debug, error_span, info, warn};
+use tracing::{Span, debug, error_span, info, trace, warn};
 
 use super::event::{CloseReason, Event, PeerId};
 use super::state::PeerConnectionState;
@@ -48,6 +48,9 @@ pub(crate) fn note(span: &Span, event: &Event) {
             warn!(parent: span, packets, bytes, "media dropped: somebody does not keep up");
         }
         Event::Closed { reason } => note_end(span, reason),
+        Event::AvailableOutgoingBitrate { bits_per_second } => {
+            trace!(parent: span, bits_per_second, "available outgoing bitrate");
+        }
         // Media, or as frequent.
         Event::Rtp { .. } | Event::Rtcp { .. } | Event::AudioLevel { .. } => {}
     }

@@ -353,7 +353,7 @@ impl PeerConnectionShell {
                 self.parts.rtp.install_keys(keys);
                 self.dtls_session = Some(session);
             }
-            DtlsEvent::Failed(error) => journal::note_dtls_failure(&self.life.span, &error),
+            DtlsEvent::Failed(error) => self.life.dtls_failed(&error),
             DtlsEvent::ClosedByPeer => tracing::debug!("the remote side closed dtls"),
         }
         self.tell_events(myself);

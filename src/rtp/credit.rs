@@ -27,6 +27,8 @@ struct Shared {
     limit: Load,
     packets: AtomicUsize,
     bytes: AtomicUsize,
+    /// The most packets that have ever been out.
+    most_packets: AtomicUsize,
     /// The giver has more and wants to hear when half of the limit is free again.
     wanted: AtomicBool,
     bell: Box<dyn Fn() + Send + Sync>,
@@ -41,10 +43,24 @@ impl CreditLimit {
                 limit,
                 packets: AtomicUsize::new(0),
                 bytes: AtomicUsize::new(0),
+                most_packets: AtomicUsize::new(0),
                 wanted: AtomicBool::new(false),
                 bell: Box::new(bell),
             }),
         }
+    }
+
+    /// What is out now.
+    pub(crate) fn outstanding(&self) -> Load {
+        Load {
+            packets: self.shared.packets.load(Ordering::SeqCst),
+            bytes: self.shared.bytes.load(Ordering::SeqCst),
+        }
+    }
+
+    /// The most packets that have ever been out.
+    pub(crate) fn most_packets(&self) -> usize {
+        self.shared.most_packets.load(Ordering::Relaxed)
     }
 
     /// Takes credit for `load`; `None` while too much is out. A load larger than the whole limit
@@ -60,9 +76,13 @@ impl CreditLimit {
             }
             self.shared.wanted.store(false, Ordering::SeqCst);
         }
-        self.shared
+        let before = self
+            .shared
             .packets
             .fetch_add(load.packets, Ordering::SeqCst);
+        self.shared
+            .most_packets
+            .fetch_max(before + load.packets, Ordering::Relaxed);
         self.shared.bytes.fetch_add(load.bytes, Ordering::SeqCst);
         Some(Credit {
             shared: Arc::clone(&self.shared),

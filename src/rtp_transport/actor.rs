@@ -14,6 +14,7 @@ use super::message::RtpTransportMessage;
 use crate::codec::RtpCodec;
 use crate::egress::{Membership, Reservation, SendingCommand, SendingCounters, SendingEvent};
 use crate::lane::LaneReceiver;
+use crate::metrics::MediaMeter;
 use crate::outlet::Outlet;
 use crate::peer_connection::{Event, Owner, PeerEvent, PeerId, note_event};
 use crate::rtp::{Asked, ntp_of_unix_time};
@@ -51,6 +52,7 @@ pub(super) struct RtpTransportShell {
     /// The sending half; it goes when this is dropped, however this actor ends.
     sending: Membership,
     counters: Arc<SendingCounters>,
+    meter: MediaMeter,
     timers: TimerTable<RtpTransportTimer>,
     // Reused between messages, empty in between.
     effects: Vec<Effect>,
@@ -80,6 +82,7 @@ impl Actor for RtpTransportActor {
             inbound: arguments.inbound,
             sending,
             counters,
+            meter: MediaMeter::default(),
             timers: TimerTable::new(),
             effects: Vec::new(),
             drained: VecDeque::new(),
@@ -158,6 +161,9 @@ impl RtpTransportShell {
             RtpTransportMessage::TimerFired { timer, generation } => {
                 if self.timers.accept(timer, generation) {
                     machine.handle_timer(timer, now(), ntp_now(), effects);
+                    if timer == RtpTransportTimer::Report {
+                        self.publish();
+                    }
                 }
             }
             RtpTransportMessage::Stop => {
@@ -183,6 +189,17 @@ impl RtpTransportShell {
         let lost = self.inbound.take_drops();
         self.machine.finish_inbound(lost, now(), &mut self.effects);
         more
+    }
+
+    /// Adds to the figures of the process what has been counted since the last time.
+    fn publish(&mut self) {
+        if cfg!(feature = "metrics") {
+            let counted = self.machine.stats().with_sending(&self.counters);
+            let depths = self
+                .machine
+                .depths(self.inbound.depth(), self.sending.depth());
+            self.meter.publish(&counted, &depths);
+        }
     }
 
     fn hear_sending(
@@ -254,6 +271,7 @@ impl Drop for RtpTransportShell {
     fn drop(&mut self) {
         let counted = self.machine.stats().with_sending(&self.counters);
         tracing::debug!(parent: &self.span, ?counted, "media ends");
+        self.publish();
     }
 }
 

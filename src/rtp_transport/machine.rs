@@ -76,7 +76,7 @@ pub(super) struct MachineArguments {
 #[derive(Debug)]
 pub(super) struct RtpTransportMachine {
     pub(super) inbound: Inbound,
-    delivery: Delivery,
+    pub(super) delivery: Delivery,
     feedback: FeedbackInbox,
     arrivals: ArrivalInbox,
     pub(super) observed: Observed,
@@ -85,7 +85,7 @@ pub(super) struct RtpTransportMachine {
     reference_times: ReferenceTimes,
     /// Both sides have agreed on extended reports that measure the round trip of who only receives (RFC 3611 §5.1).
     receiver_round_trip: bool,
-    publishing: Publishing,
+    pub(super) publishing: Publishing,
     layers: Layers,
     pub(super) keyframes: KeyframeRequests,
     /// Numbers of the full intra requests among them.

@@ -33,6 +33,7 @@ mod audio_levels;
 mod choice;
 mod congestion;
 mod delivery;
+mod depths;
 mod feedback;
 mod inbound;
 mod keyframes;
@@ -56,6 +57,7 @@ use rand::Rng;
 use tracing::Span;
 
 use self::actor::{ActorArguments, RtpTransportActor};
+pub(crate) use self::depths::LaneDepths;
 pub use self::limits::{MediaLimits, QueueLimit};
 use self::machine::MachineArguments;
 use self::message::{EncodedRtcp, RtpTransportMessage};
