@@ -37,6 +37,8 @@ pub(crate) struct LaneDepth {
     pub(crate) bytes: usize,
     /// The most packets that have ever waited.
     pub(crate) most_packets: usize,
+    /// What fits.
+    pub(crate) packet_limit: usize,
 }
 
 /// The end that is pushed into. Cheap to clone.
@@ -102,6 +104,7 @@ impl<T> Shared<T> {
             packets: ring.packets,
             bytes: ring.bytes,
             most_packets: ring.most_packets,
+            packet_limit: self.capacity.packets,
         }
     }
 }

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use crate::lane::LaneDepth;
+
 /// Packets and bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Load {
@@ -51,16 +53,14 @@ impl CreditLimit {
     }
 
     /// What is out now.
-    pub(crate) fn outstanding(&self) -> Load {
-        Load {
-            packets: self.shared.packets.load(Ordering::SeqCst),
-            bytes: self.shared.bytes.load(Ordering::SeqCst),
+    pub(crate) fn depth(&self) -> LaneDepth {
+        let shared = &*self.shared;
+        LaneDepth {
+            packets: shared.packets.load(Ordering::SeqCst),
+            bytes: shared.bytes.load(Ordering::SeqCst),
+            most_packets: shared.most_packets.load(Ordering::Relaxed),
+            packet_limit: shared.limit.packets,
         }
-    }
-
-    /// The most packets that have ever been out.
-    pub(crate) fn most_packets(&self) -> usize {
-        self.shared.most_packets.load(Ordering::Relaxed)
     }
 
     /// Takes credit for `load`; `None` while too much is out. A load larger than the whole limit

@@ -146,7 +146,8 @@ impl RtpTransportShell {
                 let _gone = reply.send(machine.stats().with_sending(&self.counters));
             }
             RtpTransportMessage::Snapshot { reply } => {
-                let mut snapshot = machine.snapshot();
+                let depths = machine.depths(self.inbound.depth(), self.sending.depth());
+                let mut snapshot = machine.snapshot(depths);
                 snapshot.counters = snapshot.counters.with_sending(&self.counters);
                 // The asker may have given up waiting.
                 let _gone = reply.send(snapshot);

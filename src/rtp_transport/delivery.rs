@@ -76,12 +76,7 @@ impl Delivery {
 
     /// What is in the owner's mailbox now.
     pub(super) fn with_owner(&self) -> LaneDepth {
-        let Load { packets, bytes } = self.credit.outstanding();
-        LaneDepth {
-            packets,
-            bytes,
-            most_packets: self.credit.most_packets(),
-        }
+        self.credit.depth()
     }
 
     /// What waits here now.
@@ -90,6 +85,7 @@ impl Delivery {
             packets: self.load.packets,
             bytes: self.load.bytes,
             most_packets: self.most_packets,
+            packet_limit: self.capacity.packets,
         }
     }
 

@@ -106,6 +106,7 @@ impl Publishing {
             packets: sum.packets + lane.packets,
             bytes: sum.bytes + lane.bytes,
             most_packets: sum.most_packets.max(lane.most_packets),
+            packet_limit: lane.packet_limit,
         })
     }
 
