@@ -123,7 +123,7 @@ async fn a_refused_operation_is_told_with_its_reason() {
 
 #[tokio::test]
 async fn media_writes_no_line_and_enters_no_span() {
-    let (log, _guard) = Log::listen(LevelFilter::TRACE);
+    let (log, _guard) = Log::listen(LevelFilter::DEBUG);
     let mut alice = Ours::spawn(named("alice")).await;
     let mut bob = Ours::spawn(named("bob")).await;
     connect_ours(&mut alice, &mut bob, None).await;

@@ -94,6 +94,13 @@ pub(super) fn figures(counted: &MediaStats) -> Vec<(Figure, u64)> {
         retransmission_missed,
         retransmission_suppressed,
         retransmission_unknown,
+        paced,
+        paced_out,
+        padding_sent,
+        transport_feedback,
+        transport_feedback_malformed,
+        transport_feedback_unknown,
+        transport_feedback_overflow,
         feedback_without_stream,
     } = *counted;
     let plain = |name| Figure { name, label: None };
@@ -104,6 +111,7 @@ pub(super) fn figures(counted: &MediaStats) -> Vec<(Figure, u64)> {
     let dropped = |reason| labeled(names::DROPPED, names::REASON, reason);
     let refused = |reason| labeled(names::REFUSED, names::REASON, reason);
     let unneeded = |reason| labeled(names::UNNEEDED, names::REASON, reason);
+    let useless = |reason| labeled(names::FEEDBACK_REFUSED, names::REASON, reason);
     let went = |name, direction| labeled(name, names::DIRECTION, direction);
     vec![
         (plain(names::RTP_PACKETS_RECEIVED), rtp_received),
@@ -127,9 +135,16 @@ pub(super) fn figures(counted: &MediaStats) -> Vec<(Figure, u64)> {
         (dropped("displaced"), displaced),
         (dropped("before_switch"), before_switch),
         (dropped("before_keyframe"), before_keyframe),
+        (dropped("paced_out"), paced_out),
         (dropped("protect_failed"), protect_failed),
         (dropped("send_failed"), send_failed),
         (dropped("feedback_without_stream"), feedback_without_stream),
+        (plain(names::PACED), paced),
+        (plain(names::PADDING), padding_sent),
+        (plain(names::FEEDBACK), transport_feedback),
+        (useless("malformed"), transport_feedback_malformed),
+        (useless("unknown"), transport_feedback_unknown),
+        (useless("overflow"), transport_feedback_overflow),
         (went(names::NACKS, "sent"), nacks_sent),
         (went(names::NACKS, "received"), nacks_received),
         (plain(names::REPAIRED), repaired),

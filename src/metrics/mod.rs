@@ -24,6 +24,10 @@
 //! | `ractor_webrtc_datagrams_sent_total` | RTP and RTCP datagrams that a socket took | |
 //! | `ractor_webrtc_bytes_sent_total` | their bytes | |
 //! | `ractor_webrtc_packets_dropped_total` | packets that went no further | `reason`: the counters of [`MediaStats`](crate::peer_connection::MediaStats) that say so, by their names |
+//! | `ractor_webrtc_packets_paced_total` | packets that waited for their turn to be sent | |
+//! | `ractor_webrtc_padding_packets_sent_total` | packets of padding, to find out what a path takes | |
+//! | `ractor_webrtc_transport_feedback_total` | transport-wide feedback received | |
+//! | `ractor_webrtc_transport_feedback_refused_total` | feedback of no use (`malformed`, `overflow`), and packets that it names and that were never sent (`unknown`) | `reason`: `malformed`, `unknown`, `overflow` |
 //! | `ractor_webrtc_nacks_total` | NACK packets | `direction`: `sent`, `received` |
 //! | `ractor_webrtc_packets_repaired_total` | missing packets that came when they were asked for | |
 //! | `ractor_webrtc_packets_unrepaired_total` | missing packets that never came | |

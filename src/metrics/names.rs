@@ -96,6 +96,10 @@ pub(super) const ROUTED: &str = "ractor_webrtc_packets_routed_total";
 pub(super) const DATAGRAMS_SENT: &str = "ractor_webrtc_datagrams_sent_total";
 pub(super) const BYTES_SENT: &str = "ractor_webrtc_bytes_sent_total";
 pub(super) const DROPPED: &str = "ractor_webrtc_packets_dropped_total";
+pub(super) const PACED: &str = "ractor_webrtc_packets_paced_total";
+pub(super) const PADDING: &str = "ractor_webrtc_padding_packets_sent_total";
+pub(super) const FEEDBACK: &str = "ractor_webrtc_transport_feedback_total";
+pub(super) const FEEDBACK_REFUSED: &str = "ractor_webrtc_transport_feedback_refused_total";
 pub(super) const NACKS: &str = "ractor_webrtc_nacks_total";
 pub(super) const REPAIRED: &str = "ractor_webrtc_packets_repaired_total";
 pub(super) const UNREPAIRED: &str = "ractor_webrtc_packets_unrepaired_total";
@@ -129,6 +133,22 @@ const COUNTERS: &[(&str, Unit, &str)] = &[
     (DATAGRAMS_SENT, Unit::Count, "RTP and RTCP datagrams sent"),
     (BYTES_SENT, Unit::Bytes, "bytes of RTP and RTCP sent"),
     (DROPPED, Unit::Count, "packets that went no further"),
+    (
+        PACED,
+        Unit::Count,
+        "packets that waited for their turn in a pacer",
+    ),
+    (
+        PADDING,
+        Unit::Count,
+        "packets of padding sent to probe a path",
+    ),
+    (FEEDBACK, Unit::Count, "transport-wide feedback received"),
+    (
+        FEEDBACK_REFUSED,
+        Unit::Count,
+        "transport-wide feedback of no use",
+    ),
     (NACKS, Unit::Count, "requests for missing packets"),
     (
         REPAIRED,
