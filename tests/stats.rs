@@ -563,8 +563,9 @@ const SHAPES: [(&str, &str, &str); 15] = [
     ),
     (
         "remote-outbound-rtp",
-        "ssrc kind transportId codecId packetsSent bytesSent localId remoteTimestamp reportsSent",
-        "",
+        "ssrc kind transportId codecId packetsSent bytesSent localId remoteTimestamp reportsSent \
+         roundTripTime totalRoundTripTime roundTripTimeMeasurements",
+        "roundTripTime",
     ),
     ("media-source", "trackIdentifier kind", ""),
     (

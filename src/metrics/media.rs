@@ -102,6 +102,7 @@ pub(super) fn figures(counted: &MediaStats) -> Vec<(Figure, u64)> {
         transport_feedback_unknown,
         transport_feedback_overflow,
         feedback_without_stream,
+        keyframe_requests_impossible,
     } = *counted;
     let plain = |name| Figure { name, label: None };
     let labeled = |name, label, value| Figure {
@@ -139,6 +140,10 @@ pub(super) fn figures(counted: &MediaStats) -> Vec<(Figure, u64)> {
         (dropped("protect_failed"), protect_failed),
         (dropped("send_failed"), send_failed),
         (dropped("feedback_without_stream"), feedback_without_stream),
+        (
+            dropped("keyframe_requests_impossible"),
+            keyframe_requests_impossible,
+        ),
         (plain(names::PACED), paced),
         (plain(names::PADDING), padding_sent),
         (plain(names::FEEDBACK), transport_feedback),

@@ -132,6 +132,8 @@ const MOST_REPEATS: u32 = 32;
 
 #[cfg(test)]
 mod tests {
+    use std::slice::from_ref;
+
     use super::*;
     use crate::track::{MediaKind, MediaStreamTrack};
 

@@ -24,8 +24,8 @@ use crate::jsep::MediaPlan;
 use crate::lane::{LaneDrops, Weigh};
 use crate::peer_connection::Event;
 use crate::rtp::{
-    CreditLimit, ExtendedReportBlock, KeyframeRequests, Load, ReceptionReport, ReferenceTimes,
-    RtcpPacket, SentCommands, Speaker, Ssrc,
+    Asked, CreditLimit, ExtendedReportBlock, KeyframeRequests, Load, ReceptionReport,
+    ReferenceTimes, RtcpPacket, SentCommands, Speaker, Ssrc,
 };
 use crate::srtp::{SrtpError, SrtpMasterKey, SrtpProfile, Unprotector};
 use crate::track::TrackId;
