@@ -48,6 +48,9 @@ pub(crate) fn note(span: &Span, event: &Event) {
             warn!(parent: span, packets, bytes, "media dropped: somebody does not keep up");
         }
         Event::Closed { reason } => note_end(span, reason),
+        Event::LayersChanged { track_id, layers } => {
+            trace!(parent: span, track = %track_id, ?layers, "layers");
+        }
         Event::AvailableOutgoingBitrate { bits_per_second } => {
             trace!(parent: span, bits_per_second, "available outgoing bitrate");
         }

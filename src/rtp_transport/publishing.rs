@@ -101,7 +101,7 @@ impl Publishing {
 
     /// What waits on all routes, and the most that has on any.
     pub(super) fn depth(&self) -> LaneDepth {
-        let lanes = self.subscriptions.iter().map(|known| known.lane.depth());
+        let lanes = self.takers.iter().map(|it| it.subscription.lane.depth());
         lanes.fold(LaneDepth::default(), |sum, lane| LaneDepth {
             packets: sum.packets + lane.packets,
             bytes: sum.bytes + lane.bytes,
