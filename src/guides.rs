@@ -52,6 +52,21 @@ pub mod advanced {
     #[doc = include_str!("../guides/advanced/connectivity.md")]
     pub mod connectivity {}
 
+    /// [bad]: bad_networks
+    /// [connectivity]: connectivity
+    /// [deploying]: super::deploying::bare
+    /// [perfect]: perfect_negotiation
+    /// [stats]: crate::PeerConnection::get_stats
+    #[doc = ""]
+    #[doc = include_str!("../guides/advanced/debugging.md")]
+    pub mod debugging {}
+
+    /// [debugging]: debugging
+    /// [limits]: crate::peer_connection::MediaLimits
+    #[doc = ""]
+    #[doc = include_str!("../guides/advanced/bad_networks.md")]
+    pub mod bad_networks {}
+
     /// [forwarding]: super::introduction::forwarding
     /// [perfect]: perfect_negotiation
     #[doc = ""]
@@ -77,6 +92,7 @@ pub mod advanced {
 /// From a program that runs to a server that others can reach.
 pub mod deploying {
     /// [connectivity]: super::advanced::connectivity
+    /// [debugging]: super::advanced::debugging
     #[doc = ""]
     #[doc = include_str!("../guides/deploying/bare.md")]
     pub mod bare {}

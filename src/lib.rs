@@ -105,6 +105,10 @@
 //! | [`stats`] | what `getStats()` tells | W3C webrtc-stats |
 //! | [`udp`] | sockets that many peers share | RFC 7983 |
 #![cfg_attr(
+    feature = "metrics",
+    doc = "| [`metrics`] | figures of all peers together, for Prometheus for instance | |"
+)]
+#![cfg_attr(
     feature = "signaling",
     doc = "| [`signaling`] | what a web server needs: WebSockets for pages, WHIP and WHEP | RFC 6455, 9725 |"
 )]
@@ -128,6 +132,11 @@ pub mod guides;
 pub mod ice;
 pub mod jsep;
 mod lane;
+#[cfg(feature = "metrics")]
+pub mod metrics;
+#[cfg(not(feature = "metrics"))]
+#[path = "metrics/off.rs"]
+mod metrics;
 mod outlet;
 pub mod peer_connection;
 pub mod perfect_negotiation;

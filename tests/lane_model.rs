@@ -18,7 +18,7 @@ use std::collections::VecDeque;
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
 
-use self::queue::{LaneCapacity, LaneDrops, LaneReceiver, LaneSender, Weigh, lane};
+use self::queue::{LaneCapacity, LaneDepth, LaneDrops, LaneReceiver, LaneSender, Weigh, lane};
 
 /// What a sender pushes: whose it is and which of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +115,9 @@ fn run(
         sender.join().unwrap();
     }
     assert_nothing_was_left(&mut receiver);
+    let depth: LaneDepth = sender.depth();
+    assert_eq!((depth.packets, depth.bytes), (0, 0));
+    assert!(receiver.depth().most_packets <= depth.packet_limit);
     read
 }
 

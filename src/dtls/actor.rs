@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::time::Instant as TokioInstant;
+use tracing::Span;
 
 use super::DtlsArguments;
 use super::adapter::{ConnectionArguments, ConnectionTask};
@@ -23,6 +24,8 @@ pub(super) struct DtlsActorArguments {
     pub(super) arguments: DtlsArguments,
     pub(super) inbound: DtlsInbound,
     pub(super) path: PathSlot,
+    /// The peer's.
+    pub(super) span: Span,
 }
 
 /// State of the running actor. Dropping it ends the connection task.
@@ -33,6 +36,7 @@ pub(super) struct DtlsShell {
     inbound: DtlsInbound,
     path: PathSlot,
     connection: Option<ConnectionTask>,
+    span: Span,
     timers: TimerTable<DtlsTimer>,
     /// Reused between messages, empty in between.
     effects: Vec<Effect>,
@@ -52,6 +56,7 @@ impl Actor for DtlsActor {
             arguments,
             inbound,
             path,
+            span,
         } = arguments;
         Ok(DtlsShell {
             machine: DtlsMachine::new(arguments.handshake_timeout),
@@ -59,6 +64,7 @@ impl Actor for DtlsActor {
             inbound,
             path,
             connection: None,
+            span,
             timers: TimerTable::new(),
             effects: Vec::new(),
         })
@@ -70,49 +76,51 @@ impl Actor for DtlsActor {
         message: Self::Msg,
         shell: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
-        let effects = &mut shell.effects;
-        match message {
-            DtlsMessage::Start {
-                role,
-                remote_fingerprints,
-            } => {
-                shell
-                    .machine
-                    .handle_start(role, remote_fingerprints, now(), effects);
-            }
-            DtlsMessage::SetPath(path) => {
-                shell.path.set(path);
-                shell.machine.handle_path(now(), effects);
-            }
-            DtlsMessage::Close => shell.machine.handle_close(effects),
-            DtlsMessage::PeerSpoke { attempt } => {
-                shell.machine.handle_peer_spoke(attempt, now(), effects);
-            }
-            DtlsMessage::HandshakeCompleted { attempt, outcome } => {
-                shell
-                    .machine
-                    .handle_handshake_completed(attempt, outcome, effects);
-            }
-            DtlsMessage::HandshakeFailed { attempt, error } => {
-                shell
-                    .machine
-                    .handle_handshake_failed(attempt, error, effects);
-            }
-            DtlsMessage::ConnectionEnded { attempt } => {
-                shell.machine.handle_connection_ended(attempt, effects);
-            }
-            DtlsMessage::TimerFired { timer, generation } => {
-                if shell.timers.accept(timer, generation) {
-                    shell.machine.handle_timer(timer, effects);
-                }
-            }
-        }
-        shell.perform_effects(&myself);
+        let span = shell.span.clone();
+        span.in_scope(|| shell.receive(message, &myself));
         Ok(())
     }
 }
 
 impl DtlsShell {
+    fn receive(&mut self, message: DtlsMessage, myself: &ActorRef<DtlsMessage>) {
+        let effects = &mut self.effects;
+        match message {
+            DtlsMessage::Start {
+                role,
+                remote_fingerprints,
+            } => {
+                self.machine
+                    .handle_start(role, remote_fingerprints, now(), effects);
+            }
+            DtlsMessage::SetPath(path) => {
+                self.path.set(path);
+                self.machine.handle_path(now(), effects);
+            }
+            DtlsMessage::Close => self.machine.handle_close(effects),
+            DtlsMessage::PeerSpoke { attempt } => {
+                self.machine.handle_peer_spoke(attempt, now(), effects);
+            }
+            DtlsMessage::HandshakeCompleted { attempt, outcome } => {
+                self.machine
+                    .handle_handshake_completed(attempt, outcome, effects);
+            }
+            DtlsMessage::HandshakeFailed { attempt, error } => {
+                self.machine
+                    .handle_handshake_failed(attempt, error, effects);
+            }
+            DtlsMessage::ConnectionEnded { attempt } => {
+                self.machine.handle_connection_ended(attempt, effects);
+            }
+            DtlsMessage::TimerFired { timer, generation } => {
+                if self.timers.accept(timer, generation) {
+                    self.machine.handle_timer(timer, effects);
+                }
+            }
+        }
+        self.perform_effects(myself);
+    }
+
     fn perform_effects(&mut self, myself: &ActorRef<DtlsMessage>) {
         let mut effects = mem::take(&mut self.effects);
         for effect in effects.drain(..) {

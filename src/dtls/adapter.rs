@@ -9,6 +9,7 @@ use std::time::Duration;
 use ractor::ActorRef;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
+use tracing::Instrument;
 use webrtc_dtls::Error as CrateError;
 use webrtc_dtls::cipher_suite::CipherSuiteId;
 use webrtc_dtls::config::{ClientAuthType, Config, ExtendedMasterSecretType};
@@ -48,7 +49,7 @@ pub(super) struct ConnectionTask {
 impl ConnectionTask {
     pub(super) fn spawn(arguments: ConnectionArguments) -> Self {
         let (hang_up, hung_up) = oneshot::channel();
-        tokio::spawn(run(arguments, hung_up));
+        tokio::spawn(run(arguments, hung_up).in_current_span());
         Self { _hang_up: hang_up }
     }
 }

@@ -39,6 +39,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ractor::{Actor, ActorCell, ActorRef};
+use tracing::Span;
 
 use self::actor::{DtlsActor, DtlsActorArguments};
 pub use self::certificate::{Certificate, CertificateError};
@@ -78,7 +79,7 @@ pub(crate) struct DtlsTransport {
 }
 
 impl DtlsTransport {
-    /// Starts a transport under `supervisor`; it waits for [`start`](Self::start) and
+    /// Starts a transport under `supervisor`, in the caller's span; it waits for [`start`](Self::start) and
     /// [`set_path`](Self::set_path).
     ///
     /// # Errors
@@ -94,6 +95,7 @@ impl DtlsTransport {
             arguments,
             inbound: inbound.clone(),
             path: path.clone(),
+            span: Span::current(),
         };
         let (actor, _) = Actor::spawn_linked(None, DtlsActor, arguments, supervisor).await?;
         Ok(Self {

@@ -61,7 +61,7 @@ pub(crate) use self::outbox::Outbox;
 pub(crate) use self::retransmission::RetransmissionRequest;
 pub(crate) use self::snapshot::{SendingSnapshot, SentStream};
 use crate::call::{CallError, StartError, ask};
-use crate::lane::{LaneCapacity, LaneReceiver, LaneSender, lane};
+use crate::lane::{LaneCapacity, LaneDepth, LaneReceiver, LaneSender, lane};
 use crate::outlet::{ListenerGone, Outlet};
 use crate::track::TrackId;
 
@@ -102,6 +102,7 @@ impl Egress {
         };
         let reservation = Reservation {
             commands: commands.clone(),
+            lane: lane.clone(),
             outbound,
         };
         (SendingHandle { commands, lane }, reservation)
@@ -188,6 +189,7 @@ impl Commands {
 #[derive(Debug)]
 pub(crate) struct Reservation {
     commands: Commands,
+    lane: LaneSender<Outgoing>,
     outbound: LaneReceiver<Outgoing>,
 }
 
@@ -203,13 +205,20 @@ impl Reservation {
         let Commands { id, actor } = &self.commands;
         // Where the sending actor is gone, so is the endpoint, and the peer hears of that.
         let _gone = actor.cast(EgressMessage::Join { id: *id, member });
-        (Membership(self.commands), counters)
+        let membership = Membership {
+            commands: self.commands,
+            lane: self.lane,
+        };
+        (membership, counters)
     }
 }
 
 /// A peer's place at a sending actor. Dropping it ends the sending half, with a goodbye.
 #[derive(Debug)]
-pub(crate) struct Membership(Commands);
+pub(crate) struct Membership {
+    commands: Commands,
+    lane: LaneSender<Outgoing>,
+}
 
 impl Membership {
     /// Tells the sending half what to do. Does not wait.
@@ -218,13 +227,18 @@ impl Membership {
     ///
     /// [`ListenerGone`] when the sending actor is gone.
     pub(crate) fn tell(&self, command: SendingCommand) -> Result<(), ListenerGone> {
-        self.0.tell(command)
+        self.commands.tell(command)
+    }
+
+    /// What waits to be sent by hand.
+    pub(crate) fn depth(&self) -> LaneDepth {
+        self.lane.depth()
     }
 }
 
 impl Drop for Membership {
     fn drop(&mut self) {
-        let Commands { id, actor } = &self.0;
+        let Commands { id, actor } = &self.commands;
         // Where the sending actor is gone, so is the half.
         let _gone = actor.cast(EgressMessage::Leave { id: *id });
     }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::machine::SendingHalf;
 use crate::codec::RtpCodec;
-use crate::rtp::{Mid, PayloadType, RequestCounts, RequestTally, RtcpPacket, Ssrc, Traffic};
+use crate::rtp::{
+    Mid, PayloadType, RequestCounts, RequestTally, RetransmissionCache, RtcpPacket, Ssrc, Traffic,
+};
 use crate::track::TrackId;
 
 /// A sending half at one moment.
@@ -33,6 +35,8 @@ pub(crate) struct SentStream {
     pub(crate) repeated: Traffic,
     /// Packets of padding alone.
     pub(crate) padding: Traffic,
+    /// What is kept to be sent again; `None` where nobody may ask for it.
+    pub(crate) cache: Option<RetransmissionCache>,
     /// Its m-line sends now.
     pub(crate) active: bool,
     /// A route feeds it.
@@ -60,6 +64,7 @@ impl SendingHalf {
                 traffic,
                 repeated,
                 padding,
+                cache: sender.stream.retransmission_cache(),
                 active: active && sender.track.is_some(),
                 routed: sender.track.is_some_and(|track| self.feed(track).is_some()),
             }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
+use tracing::{Instrument, Span};
 
 use super::candidate::IceParameters;
 use super::configuration::IceConfiguration;
@@ -56,6 +57,7 @@ pub(super) struct IceShell {
     outlet: Outlet<IceEvent>,
     /// Reused between messages, empty in between.
     events: Vec<IceEvent>,
+    span: Span,
 }
 
 /// The one timer of the transport itself.
@@ -65,12 +67,13 @@ struct FormerIsOver;
 impl Actor for IceActor {
     type Msg = IceMessage;
     type State = IceShell;
-    type Arguments = IceArguments;
+    /// And the peer's span.
+    type Arguments = (IceArguments, Span);
 
     async fn pre_start(
         &self,
         myself: ActorRef<Self::Msg>,
-        arguments: Self::Arguments,
+        (arguments, span): Self::Arguments,
     ) -> Result<Self::State, ActorProcessingErr> {
         let mut shell = IceShell {
             generations: Generations::new(SessionNumber(0)),
@@ -83,8 +86,10 @@ impl Actor for IceActor {
             timers: TimerTable::new(),
             outlet: arguments.outlet,
             events: Vec::new(),
+            span: span.clone(),
         };
-        shell.begin_session(arguments.parameters, &myself).await?;
+        let session = shell.begin_session(arguments.parameters, &myself);
+        session.instrument(span).await?;
         Ok(shell)
     }
 
@@ -94,57 +99,8 @@ impl Actor for IceActor {
         message: Self::Msg,
         shell: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
-        match message {
-            IceMessage::Gather => {
-                let newest = shell.generations.newest();
-                shell.gather(newest).await?;
-                shell.tell_events(newest, &myself);
-            }
-            IceMessage::Start { role, remote } => {
-                let gone = shell.generations.start();
-                shell.end_session(gone);
-                let agreed = shell.generations.agreed();
-                if let Some(session) = shell.session(agreed) {
-                    session.start(role, remote).await?;
-                }
-                shell.tell_events(agreed, &myself);
-            }
-            IceMessage::Restart { local } => shell.restart(local, &myself).await?,
-            IceMessage::AbandonRestart => shell.abandon_restart(&myself),
-            IceMessage::SetConfiguration(configuration) => shell.configuration = configuration,
-            IceMessage::AddRemoteCandidate(candidate) => {
-                let number = shell.session_of(&candidate);
-                if let Some(session) = shell.session(number) {
-                    session.add_remote_candidate(candidate).await?;
-                }
-                shell.tell_events(number, &myself);
-            }
-            IceMessage::EndOfRemoteCandidates => {
-                let agreed = shell.generations.agreed();
-                if let Some(session) = shell.session(agreed) {
-                    session.end_of_remote_candidates().await?;
-                }
-                shell.tell_events(agreed, &myself);
-            }
-            IceMessage::Snapshot { reply } => {
-                // The asker may have given up waiting.
-                let _gone = reply.send(shell.snapshot());
-            }
-            IceMessage::Stop => shell.stop(&myself).await?,
-            IceMessage::Session { session, fact } => {
-                if let Some(session) = shell.session(session) {
-                    session.receive(fact).await?;
-                }
-                shell.tell_events(session, &myself);
-            }
-            IceMessage::FormerIsOver { generation } => {
-                if shell.timers.accept(FormerIsOver, generation) {
-                    let former = shell.generations.forget_former();
-                    shell.end_session(former);
-                }
-            }
-        }
-        Ok(())
+        let span = shell.span.clone();
+        shell.receive(message, &myself).instrument(span).await
     }
 
     /// The children are relays: one that stops has said why, or was stopped by us; one that crashed met what nobody had
@@ -165,6 +121,64 @@ impl Actor for IceActor {
 }
 
 impl IceShell {
+    async fn receive(
+        &mut self,
+        message: IceMessage,
+        myself: &ActorRef<IceMessage>,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            IceMessage::Gather => {
+                let newest = self.generations.newest();
+                self.gather(newest).await?;
+                self.tell_events(newest, myself);
+            }
+            IceMessage::Start { role, remote } => {
+                let gone = self.generations.start();
+                self.end_session(gone);
+                let agreed = self.generations.agreed();
+                if let Some(session) = self.session(agreed) {
+                    session.start(role, remote).await?;
+                }
+                self.tell_events(agreed, myself);
+            }
+            IceMessage::Restart { local } => self.restart(local, myself).await?,
+            IceMessage::AbandonRestart => self.abandon_restart(myself),
+            IceMessage::SetConfiguration(configuration) => self.configuration = configuration,
+            IceMessage::AddRemoteCandidate(candidate) => {
+                let number = self.session_of(&candidate);
+                if let Some(session) = self.session(number) {
+                    session.add_remote_candidate(candidate).await?;
+                }
+                self.tell_events(number, myself);
+            }
+            IceMessage::EndOfRemoteCandidates => {
+                let agreed = self.generations.agreed();
+                if let Some(session) = self.session(agreed) {
+                    session.end_of_remote_candidates().await?;
+                }
+                self.tell_events(agreed, myself);
+            }
+            IceMessage::Snapshot { reply } => {
+                // The asker may have given up waiting.
+                let _gone = reply.send(self.snapshot());
+            }
+            IceMessage::Stop => self.stop(myself).await?,
+            IceMessage::Session { session, fact } => {
+                if let Some(session) = self.session(session) {
+                    session.receive(fact).await?;
+                }
+                self.tell_events(session, myself);
+            }
+            IceMessage::FormerIsOver { generation } => {
+                if self.timers.accept(FormerIsOver, generation) {
+                    let former = self.generations.forget_former();
+                    self.end_session(former);
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// A session with its own places at the endpoints. Waits for them, not for the network.
     async fn begin_session(
         &mut self,
@@ -323,6 +337,13 @@ impl IceShell {
         if self.outlet.tell(event).is_err() {
             myself.stop(Some("nobody listens".to_owned()));
         }
+    }
+}
+
+/// What ends with the actor says so in the peer's span.
+impl Drop for IceShell {
+    fn drop(&mut self) {
+        self.span.in_scope(|| self.sessions.clear());
     }
 }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tracing::Instrument;
 use webrtc_ice::agent::Agent;
 use webrtc_ice::agent::agent_config::AgentConfig;
 use webrtc_ice::candidate::candidate_base::{CandidateBase, CandidateBaseConfig};
@@ -53,14 +54,16 @@ struct OpenAgent {
 impl OpenAgent {
     /// In a task of its own, so that an actor that is killed meanwhile leaves no open agent behind.
     async fn new(config: AgentConfig) -> Result<Self, AgentError> {
-        let opening = tokio::spawn(async move {
+        let opening = async move {
             let agent = Agent::new(config).await?;
             Ok(Self {
                 agent: Arc::new(agent),
                 runtime: Handle::current(),
             })
-        });
-        opening.await.map_err(|_| AgentError::Interrupted)?
+        };
+        tokio::spawn(opening.in_current_span())
+            .await
+            .map_err(|_| AgentError::Interrupted)?
     }
 }
 
@@ -105,18 +108,19 @@ impl AgentGuard {
         agent.on_candidate(Box::new(|_| Box::pin(std::future::ready(()))));
         agent.gather_candidates()?;
         let (cancel, cancelled) = mpsc::channel(1);
+        let connecting = connect(
+            agent,
+            cancelled,
+            arguments.number,
+            arguments.role,
+            arguments.remote,
+            arguments.session,
+        );
         let guard = Self {
             agent: open,
             conn,
             from_agent,
-            connecting: tokio::spawn(connect(
-                agent,
-                cancelled,
-                arguments.number,
-                arguments.role,
-                arguments.remote,
-                arguments.session,
-            )),
+            connecting: tokio::spawn(connecting.in_current_span()),
             _cancel: cancel,
         };
         for candidate in arguments.candidates {

@@ -1,6 +1,7 @@
 //! What the system is asked: its own addresses, and those of servers.
 
 use tokio::task::JoinHandle;
+use tracing::Instrument;
 
 use super::local_candidate::InterfaceAddress;
 use super::mdns;
@@ -35,7 +36,8 @@ impl Lookups {
             .iter()
             .enumerate()
             .map(|(number, server)| {
-                tokio::spawn(look_up(number, server.url.clone(), session.clone()))
+                let looking = look_up(number, server.url.clone(), session.clone());
+                tokio::spawn(looking.in_current_span())
             })
             .collect();
         Self { servers, tasks }
@@ -101,12 +103,12 @@ impl NameLookups {
             return;
         }
         let (wanted, session) = (name.clone(), session.clone());
-        let task = tokio::spawn(async move {
+        let looking = async move {
             if let Some(ip) = mdns::look_up(&wanted).await {
                 session.tell(SessionFact::NameLookedUp { name: wanted, ip });
             }
-        });
-        self.0.push((name, task));
+        };
+        self.0.push((name, tokio::spawn(looking.in_current_span())));
     }
 }
 

@@ -65,6 +65,7 @@ mod turn;
 use std::sync::Arc;
 
 use ractor::{Actor, ActorCell, ActorRef};
+use tracing::Span;
 
 use self::actor::IceActor;
 pub(crate) use self::actor::{IceArguments, IceSinks};
@@ -90,7 +91,7 @@ pub(crate) struct IceTransport {
 }
 
 impl IceTransport {
-    /// Takes its place at the endpoints and starts under `supervisor`.
+    /// Takes its place at the endpoints and starts under `supervisor`, in the caller's span.
     ///
     /// # Errors
     ///
@@ -99,7 +100,8 @@ impl IceTransport {
         arguments: IceArguments,
         supervisor: ActorCell,
     ) -> Result<Self, StartError> {
-        let (actor, _) = Actor::spawn_linked(None, IceActor, arguments, supervisor).await?;
+        let (actor, _) =
+            Actor::spawn_linked(None, IceActor, (arguments, Span::current()), supervisor).await?;
         Ok(Self { actor })
     }
 

@@ -9,7 +9,9 @@ mod queue;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::queue::{LaneCapacity, LaneDrops, LaneReceiver, LaneSender, Weigh, lane};
+pub(crate) use self::queue::{
+    LaneCapacity, LaneDepth, LaneDrops, LaneReceiver, LaneSender, Weigh, lane,
+};
 
 impl LaneCapacity {
     /// How many packets may travel in one item: a quarter of what the lane holds, so that a full one loses its

@@ -30,6 +30,17 @@ pub(crate) struct LaneDrops {
     pub(crate) bytes: u64,
 }
 
+/// How full a lane is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LaneDepth {
+    pub(crate) packets: usize,
+    pub(crate) bytes: usize,
+    /// The most packets that have ever waited.
+    pub(crate) most_packets: usize,
+    /// What fits.
+    pub(crate) packet_limit: usize,
+}
+
 /// The end that is pushed into. Cheap to clone.
 pub(crate) struct LaneSender<T> {
     shared: Arc<Shared<T>>,
@@ -52,6 +63,7 @@ pub(crate) fn lane<T: Weigh>(
             items: VecDeque::new(),
             packets: 0,
             bytes: 0,
+            most_packets: 0,
             rung: false,
             closed: false,
             drops: LaneDrops::default(),
@@ -73,6 +85,7 @@ struct Ring<T> {
     items: VecDeque<T>,
     packets: usize,
     bytes: usize,
+    most_packets: usize,
     /// The bell has been rung and nobody has drained all since.
     rung: bool,
     closed: bool,
@@ -83,6 +96,16 @@ impl<T> Shared<T> {
     /// Nothing between lock and unlock can panic half-way, so a poisoned ring is a sound one.
     fn ring(&self) -> MutexGuard<'_, Ring<T>> {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn depth(&self) -> LaneDepth {
+        let ring = self.ring();
+        LaneDepth {
+            packets: ring.packets,
+            bytes: ring.bytes,
+            most_packets: ring.most_packets,
+            packet_limit: self.capacity.packets,
+        }
     }
 }
 
@@ -104,6 +127,7 @@ impl<T: Weigh> LaneSender<T> {
                 ring.make_room(packets, bytes, capacity);
                 ring.packets += packets;
                 ring.bytes += bytes;
+                ring.most_packets = ring.most_packets.max(ring.packets);
                 ring.items.push_back(item);
             }
             !mem::replace(&mut ring.rung, true)
@@ -118,6 +142,11 @@ impl<T> LaneSender<T> {
     /// What fits into the lane.
     pub(crate) fn capacity(&self) -> LaneCapacity {
         self.shared.capacity
+    }
+
+    /// What waits in it now.
+    pub(crate) fn depth(&self) -> LaneDepth {
+        self.shared.depth()
     }
 }
 
@@ -173,6 +202,11 @@ impl<T> LaneReceiver<T> {
         }
         ring.rung = !ring.items.is_empty();
         ring.rung
+    }
+
+    /// What waits in it now.
+    pub(crate) fn depth(&self) -> LaneDepth {
+        self.shared.depth()
     }
 
     /// What was thrown away since the last call.

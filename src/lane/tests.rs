@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proptest::prelude::*;
 
-use super::{LaneCapacity, LaneDrops, LaneReceiver, LaneSender, Weigh, lane};
+use super::{LaneCapacity, LaneDepth, LaneDrops, LaneReceiver, LaneSender, Weigh, lane};
 
 #[derive(Debug, PartialEq, Eq)]
 struct Item(usize, usize);
@@ -59,6 +59,29 @@ fn the_oldest_go_when_packets_or_bytes_run_out() {
         }
     );
     assert_eq!(receiver.take_drops(), LaneDrops::default());
+}
+
+#[test]
+fn a_lane_tells_how_full_it_is_and_was() {
+    let (sender, mut receiver, _) = counted();
+    sender.push(Item(1, 7));
+    sender.push(Item(2, 8));
+    let depth = LaneDepth {
+        packets: 3,
+        bytes: 15,
+        most_packets: 3,
+        packet_limit: CAPACITY.packets,
+    };
+    assert_eq!(sender.depth(), depth);
+    receiver.drain_into(&mut VecDeque::new());
+    sender.push(Item(1, 7));
+    let (packets, bytes) = (1, 7);
+    let now = LaneDepth {
+        packets,
+        bytes,
+        ..depth
+    };
+    assert_eq!(receiver.depth(), now);
 }
 
 #[test]

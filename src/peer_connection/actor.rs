@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ractor::{ACTIVE_STATES, Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use rand::Rng;
 use tokio::sync::{oneshot, watch};
+use tracing::{Instrument, Span};
 
 use super::builder::Settings;
 use super::configuration::InForce;
@@ -32,6 +33,8 @@ pub(super) struct PeerConnectionActor;
 #[derive(Debug)]
 pub(super) struct PeerConnectionArguments {
     pub(super) id: PeerId,
+    /// All that this peer's actors do happens in it.
+    pub(super) span: Span,
     pub(super) settings: Settings,
     pub(super) owner: Outlet<PeerEvent>,
     /// Where the handle goes: it needs parts that only the started actor has.
@@ -48,55 +51,8 @@ impl Actor for PeerConnectionActor {
         myself: ActorRef<Self::Msg>,
         arguments: Self::Arguments,
     ) -> Result<Self::State, ActorProcessingErr> {
-        let PeerConnectionArguments {
-            id,
-            settings,
-            owner,
-            handle,
-        } = arguments;
-        // The owner need not be the supervisor. Watched first, so that its end is seen here or told.
-        let watched_owner = Monitor::new(myself.get_cell(), owner.listener().clone());
-        if !ACTIVE_STATES.contains(&owner.listener().get_status()) {
-            return Err(SpawnError::OwnerGone.into());
-        }
-        let owner = Owner::new(owner);
-        let ice = IceParameters::generate();
-        let jsep = Jsep::new(JsepArguments {
-            configuration: Arc::clone(&settings.media),
-            ice: ice.clone(),
-            fingerprints: settings.certificate.fingerprints(),
-            cname: cname(),
-        });
-        let parts = Parts::spawn(id, &settings, ice, &owner, &myself).await?;
-        let (states, watched) = watch::channel(PeerConnectionStates::default());
-        let tracks = Arc::new(KnownTracks::default());
-        let peer = PeerConnection {
-            id,
-            actor: myself,
-            rtp: parts.rtp.clone(),
-            tracks: Arc::clone(&tracks),
-            stats: Arc::new(StatsDesk::new(parts.ice.clone(), parts.dtls.clone())),
-            states: watched,
-        };
-        // The builder may have been cancelled; then the supervisor stops us.
-        let _cancelled = handle.send(peer.clone());
-        Ok(PeerConnectionShell {
-            jsep,
-            connection: ConnectionMachine::default(),
-            configuration: InForce {
-                ice: Arc::clone(&settings.ice),
-                certificate: settings.certificate.clone(),
-            },
-            parts,
-            tracks,
-            dtls_session: None,
-            closing: None,
-            effects: Vec::new(),
-            events: Vec::new(),
-            life: Life::new(id, owner, states),
-            _listed: Listed::new(peer),
-            watched_owner,
-        })
+        let span = arguments.span.clone();
+        start(myself, arguments).instrument(span).await
     }
 
     async fn post_stop(
@@ -117,7 +73,8 @@ impl Actor for PeerConnectionActor {
         message: Self::Msg,
         shell: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
-        shell.receive(message, &myself);
+        let span = shell.life.span.clone();
+        span.in_scope(|| shell.receive(message, &myself));
         Ok(())
     }
 
@@ -128,23 +85,87 @@ impl Actor for PeerConnectionActor {
         event: SupervisionEvent,
         shell: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
+        let span = shell.life.span.clone();
+        span.in_scope(|| shell.hear_of(event, &myself));
+        Ok(())
+    }
+}
+
+impl PeerConnectionShell {
+    fn hear_of(&mut self, event: SupervisionEvent, myself: &ActorRef<PeerConnectionMessage>) {
         match event {
             SupervisionEvent::ActorTerminated(who, ..) | SupervisionEvent::ActorFailed(who, _)
-                if shell.life.is_owner(&who) =>
+                if self.life.is_owner(&who) =>
             {
-                shell.begin_close(CloseReason::OwnerGone, &myself);
+                self.begin_close(CloseReason::OwnerGone, myself);
             }
             SupervisionEvent::ActorTerminated(child, _, reason) => {
                 let message = reason.unwrap_or_else(|| "stopped".to_owned());
-                shell.part_ended(&child, message, &myself);
+                self.part_ended(&child, message, myself);
             }
             SupervisionEvent::ActorFailed(child, error) => {
-                shell.part_ended(&child, error.to_string(), &myself);
+                self.part_ended(&child, error.to_string(), myself);
             }
             SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => {}
         }
-        Ok(())
     }
+}
+
+/// Starts the parts.
+async fn start(
+    myself: ActorRef<PeerConnectionMessage>,
+    arguments: PeerConnectionArguments,
+) -> Result<PeerConnectionShell, ActorProcessingErr> {
+    let PeerConnectionArguments {
+        id,
+        span,
+        settings,
+        owner,
+        handle,
+    } = arguments;
+    // The owner need not be the supervisor. Watched first, so that its end is seen here or told.
+    let watched_owner = Monitor::new(myself.get_cell(), owner.listener().clone());
+    if !ACTIVE_STATES.contains(&owner.listener().get_status()) {
+        return Err(SpawnError::OwnerGone.into());
+    }
+    let owner = Owner::new(owner);
+    let ice = IceParameters::generate();
+    let jsep = Jsep::new(JsepArguments {
+        configuration: Arc::clone(&settings.media),
+        ice: ice.clone(),
+        fingerprints: settings.certificate.fingerprints(),
+        cname: cname(),
+    });
+    let parts = Parts::spawn(id, &settings, ice, &owner, &myself).await?;
+    let (states, watched) = watch::channel(PeerConnectionStates::default());
+    let tracks = Arc::new(KnownTracks::default());
+    let peer = PeerConnection {
+        id,
+        actor: myself,
+        rtp: parts.rtp.clone(),
+        tracks: Arc::clone(&tracks),
+        stats: Arc::new(StatsDesk::new(parts.ice.clone(), parts.dtls.clone())),
+        states: watched,
+    };
+    // The builder may have been cancelled; then the supervisor stops us.
+    let _cancelled = handle.send(peer.clone());
+    Ok(PeerConnectionShell {
+        jsep,
+        connection: ConnectionMachine::default(),
+        configuration: InForce {
+            ice: Arc::clone(&settings.ice),
+            certificate: settings.certificate.clone(),
+        },
+        parts,
+        tracks,
+        dtls_session: None,
+        closing: None,
+        effects: Vec::new(),
+        events: Vec::new(),
+        life: Life::new(id, span, owner, states),
+        _listed: Listed::new(peer),
+        watched_owner,
+    })
 }
 
 /// A canonical name that says nothing of the host (RFC 7022 §4.2).

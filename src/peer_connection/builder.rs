@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use super::actor::{PeerConnectionActor, PeerConnectionArguments};
 use super::event::{PeerEvent, PeerId};
+use super::journal;
 use super::{PeerConnection, SpawnError};
 use crate::call::StartError;
 use crate::configuration::MediaConfiguration;
@@ -36,6 +37,7 @@ use crate::udp::{Seat, UdpEndpoint, UdpEndpointConfiguration, UdpEndpointError, 
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until it is spawned"]
 pub struct PeerConnectionBuilder {
+    label: Option<String>,
     ice: IceConfiguration,
     /// The first server that was none; told at the start, so that the builder reads on.
     invalid_server: Option<IceServerError>,
@@ -91,6 +93,7 @@ impl EndpointChoice {
 impl PeerConnectionBuilder {
     pub(super) fn new() -> Self {
         Self {
+            label: None,
             ice: IceConfiguration::default(),
             invalid_server: None,
             endpoint: EndpointChoice::Own(None),
@@ -101,6 +104,12 @@ impl PeerConnectionBuilder {
             media_limits: MediaLimits::default(),
             audio_levels: None,
         }
+    }
+
+    /// What the log calls the peer, beside its [`PeerId`]: the name of who is at the other side, for instance.
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = Some(label.into());
+        self
     }
 
     /// Adds a STUN or TURN server: a URL, or an [`IceServer`] (W3C `iceServers`). A URL that is none is told when
@@ -263,8 +272,10 @@ impl PeerConnectionBuilder {
         M: Message + From<PeerEvent>,
     {
         let (handle, started) = oneshot::channel();
+        let id = PeerId::next();
         let arguments = PeerConnectionArguments {
-            id: PeerId::next(),
+            id,
+            span: journal::span(id, self.label.as_deref()),
             settings: self.settle()?,
             owner: Outlet::new(owner),
             handle,

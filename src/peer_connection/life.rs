@@ -2,18 +2,25 @@
 
 use ractor::{ActorCell, ActorStatus};
 use tokio::sync::watch;
+use tracing::Span;
 
 use super::event::{CloseReason, Event, PeerEvent, PeerId};
+use super::journal;
 use super::machine::PeerConnectionStates;
 use super::owner::Owner;
+use crate::dtls::DtlsError;
+use crate::metrics::PeerMeter;
 use crate::outlet::{ListenerGone, Outlet};
 
 /// The peer's life as others see it: the states in every handle, and the owner's last event.
 #[derive(Debug)]
 pub(super) struct Life {
-    pub(super) id: PeerId,
+    id: PeerId,
+    /// Around all that the log tells of the peer.
+    pub(super) span: Span,
     owner: Owner,
     states: watch::Sender<PeerConnectionStates>,
+    meter: PeerMeter,
     /// What the owner hears last; a failure until something better is known.
     pub(super) reason: CloseReason,
     ended: bool,
@@ -22,19 +29,23 @@ pub(super) struct Life {
 impl Life {
     pub(super) fn new(
         id: PeerId,
+        span: Span,
         owner: Owner,
         states: watch::Sender<PeerConnectionStates>,
     ) -> Self {
         Self {
             id,
+            span,
             owner,
             states,
+            meter: PeerMeter::new(),
             reason: CloseReason::Crashed,
             ended: false,
         }
     }
 
     pub(super) fn tell(&self, event: Event) -> Result<(), ListenerGone> {
+        journal::note(&self.span, &event);
         self.owner.tell(PeerEvent::new(self.id, event))
     }
 
@@ -47,8 +58,14 @@ impl Life {
         self.owner.change(to);
     }
 
-    pub(super) fn show(&self, states: PeerConnectionStates) {
+    pub(super) fn show(&mut self, states: PeerConnectionStates) {
+        self.meter.states(states);
         self.states.send_replace(states);
+    }
+
+    pub(super) fn dtls_failed(&self, error: &DtlsError) {
+        journal::note_dtls_failure(&self.span, error);
+        self.meter.dtls_failed(error);
     }
 
     pub(super) fn end(&mut self) {
@@ -61,8 +78,8 @@ impl Life {
             self.reason = CloseReason::OwnerGone;
         }
         self.states.send_modify(PeerConnectionStates::close);
+        self.meter.ended(&self.reason);
         let reason = self.reason.clone();
-        tracing::debug!(peer = %self.id, ?reason, "peer connection ended");
         // The owner may be what ended.
         let _owner_is_gone = self.tell(Event::Closed { reason });
     }

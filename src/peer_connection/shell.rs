@@ -1,6 +1,7 @@
 //! What the running peer connection does with each message: the negotiation core decides, the parts do.
 
 use std::collections::HashMap;
+use std::error::Error;
 use std::mem;
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use super::close::Closing;
 use super::configuration::{Configuration, InForce, SetConfigurationError};
 use super::error::SetOwnerError;
 use super::event::{CloseReason, Event, PeerEvent};
+use super::journal;
 use super::life::Life;
 use super::machine::ConnectionMachine;
 use super::message::{PeerConnectionMessage, TransceiverRequest};
@@ -217,20 +219,24 @@ impl PeerConnectionShell {
 
     /// One operation, one full drain of its effects, then the answer: who asked finds the world as
     /// the answer says.
-    fn operate<T: Send + 'static, E: Send + 'static>(
+    fn operate<T: Send + 'static, E: Error + Send + 'static>(
         &mut self,
         reply: RpcReplyPort<Result<T, E>>,
         myself: &ActorRef<PeerConnectionMessage>,
         operation: impl FnOnce(&mut Jsep, &mut Vec<JsepEffect>) -> Result<T, E>,
     ) {
         let outcome = operation(&mut self.jsep, &mut self.effects);
+        if let Err(error) = &outcome {
+            let error = error as &(dyn Error + 'static);
+            tracing::debug!(error, "an operation is refused");
+        }
         self.perform_effects(myself);
         answer(reply, outcome);
     }
 
     /// An operation that may change which tracks are sent or received. Handles know them before the
     /// owner hears of them, so that it may use them at once.
-    fn change<T: Send + 'static, E: Send + 'static>(
+    fn change<T: Send + 'static, E: Error + Send + 'static>(
         &mut self,
         reply: RpcReplyPort<Result<T, E>>,
         myself: &ActorRef<PeerConnectionMessage>,
@@ -315,14 +321,15 @@ impl PeerConnectionShell {
                 self.events.extend(candidate);
             }
             IceEvent::SelectedPathChanged(path) => {
+                journal::note_path(&self.life.span, &path);
                 self.parts.rtp.set_path(path.clone());
                 self.parts.dtls.set_path(path);
             }
             IceEvent::RemoteCandidateRefused { candidate, reason } => {
-                tracing::debug!(peer = %self.life.id, candidate, %reason, "remote candidate refused");
+                tracing::debug!(candidate, %reason, "remote candidate refused");
             }
             IceEvent::RoleChanged(role) => {
-                tracing::debug!(peer = %self.life.id, ?role, "ice role conflict resolved");
+                tracing::debug!(?role, "ice role conflict resolved");
             }
         }
         self.tell_events(myself);
@@ -342,15 +349,12 @@ impl PeerConnectionShell {
         match event {
             DtlsEvent::StateChanged(state) => self.connection.dtls_changed(state, &mut self.events),
             DtlsEvent::KeysReady { keys, session } => {
+                journal::note_keys(&self.life.span, &session);
                 self.parts.rtp.install_keys(keys);
                 self.dtls_session = Some(session);
             }
-            DtlsEvent::Failed(error) => {
-                tracing::warn!(peer = %self.life.id, %error, "dtls failed");
-            }
-            DtlsEvent::ClosedByPeer => {
-                tracing::debug!(peer = %self.life.id, "the remote side closed dtls");
-            }
+            DtlsEvent::Failed(error) => self.life.dtls_failed(&error),
+            DtlsEvent::ClosedByPeer => tracing::debug!("the remote side closed dtls"),
         }
         self.tell_events(myself);
     }

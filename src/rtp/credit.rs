@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use crate::lane::LaneDepth;
+
 /// Packets and bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Load {
@@ -27,6 +29,8 @@ struct Shared {
     limit: Load,
     packets: AtomicUsize,
     bytes: AtomicUsize,
+    /// The most packets that have ever been out.
+    most_packets: AtomicUsize,
     /// The giver has more and wants to hear when half of the limit is free again.
     wanted: AtomicBool,
     bell: Box<dyn Fn() + Send + Sync>,
@@ -41,9 +45,21 @@ impl CreditLimit {
                 limit,
                 packets: AtomicUsize::new(0),
                 bytes: AtomicUsize::new(0),
+                most_packets: AtomicUsize::new(0),
                 wanted: AtomicBool::new(false),
                 bell: Box::new(bell),
             }),
+        }
+    }
+
+    /// What is out now.
+    pub(crate) fn depth(&self) -> LaneDepth {
+        let shared = &*self.shared;
+        LaneDepth {
+            packets: shared.packets.load(Ordering::SeqCst),
+            bytes: shared.bytes.load(Ordering::SeqCst),
+            most_packets: shared.most_packets.load(Ordering::Relaxed),
+            packet_limit: shared.limit.packets,
         }
     }
 
@@ -60,9 +76,13 @@ impl CreditLimit {
             }
             self.shared.wanted.store(false, Ordering::SeqCst);
         }
-        self.shared
+        let before = self
+            .shared
             .packets
             .fetch_add(load.packets, Ordering::SeqCst);
+        self.shared
+            .most_packets
+            .fetch_max(before + load.packets, Ordering::Relaxed);
         self.shared.bytes.fetch_add(load.bytes, Ordering::SeqCst);
         Some(Credit {
             shared: Arc::clone(&self.shared),

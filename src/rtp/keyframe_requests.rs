@@ -1,5 +1,6 @@
 //! When to ask a source for a keyframe: not too often, and again until one comes.
 
+use std::mem;
 use std::time::{Duration, Instant};
 
 use super::types::Rid;
@@ -22,6 +23,7 @@ impl Asked {
 #[derive(Debug, Default)]
 pub(crate) struct KeyframeRequests {
     sources: Vec<Source>,
+    given_up: Vec<Asked>,
 }
 
 #[derive(Debug)]
@@ -91,9 +93,17 @@ impl KeyframeRequests {
             source.at = Some(now);
             let times = source.waiting.unwrap_or_default() + 1;
             source.waiting = (times < MOST_REPEATS).then_some(times);
+            if source.waiting.is_none() {
+                self.given_up.push(source.asked.clone());
+            }
             due.push((source.asked.clone(), times > 1));
         }
         due
+    }
+
+    /// Those that were asked for the last time since the last call.
+    pub(crate) fn take_given_up(&mut self) -> Vec<Asked> {
+        mem::take(&mut self.given_up)
     }
 
     /// When [`take_due`](Self::take_due) is to be called next.
@@ -122,6 +132,8 @@ const MOST_REPEATS: u32 = 32;
 
 #[cfg(test)]
 mod tests {
+    use std::slice::from_ref;
+
     use super::*;
     use crate::track::{MediaKind, MediaStreamTrack};
 
@@ -189,6 +201,8 @@ mod tests {
             asked += requests.take_due(now).len();
         }
         assert_eq!(asked, 32);
+        assert_eq!(requests.take_given_up(), from_ref(&camera));
+        assert_eq!(requests.take_given_up(), []);
         assert!(now < after(start, 60_000));
         requests.want(camera.clone());
         assert_eq!(requests.take_due(after(now, 300)), [(camera, false)]);

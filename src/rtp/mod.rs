@@ -89,7 +89,7 @@ pub(crate) use self::pacer::{Pacer, PacerCounters, Urgency};
 pub use self::packet::RtpPacket;
 pub(crate) use self::reference_times::ReferenceTimes;
 pub(crate) use self::remote_clock::{MediaTime, RemoteClock};
-pub(crate) use self::retransmission::{Refused, Repeat};
+pub(crate) use self::retransmission::{Refused, Repeat, RetransmissionCache};
 pub use self::rewriter::Rewriter;
 pub(crate) use self::round_trip::RoundTrip;
 pub use self::rtcp::{

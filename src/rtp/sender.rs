@@ -12,7 +12,7 @@ use super::element::{
 use super::extension::{ExtensionMap, HeaderExtension};
 use super::packet::RtpPacket;
 use super::pictures::PictureCodec;
-use super::retransmission::{Refused, Repeat, Retransmitter, RtxStream};
+use super::retransmission::{Refused, Repeat, RetransmissionCache, Retransmitter, RtxStream};
 use super::rtcp::{ReceptionReport, SenderReport};
 use super::traffic::Traffic;
 use super::types::{Mid, PayloadType, RtpTimestamp, SequenceNumber, Ssrc};
@@ -472,6 +472,11 @@ impl RtpStreamSender {
     /// Keeps nothing more, and forgets what was kept, until [`apply`](Self::apply) says that it may send.
     pub(crate) fn pause(&mut self) {
         self.retransmitter = None;
+    }
+
+    /// What is kept to be sent again, where anything is.
+    pub(crate) fn retransmission_cache(&self) -> Option<RetransmissionCache> {
+        self.retransmitter.as_ref().map(Retransmitter::cache)
     }
 
     /// The packet that was sent with this number, to be sent again.

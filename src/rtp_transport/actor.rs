@@ -7,14 +7,16 @@ use std::time::{Instant, SystemTime};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::time::Instant as TokioInstant;
+use tracing::Span;
 
 use super::machine::{Effect, MachineArguments, RtpTransportMachine, RtpTransportTimer};
 use super::message::RtpTransportMessage;
 use crate::codec::RtpCodec;
 use crate::egress::{Membership, Reservation, SendingCommand, SendingCounters, SendingEvent};
 use crate::lane::LaneReceiver;
+use crate::metrics::MediaMeter;
 use crate::outlet::Outlet;
-use crate::peer_connection::{Event, Owner, PeerEvent, PeerId};
+use crate::peer_connection::{Event, Owner, PeerEvent, PeerId, note_event};
 use crate::rtp::{Asked, ntp_of_unix_time};
 use crate::timer::TimerTable;
 use crate::turn::come_back;
@@ -28,6 +30,8 @@ pub(super) struct RtpTransportActor;
 #[derive(Debug)]
 pub(super) struct ActorArguments {
     pub(super) peer: PeerId,
+    /// The peer's.
+    pub(super) span: Span,
     pub(super) owner: Owner,
     pub(super) machine: MachineArguments,
     pub(super) inbound: LaneReceiver<Datagrams>,
@@ -42,11 +46,13 @@ pub(super) struct ActorArguments {
 pub(super) struct RtpTransportShell {
     machine: RtpTransportMachine,
     peer: PeerId,
+    span: Span,
     owner: Owner,
     inbound: LaneReceiver<Datagrams>,
     /// The sending half; it goes when this is dropped, however this actor ends.
     sending: Membership,
     counters: Arc<SendingCounters>,
+    meter: MediaMeter,
     timers: TimerTable<RtpTransportTimer>,
     // Reused between messages, empty in between.
     effects: Vec<Effect>,
@@ -71,10 +77,12 @@ impl Actor for RtpTransportActor {
         Ok(RtpTransportShell {
             machine: RtpTransportMachine::new(arguments.machine),
             peer: arguments.peer,
+            span: arguments.span,
             owner: arguments.owner,
             inbound: arguments.inbound,
             sending,
             counters,
+            meter: MediaMeter::default(),
             timers: TimerTable::new(),
             effects: Vec::new(),
             drained: VecDeque::new(),
@@ -87,10 +95,32 @@ impl Actor for RtpTransportActor {
         message: Self::Msg,
         shell: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
-        let (machine, effects) = (&mut shell.machine, &mut shell.effects);
+        // Entering a span costs something where a subscriber listens, and packets are not to pay for it.
+        let is_media = matches!(message, RtpTransportMessage::InboundRang);
+        let more = if is_media {
+            shell.receive(message, &myself)?
+        } else {
+            let span = shell.span.clone();
+            span.in_scope(|| shell.receive(message, &myself))?
+        };
+        if more {
+            come_back(&myself, RtpTransportMessage::InboundRang).await;
+        }
+        Ok(())
+    }
+}
+
+impl RtpTransportShell {
+    /// Says whether it is to go on with what arrived.
+    fn receive(
+        &mut self,
+        message: RtpTransportMessage,
+        myself: &ActorRef<RtpTransportMessage>,
+    ) -> Result<bool, ActorProcessingErr> {
+        let (machine, effects) = (&mut self.machine, &mut self.effects);
         let mut more = false;
         match message {
-            RtpTransportMessage::InboundRang => more = shell.drain_inbound(),
+            RtpTransportMessage::InboundRang => more = self.drain_inbound(),
             // A key that does not fit its profile is a fault of our own, and media cannot flow.
             RtpTransportMessage::InstallKeys(profile, remote) => {
                 machine.install_key(profile, &remote)?;
@@ -113,42 +143,41 @@ impl Actor for RtpTransportActor {
             RtpTransportMessage::KeepTracks { received } => machine.keep_tracks(&received),
             RtpTransportMessage::Stats { reply } => {
                 // The asker may have given up waiting.
-                let _gone = reply.send(machine.stats().with_sending(&shell.counters));
+                let _gone = reply.send(machine.stats().with_sending(&self.counters));
             }
             RtpTransportMessage::Snapshot { reply } => {
-                let mut snapshot = machine.snapshot();
-                snapshot.counters = snapshot.counters.with_sending(&shell.counters);
+                let depths = machine.depths(self.inbound.depth(), self.sending.depth());
+                let mut snapshot = machine.snapshot(depths);
+                snapshot.counters = snapshot.counters.with_sending(&self.counters);
                 // The asker may have given up waiting.
                 let _gone = reply.send(snapshot);
             }
             RtpTransportMessage::Publish(request) => {
                 machine.handle_publisher_request(request, now(), effects);
             }
-            RtpTransportMessage::Sending(event) => shell.hear_sending(event, &myself)?,
+            RtpTransportMessage::Sending(event) => self.hear_sending(event, myself)?,
             RtpTransportMessage::CreditReturned => {
                 machine.handle_credit_returned(now(), effects);
             }
             RtpTransportMessage::TimerFired { timer, generation } => {
-                if shell.timers.accept(timer, generation) {
+                if self.timers.accept(timer, generation) {
                     machine.handle_timer(timer, now(), ntp_now(), effects);
+                    if timer == RtpTransportTimer::Report {
+                        self.publish();
+                    }
                 }
             }
             RtpTransportMessage::Stop => {
                 // Without the actor that sends nobody can say goodbye.
-                if shell.sending.tell(SendingCommand::Close).is_err() {
+                if self.sending.tell(SendingCommand::Close).is_err() {
                     myself.stop(None);
                 }
             }
         }
-        shell.perform_effects(&myself);
-        if more {
-            come_back(&myself, RtpTransportMessage::InboundRang).await;
-        }
-        Ok(())
+        self.perform_effects(myself);
+        Ok(more)
     }
-}
 
-impl RtpTransportShell {
     /// A turn's worth: then others take what it has brought, and other messages get their turn. Says
     /// whether something is left.
     fn drain_inbound(&mut self) -> bool {
@@ -161,6 +190,17 @@ impl RtpTransportShell {
         let lost = self.inbound.take_drops();
         self.machine.finish_inbound(lost, now(), &mut self.effects);
         more
+    }
+
+    /// Adds to the figures of the process what has been counted since the last time.
+    fn publish(&mut self) {
+        if cfg!(feature = "metrics") {
+            let counted = self.machine.stats().with_sending(&self.counters);
+            let depths = self
+                .machine
+                .depths(self.inbound.depth(), self.sending.depth());
+            self.meter.publish(&counted, &depths);
+        }
     }
 
     fn hear_sending(
@@ -205,6 +245,10 @@ impl RtpTransportShell {
                     });
                 }
                 Effect::Tell(event) => self.tell(event, myself),
+                Effect::NoteSilentSource(Asked { track, rid }) => {
+                    let rid = rid.as_ref().map(tracing::field::display);
+                    tracing::warn!(parent: &self.span, %track, rid, "no keyframe comes, and no more is asked for");
+                }
                 Effect::Send(command) => {
                     // Where the actor that sends is gone, so is the endpoint, and the peer hears of that.
                     let _gone = self.sending.tell(command);
@@ -216,9 +260,19 @@ impl RtpTransportShell {
 
     /// Without an owner there is nobody to work for.
     fn tell(&self, event: Event, myself: &ActorRef<RtpTransportMessage>) {
+        note_event(&self.span, &event);
         if self.owner.tell(PeerEvent::new(self.peer, event)).is_err() {
             myself.stop(Some("owner is gone".to_owned()));
         }
+    }
+}
+
+/// However the actor ends: what it has counted is known to nobody afterwards.
+impl Drop for RtpTransportShell {
+    fn drop(&mut self) {
+        let counted = self.machine.stats().with_sending(&self.counters);
+        tracing::debug!(parent: &self.span, ?counted, "media ends");
+        self.publish();
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use crate::lane::LaneDrops;
+use crate::lane::{LaneDepth, LaneDrops};
 use crate::peer_connection::Event;
 use crate::rtp::{CreditLimit, Load, Rid, RtpBatch};
 use crate::track::TrackId;
@@ -34,6 +34,8 @@ pub(super) struct Delivery {
     capacity: Load,
     waiting: VecDeque<Arrival>,
     load: Load,
+    /// The most packets that have ever waited here.
+    most_packets: usize,
 }
 
 impl Delivery {
@@ -44,6 +46,7 @@ impl Delivery {
             capacity,
             waiting: VecDeque::new(),
             load: Load::default(),
+            most_packets: 0,
         }
     }
 
@@ -67,7 +70,23 @@ impl Delivery {
             drops.packets += lost.packets as u64;
             drops.bytes += lost.bytes as u64;
         }
+        self.most_packets = self.most_packets.max(self.load.packets);
         drops
+    }
+
+    /// What is in the owner's mailbox now.
+    pub(super) fn with_owner(&self) -> LaneDepth {
+        self.credit.depth()
+    }
+
+    /// What waits here now.
+    pub(super) fn waiting(&self) -> LaneDepth {
+        LaneDepth {
+            packets: self.load.packets,
+            bytes: self.load.bytes,
+            most_packets: self.most_packets,
+            packet_limit: self.capacity.packets,
+        }
     }
 
     /// The next event for the owner, as long as there is media and the owner keeps up.

@@ -29,6 +29,10 @@ impl RtpTransportMachine {
         for (asked, repeats) in self.keyframes.take_due(now) {
             self.send_keyframe_request(&asked, repeats, effects);
         }
+        for asked in self.keyframes.take_given_up() {
+            self.stats.keyframes_given_up += 1;
+            effects.push(Effect::NoteSilentSource(asked));
+        }
         let next = self.keyframes.next_due(now);
         effects.extend(next.map(|at| Effect::Arm(RtpTransportTimer::KeyframeRequest, at)));
     }
@@ -61,6 +65,7 @@ impl RtpTransportMachine {
                 None => self.stats.keyframe_requests_impossible += 1,
             }
         }
+        self.stats.keyframe_requests_sent += (packets.len() + requests.len()) as u64;
         if !requests.is_empty() {
             packets.push(RtcpPacket::FullIntraRequest(FullIntraRequest {
                 sender_ssrc,

@@ -24,8 +24,8 @@ use crate::jsep::MediaPlan;
 use crate::lane::{LaneDrops, Weigh};
 use crate::peer_connection::Event;
 use crate::rtp::{
-    CreditLimit, ExtendedReportBlock, KeyframeRequests, Load, ReceptionReport, ReferenceTimes,
-    RtcpPacket, SentCommands, Speaker, Ssrc,
+    Asked, CreditLimit, ExtendedReportBlock, KeyframeRequests, Load, ReceptionReport,
+    ReferenceTimes, RtcpPacket, SentCommands, Speaker, Ssrc,
 };
 use crate::srtp::{SrtpError, SrtpMasterKey, SrtpProfile, Unprotector};
 use crate::track::TrackId;
@@ -54,6 +54,8 @@ pub(crate) enum Effect {
     Tell(Event),
     /// The sending half is to do this.
     Send(SendingCommand),
+    /// This source was asked for a keyframe as often as makes sense.
+    NoteSilentSource(Asked),
 }
 
 /// What the machine is made with.
@@ -74,7 +76,7 @@ pub(super) struct MachineArguments {
 #[derive(Debug)]
 pub(super) struct RtpTransportMachine {
     pub(super) inbound: Inbound,
-    delivery: Delivery,
+    pub(super) delivery: Delivery,
     feedback: FeedbackInbox,
     arrivals: ArrivalInbox,
     pub(super) observed: Observed,
@@ -83,7 +85,7 @@ pub(super) struct RtpTransportMachine {
     reference_times: ReferenceTimes,
     /// Both sides have agreed on extended reports that measure the round trip of who only receives (RFC 3611 §5.1).
     receiver_round_trip: bool,
-    publishing: Publishing,
+    pub(super) publishing: Publishing,
     layers: Layers,
     pub(super) keyframes: KeyframeRequests,
     /// Numbers of the full intra requests among them.
@@ -185,7 +187,9 @@ impl RtpTransportMachine {
         received.0 += datagrams.packets() as u64;
         received.1 += datagrams.bytes() as u64;
         let before = stats.rtp_received;
+        let mut wishes = 0;
         inbound.handle_datagrams(datagrams, stats, |demuxer, packets, length| {
+            wishes += packets.iter().filter(|it| it.asks_for_keyframe()).count() as u64;
             observed.handle_rtcp(&packets, received_at, |ssrc| speakers.are(ssrc));
             arrivals.handle_rtcp(&packets, received_at, |ssrc| speakers.are(ssrc));
             maximum_bitrate.handle_rtcp(&packets);
@@ -199,6 +203,7 @@ impl RtpTransportMachine {
             let sender = |ssrc| speakers.track_of(ssrc);
             feedback.handle(demuxer, packets, length, received_at, sender);
         });
+        self.stats.keyframe_requests_received += wishes;
         self.heard |= self.stats.rtp_received != before;
     }
 

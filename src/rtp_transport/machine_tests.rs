@@ -98,7 +98,9 @@ impl Bench {
         for effect in effects {
             match effect {
                 Effect::Send(command) => self.command(command, &mut events),
-                Effect::Tell(_) | Effect::Arm(..) => self.effects.push(effect),
+                Effect::Tell(_) | Effect::Arm(..) | Effect::NoteSilentSource(_) => {
+                    self.effects.push(effect);
+                }
             }
         }
         self.hear(events);
@@ -189,7 +191,7 @@ impl Bench {
                 events.push(mem::replace(event, Event::NegotiationNeeded));
                 false
             }
-            Effect::Arm(..) | Effect::Send(_) => true,
+            Effect::Arm(..) | Effect::Send(_) | Effect::NoteSilentSource(_) => true,
         });
         // The clones of tests hold no credit; the machine's own do.
         events
@@ -202,7 +204,7 @@ impl Bench {
             .position(|effect| matches!(effect, Effect::Arm(timer, _) if *timer == wanted))?;
         match self.effects.remove(position) {
             Effect::Arm(_, at) => Some(at),
-            Effect::Tell(_) | Effect::Send(_) => None,
+            Effect::Tell(_) | Effect::Send(_) | Effect::NoteSilentSource(_) => None,
         }
     }
 
@@ -508,6 +510,20 @@ fn c110_where_neither_was_negotiated_nothing_is_sent() {
     bench.request_keyframe(None);
     assert!(bench.outbox.is_empty());
     assert_eq!(bench.stats().keyframe_requests_impossible, 1);
+}
+
+#[test]
+fn c110_a_source_that_sends_no_keyframe_is_told_of_and_counted() {
+    let mut bench = Bench::connected(session());
+    bench.receive_video([1]);
+    bench.request_keyframe(None);
+    while bench.machine.stats().keyframes_given_up == 0 {
+        bench.fire(RtpTransportTimer::KeyframeRequest);
+    }
+    let camera = bench.session.remote;
+    let silent = |effect: &&Effect| matches!(effect, Effect::NoteSilentSource(asked) if asked.track == camera);
+    assert_eq!(bench.effects.iter().filter(silent).count(), 1);
+    assert_eq!(bench.machine.stats().keyframe_requests_sent, 32);
 }
 
 #[test]

@@ -33,6 +33,7 @@ mod audio_levels;
 mod choice;
 mod congestion;
 mod delivery;
+mod depths;
 mod feedback;
 mod inbound;
 mod keyframes;
@@ -53,8 +54,10 @@ use std::time::Duration;
 
 use ractor::{Actor, ActorCell, ActorRef};
 use rand::Rng;
+use tracing::Span;
 
 use self::actor::{ActorArguments, RtpTransportActor};
+pub(crate) use self::depths::LaneDepths;
 pub use self::limits::{MediaLimits, QueueLimit};
 use self::machine::MachineArguments;
 use self::message::{EncodedRtcp, RtpTransportMessage};
@@ -98,7 +101,7 @@ pub(crate) struct RtpTransport {
 }
 
 impl RtpTransport {
-    /// Starts a media path under `supervisor`. Nothing flows before keys, path and plan are there.
+    /// Starts a media path under `supervisor`, in the caller's span. Nothing flows before keys, path and plan are there.
     ///
     /// # Errors
     ///
@@ -120,6 +123,7 @@ impl RtpTransport {
         );
         let arguments = ActorArguments {
             peer: arguments.peer,
+            span: Span::current(),
             owner: arguments.owner,
             machine: MachineArguments {
                 credit,

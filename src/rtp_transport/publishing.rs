@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::choice::LayerChoice;
 use super::delivery::Arrival;
 use crate::egress::{StreamId, Subscription};
+use crate::lane::LaneDepth;
 use crate::rtp::{Asked, Rid, SimulcastLayer};
 use crate::track::TrackId;
 
@@ -96,6 +97,17 @@ impl Publishing {
     pub(super) fn retain(&mut self, received: impl Fn(TrackId) -> bool) {
         self.takers.retain(|it| received(it.subscription.track));
         self.deliveries.retain(|track, _| received(*track));
+    }
+
+    /// What waits on all routes, and the most that has on any.
+    pub(super) fn depth(&self) -> LaneDepth {
+        let lanes = self.takers.iter().map(|it| it.subscription.lane.depth());
+        lanes.fold(LaneDepth::default(), |sum, lane| LaneDepth {
+            packets: sum.packets + lane.packets,
+            bytes: sum.bytes + lane.bytes,
+            most_packets: sum.most_packets.max(lane.most_packets),
+            packet_limit: lane.packet_limit,
+        })
     }
 
     pub(super) fn set_delivery(&mut self, track: TrackId, delivery: RtpDelivery) {

@@ -3,6 +3,7 @@
 use super::*;
 use crate::jsep::{MediaSection, ReceivePlan, SendPlan};
 use crate::rtp::{ExtendedReport, ExtendedReportBlock, LastReceiverReport, Remb};
+use crate::rtp_transport::LaneDepths;
 use crate::track::{MediaKind, MediaStreamTrack};
 
 fn extended(ssrc: Ssrc, blocks: Vec<ExtendedReportBlock>) -> RtcpPacket {
@@ -43,7 +44,7 @@ fn c065_who_only_receives_measures_the_round_trip_by_an_extended_report() {
     let answers = vec![ExtendedReportBlock::LastReceiverReports(answers)];
     let brought = vec![bench.remote.rtcp(&[extended(THEIR_SSRC, answers)])];
     bench.receive(brought);
-    let trips = bench.machine.snapshot().heard[0].round_trips;
+    let trips = bench.machine.snapshot(LaneDepths::default()).heard[0].round_trips;
     assert_eq!(trips.measurements, 1);
     let error = trips.latest.unwrap().abs_diff(Duration::from_millis(60));
     assert!(error < Duration::from_micros(50), "{trips:?}");

@@ -1,5 +1,6 @@
 //! What the receiving half shows of itself for statistics.
 
+use super::depths::LaneDepths;
 use super::machine::RtpTransportMachine;
 use super::observed::ObservedStream;
 use super::stats::MediaStats;
@@ -9,6 +10,7 @@ use crate::rtp::HeardStream;
 #[derive(Clone, Debug)]
 pub(crate) struct ReceivingSnapshot {
     pub(crate) counters: MediaStats,
+    pub(crate) depths: LaneDepths,
     /// Datagrams of media that the network brought, and their bytes: protected, whatever became of them.
     pub(crate) received: (u64, u64),
     /// What the remote side sends.
@@ -21,9 +23,10 @@ pub(crate) struct ReceivingSnapshot {
 
 impl RtpTransportMachine {
     /// Copies the counts of at most as many streams as there may be; takes some microseconds.
-    pub(super) fn snapshot(&self) -> ReceivingSnapshot {
+    pub(super) fn snapshot(&self, depths: LaneDepths) -> ReceivingSnapshot {
         ReceivingSnapshot {
             counters: self.stats(),
+            depths,
             received: self.received,
             heard: self.inbound.demuxer.heard(),
             observed: self.observed.of(self.speakers.ssrcs()),

@@ -46,6 +46,12 @@ pub struct MediaStats {
     pub unrepaired: u64,
     /// Jumps of a stream over more packets than can be asked for.
     pub jumps: u64,
+    /// Requests for a keyframe that the remote side was sent, by hand and for routes.
+    pub keyframe_requests_sent: u64,
+    /// Keyframes that never came, though they were asked for as often as it makes sense.
+    pub keyframes_given_up: u64,
+    /// Requests for a keyframe that the remote side sent.
+    pub keyframe_requests_received: u64,
 
     /// RTP and RTCP datagrams that the socket took.
     pub sent: u64,

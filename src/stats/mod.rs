@@ -18,6 +18,8 @@
 //! | [`CertificateStats`] | certificate, ours and the remote side's | |
 //! | [`PeerConnectionStats`] | peer | |
 //! | [`MediaPathStats`] | peer; ours, not W3C's | every drop by its cause |
+//! | [`LaneStats`] | queue of the media path; ours | how full it is, and was |
+//! | [`RetransmissionCacheStats`] | SSRC that may be asked for packets again; ours | what is kept, and how often it was of use |
 //!
 //! What only an encoder, a decoder or a jitter buffer can know is left out: frames, resolutions, quality, playout. So is what
 //! is not measured.
@@ -35,7 +37,9 @@ mod transport;
 use std::time::Duration;
 
 pub(crate) use self::assemble::{ControlSnapshot, Sources};
-pub use self::objects::{MediaPathStats, PeerConnectionStats, Stats, StatsType};
+pub use self::objects::{
+    LaneStats, MediaPathStats, PeerConnectionStats, RetransmissionCacheStats, Stats, StatsType,
+};
 pub use self::report::{StatsError, StatsReport};
 pub use self::rtp::{
     CodecStats, InboundRtpStats, MediaSourceStats, OutboundRtpStats, RemoteInboundRtpStats,

@@ -83,6 +83,10 @@ objects! {
     Certificate(CertificateStats) = "certificate",
     /// What the media path has counted. Ours, not W3C's.
     MediaPath(MediaPathStats) = "x-media-path",
+    /// A queue of the media path. Ours, not W3C's.
+    Lane(LaneStats) = "x-lane",
+    /// What is kept of a stream to be sent again. Ours, not W3C's.
+    RetransmissionCache(RetransmissionCacheStats) = "x-retransmission-cache",
 }
 
 /// The peer (`RTCPeerConnectionStats`).
@@ -117,11 +121,70 @@ pub struct MediaPathStats {
     pub counters: MediaStats,
 }
 
+/// A queue of the media path: `x-lane`, which is ours and not W3C's.
+///
+/// `inbound` is what the endpoint has read and nobody has decrypted; `owner` what is in the owner's mailbox, `waiting` what waits for
+/// that to have room; `outbound` what was sent by hand; `route` what goes to other peers, of all routes that begin
+/// at this peer together.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct LaneStats {
+    /// Names this object.
+    pub id: String,
+    /// When this was so.
+    #[serde(serialize_with = "json::milliseconds")]
+    pub timestamp: SystemTime,
+    /// `inbound`, `owner`, `waiting`, `outbound` or `route`.
+    pub name: &'static str,
+    /// Packets that wait now.
+    pub packets_waiting: usize,
+    /// Their bytes.
+    pub bytes_waiting: usize,
+    /// The most packets that have ever waited; on one route, for routes.
+    pub most_packets_waiting: usize,
+    /// The most that may wait, as [`MediaLimits`](crate::peer_connection::MediaLimits) say; on one route, for routes, and 0 while there is none.
+    pub packet_limit: usize,
+    /// Packets lost because it was full.
+    pub packets_dropped: u64,
+}
+
+/// What is kept of a stream to be sent again: `x-retransmission-cache`, which is ours and not W3C's. There where the remote side may ask for
+/// packets (`nack`).
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct RetransmissionCacheStats {
+    /// Names this object.
+    pub id: String,
+    /// When this was so.
+    #[serde(serialize_with = "json::milliseconds")]
+    pub timestamp: SystemTime,
+    /// The stream.
+    pub ssrc: u32,
+    /// The [`OutboundRtpStats`] of the stream.
+    pub local_id: String,
+    /// The track, where there is one.
+    #[serde(skip)]
+    pub track: Option<TrackId>,
+    /// Packets that are kept. Those that many peers are sent are in memory once.
+    pub packets: usize,
+    /// Their bytes.
+    pub bytes: usize,
+    /// Packets that were asked for and found. Limits may have forbidden to send them all the same.
+    pub hits: u64,
+    /// Packets that were asked for and not kept any more.
+    pub misses: u64,
+}
+
 impl Stats {
     /// The track that a stream of ours belongs to.
     pub(super) fn track(&self) -> Option<TrackId> {
         if let Self::InboundRtp(it) = self {
             return Some(it.track);
+        }
+        if let Self::RetransmissionCache(it) = self {
+            return it.track;
         }
         let Self::OutboundRtp(it) = self else {
             return None;
@@ -168,7 +231,9 @@ impl Stats {
             Self::MediaSource(_)
             | Self::PeerConnection(_)
             | Self::Certificate(_)
-            | Self::MediaPath(_) => Vec::new(),
+            | Self::MediaPath(_)
+            | Self::Lane(_) => Vec::new(),
+            Self::RetransmissionCache(it) => vec![Some(&it.local_id)],
         };
         named.into_iter().flatten().map(String::as_str).collect()
     }

@@ -10,6 +10,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::Instant as TokioInstant;
+use tracing::Span;
 
 use super::datagrams::PeerSinks;
 use super::machine::{DatagramKind, PeerKey, RouteTable};
@@ -27,6 +28,8 @@ pub(super) struct UdpActor;
 #[derive(Debug)]
 pub(super) struct UdpArguments {
     pub(super) socket: EndpointSocket,
+    /// Of whoever started it.
+    pub(super) span: Span,
 }
 
 /// State of the running actor.
@@ -37,6 +40,7 @@ pub(super) struct UdpShell {
     sinks: HashMap<PeerKey, PeerSinks>,
     statistics: UdpEndpointStatistics,
     reader: Reader,
+    span: Span,
 }
 
 impl Actor for UdpActor {
@@ -55,6 +59,7 @@ impl Actor for UdpActor {
             routes: RouteTable::default(),
             sinks: HashMap::new(),
             statistics: UdpEndpointStatistics::default(),
+            span: arguments.span,
         })
     }
 
@@ -150,7 +155,7 @@ impl UdpShell {
         });
         if let Err(error) = sent {
             self.statistics.send_errors += 1;
-            tracing::debug!(destination = %stun.destination, %error, "STUN message not sent");
+            tracing::debug!(parent: &self.span, destination = %stun.destination, %error, "STUN message not sent");
         }
     }
 
@@ -185,7 +190,7 @@ impl UdpShell {
                 // What the network says of one destination (ECONNREFUSED and the like) is no
                 // reason to stop listening to all others.
                 Err(error) => {
-                    tracing::debug!(%error, "socket reported an error");
+                    tracing::debug!(parent: &self.span, %error, "socket reported an error");
                     self.statistics.read_errors += 1;
                     failed += 1;
                 }

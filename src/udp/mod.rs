@@ -31,6 +31,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use ractor::{ACTIVE_STATES, Actor, ActorCell, ActorRef};
+use tracing::Span;
 
 use self::actor::{UdpActor, UdpArguments};
 pub(crate) use self::channel::ChannelNumber;
@@ -65,7 +66,7 @@ pub struct UdpEndpoint {
 }
 
 impl UdpEndpoint {
-    /// Binds a socket and starts an endpoint for it under `supervisor`.
+    /// Binds a socket and starts an endpoint for it under `supervisor`. What it logs is in the caller's span.
     ///
     /// # Errors
     ///
@@ -83,6 +84,7 @@ impl UdpEndpoint {
         let socket = EndpointSocket::of(bound)?;
         let arguments = UdpArguments {
             socket: socket.clone(),
+            span: Span::current(),
         };
         let (actor, _) = Actor::spawn_linked(None, UdpActor, arguments, supervisor)
             .await

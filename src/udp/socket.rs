@@ -87,6 +87,11 @@ impl TransportPath {
         }
     }
 
+    /// Whether a TURN server stands in between.
+    pub(crate) fn is_relayed(&self) -> bool {
+        self.channel.is_some()
+    }
+
     /// The way to a peer through this channel of a TURN server.
     pub(crate) fn through(
         socket: EndpointSocket,

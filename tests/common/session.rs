@@ -209,6 +209,20 @@ pub(crate) async fn connect_ours(offerer: &mut Ours, answerer: &mut Ours, link: 
     answerer.expect_connected().await;
 }
 
+/// The same description, with a fingerprint that fits no certificate.
+pub(crate) fn with_other_fingerprint(sdp: &str) -> String {
+    let lines = sdp
+        .lines()
+        .map(|line| match line.split_once("a=fingerprint:sha-256 ") {
+            Some((_, value)) => {
+                let hex = value.chars().map(|it| if it == ':' { ':' } else { 'A' });
+                format!("a=fingerprint:sha-256 {}\r\n", hex.collect::<String>())
+            }
+            None => format!("{line}\r\n"),
+        });
+    lines.collect()
+}
+
 /// Mid and lines of the first m-line of a kind.
 fn section(sdp: &str, kind: MediaKind) -> (Mid, Vec<&str>) {
     let start = format!("m={kind} ");

@@ -492,7 +492,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        tracing::debug!(statistics = ?self.machine.statistics(), "ICE session ends");
+        tracing::debug!(statistics = ?self.machine.statistics(), "ice session ends");
     }
 }
 

@@ -13,6 +13,7 @@ use rand::Rng;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant as TokioInstant, sleep_until, timeout};
+use tracing::{Instrument, Span};
 
 use super::RelayArguments;
 use super::machine::{Relayed, TurnEffect, TurnMachine};
@@ -69,7 +70,12 @@ impl Actor for RelayActor {
         });
         let mut routes = RouteTable::default();
         let session = routes.register(arguments.username_fragment)?;
-        let reader = Reader::start(arguments.socket.clone(), arguments.server, to_us);
+        let reader = Reader::start(
+            arguments.socket.clone(),
+            arguments.server,
+            to_us,
+            arguments.span.clone(),
+        );
         let mut effects = Vec::new();
         let machine = TurnMachine::new(
             &arguments.username,
@@ -87,6 +93,7 @@ impl Actor for RelayActor {
                 socket: arguments.socket,
                 server: arguments.server,
                 runtime: Handle::current(),
+                span: arguments.span,
             },
             routes,
             session,
@@ -108,14 +115,16 @@ impl Actor for RelayActor {
         message: Self::Msg,
         shell: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
+        let span = &shell.allocation.span.clone();
         match message {
-            RelayMessage::StunLeaves => shell.send_stun(&myself),
+            RelayMessage::StunLeaves => span.in_scope(|| shell.send_stun(&myself)),
+            // Media comes this way, and what it costs counts.
             RelayMessage::Arrived => shell.read(&myself),
             RelayMessage::TimerFired { generation } => {
                 if shell.timers.accept(Due, generation) {
                     let mut effects = Vec::new();
                     shell.allocation.machine.handle_timer(now(), &mut effects);
-                    shell.perform(effects, &myself);
+                    span.in_scope(|| shell.perform(effects, &myself));
                 }
             }
         }
@@ -267,6 +276,8 @@ struct Allocation {
     socket: EndpointSocket,
     server: SocketAddr,
     runtime: Handle,
+    /// The peer's.
+    span: Span,
 }
 
 impl Allocation {
@@ -277,6 +288,7 @@ impl Allocation {
 
 impl Drop for Allocation {
     fn drop(&mut self) {
+        let _inside = self.span.clone().entered();
         let discarded = self.machine.discarded();
         tracing::debug!(server = %self.server, discarded, "relay ends");
         let mut effects = Vec::new();
@@ -291,7 +303,7 @@ impl Drop for Allocation {
             let machine = mem::replace(&mut self.machine, TurnMachine::over());
             // Should it be lost, the server gives it up by itself within its lifetime.
             self.runtime
-                .spawn(timeout(RELEASE, release(machine, socket, server)));
+                .spawn(timeout(RELEASE, release(machine, socket, server)).in_current_span());
         }
     }
 }
@@ -338,8 +350,13 @@ fn send(socket: &EndpointSocket, server: SocketAddr, bytes: &[u8]) {
 struct Reader(JoinHandle<()>);
 
 impl Reader {
-    fn start(socket: EndpointSocket, server: SocketAddr, to: LaneSender<Arrival>) -> Self {
-        Self(tokio::spawn(async move {
+    fn start(
+        socket: EndpointSocket,
+        server: SocketAddr,
+        to: LaneSender<Arrival>,
+        span: Span,
+    ) -> Self {
+        let reading = async move {
             let mut buffer = vec![0; BUFFER];
             while socket.readable().await.is_ok() {
                 match read_once(&socket, server, &mut buffer) {
@@ -356,7 +373,8 @@ impl Reader {
                     }
                 }
             }
-        }))
+        };
+        Self(tokio::spawn(reading.instrument(span)))
     }
 }
 

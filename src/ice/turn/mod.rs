@@ -27,6 +27,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use ractor::{Actor, ActorCell, ActorRef};
+use tracing::Span;
 
 use self::actor::RelayActor;
 pub(crate) use self::message::RelayEvent;
@@ -76,6 +77,8 @@ struct RelayArguments {
     stun: DatagramSink,
     sinks: IceSinks,
     events: RelayOutlet,
+    /// The peer's.
+    span: Span,
 }
 
 /// Where a relay's news goes. Cheap to clone.
@@ -134,6 +137,7 @@ impl Relay {
             stun: request.stun,
             sinks: request.sinks,
             events: request.events,
+            span: Span::current(),
         };
         let (actor, _) = Actor::spawn_linked(None, RelayActor, arguments, supervisor).await?;
         let _first = bell.set(actor.clone());

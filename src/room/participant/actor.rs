@@ -190,7 +190,9 @@ impl ParticipantShell {
         if self.is_leaving {
             return Err(JoinError::ListenerGone);
         }
-        let settings = connection().audio_level_interval(self.times.audio_level);
+        let settings = connection()
+            .label(self.id.to_string())
+            .audio_level_interval(self.times.audio_level);
         let peer = settings.spawn_linked(myself).await?;
         let negotiation = PerfectNegotiation::spawn_linked(&peer, Politeness::Impolite, myself);
         let negotiation = negotiation.await?;

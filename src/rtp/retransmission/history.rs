@@ -99,6 +99,12 @@ impl History {
         }
     }
 
+    /// How many packets are kept, and their bytes.
+    pub(super) fn size(&self) -> (usize, usize) {
+        let packets = self.runs.iter().map(|run| run.end - run.start).sum();
+        (packets, self.bytes)
+    }
+
     /// The packet that was sent with this number.
     pub(super) fn find(&self, sequence: SequenceNumber, now: Instant) -> Option<Kept> {
         // From the newest on: what is asked for was sent a round trip ago.

@@ -27,6 +27,18 @@ pub(crate) struct Retransmitter {
     allowance: u32,
     /// What the stream had sent when the allowance was reckoned.
     octets: u32,
+    /// Packets asked for that were there, and those that were not.
+    hits: u64,
+    misses: u64,
+}
+
+/// What is kept of one stream to be sent again, and how often it was of use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RetransmissionCache {
+    pub(crate) packets: usize,
+    pub(crate) bytes: usize,
+    pub(crate) hits: u64,
+    pub(crate) misses: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -79,6 +91,18 @@ impl Retransmitter {
             repeated: HashMap::new(),
             allowance: AT_FIRST,
             octets,
+            hits: 0,
+            misses: 0,
+        }
+    }
+
+    pub(super) fn cache(&self) -> RetransmissionCache {
+        let (packets, bytes) = self.history.size();
+        RetransmissionCache {
+            packets,
+            bytes,
+            hits: self.hits,
+            misses: self.misses,
         }
     }
 
@@ -112,7 +136,11 @@ impl Retransmitter {
         if sequence.distance_from(newest).is_positive() {
             return Err(Refused::NeverSent);
         }
-        let kept = self.history.find(sequence, now).ok_or(Refused::NotKept)?;
+        let Some(kept) = self.history.find(sequence, now) else {
+            self.misses += 1;
+            return Err(Refused::NotKept);
+        };
+        self.hits += 1;
         self.earn(octets);
         let cost = kept.packet.payload().len() as u32 + OVERHEAD_BYTES;
         let before = self.repeated.get(&sequence.0).copied();

@@ -305,6 +305,20 @@ fn c064_what_was_never_sent_is_told_from_what_is_gone() {
 }
 
 #[test]
+fn what_is_kept_is_told_and_how_often_it_was_of_use() {
+    let mut stream = Stream::of(&plan(true, true));
+    stream.send([1, 2, 4], 0);
+    stream.repeat(1, 60).unwrap();
+    stream.repeat(1, 61).unwrap_err();
+    stream.repeat(3, 60).unwrap_err();
+    let cache = stream.sender.retransmission_cache().unwrap();
+    assert_eq!((cache.packets, cache.hits, cache.misses), (3, 2, 1));
+    assert!(cache.bytes > 3_000, "{cache:?}");
+    let unasked = Stream::of(&plan(false, false));
+    assert_eq!(unasked.sender.retransmission_cache(), None);
+}
+
+#[test]
 fn c109_a_packet_goes_again_once_a_round_trip_and_not_for_ever() {
     let mut stream = Stream::of(&plan(true, true));
     stream.send([1, 2], 0);

@@ -188,7 +188,7 @@ impl BroadcasterShell {
             news,
         };
         let arguments = StreamArguments {
-            connection: self.arguments.connection.clone(),
+            connection: self.arguments.connection.clone().label(name.to_string()),
             limits: self.arguments.limits,
             broadcaster: Outlet::with(myself, news),
         };

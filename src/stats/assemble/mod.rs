@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::json;
-use super::objects::{MediaPathStats, PeerConnectionStats, Stats};
+use super::objects::{
+    LaneStats, MediaPathStats, PeerConnectionStats, RetransmissionCacheStats, Stats,
+};
 use super::report::StatsReport;
 use super::rtp::{
     CodecStats, InboundRtpStats, MediaSourceStats, OutboundRtpStats, RemoteInboundRtpStats,
@@ -69,7 +71,31 @@ impl Sources {
             timestamp: self.wall,
             counters: self.receiving.counters,
         }));
+        self.add_lanes(&mut objects);
         StatsReport::new(self.wall, objects)
+    }
+
+    fn add_lanes(&self, objects: &mut Vec<Stats>) {
+        let counters = &self.receiving.counters;
+        for (name, lane) in self.receiving.depths.by_name() {
+            objects.push(Stats::Lane(LaneStats {
+                id: format!("XL-{name}"),
+                timestamp: self.wall,
+                name,
+                packets_waiting: lane.packets,
+                bytes_waiting: lane.bytes,
+                most_packets_waiting: lane.most_packets,
+                packet_limit: lane.packet_limit,
+                packets_dropped: match name {
+                    "inbound" => counters.inbound_overflow,
+                    "waiting" => counters.owner_overflow,
+                    "outbound" => counters.outbound_overflow,
+                    "route" => counters.route_overflow,
+                    // What does not fit into the mailbox waits.
+                    _ => 0,
+                },
+            }));
+        }
     }
 
     /// As in browsers, there is none before the first description is applied.
@@ -179,6 +205,19 @@ impl Sources {
                 remote
             });
             let requests = observed.map(|it| it.requests).unwrap_or_default();
+            objects.extend(stream.cache.map(|cache| {
+                Stats::RetransmissionCache(RetransmissionCacheStats {
+                    id: format!("XR-{}", stream.ssrc.0),
+                    timestamp: self.wall,
+                    ssrc: stream.ssrc.0,
+                    local_id: id.clone(),
+                    track: stream.track,
+                    packets: cache.packets,
+                    bytes: cache.bytes,
+                    hits: cache.hits,
+                    misses: cache.misses,
+                })
+            }));
             objects.push(Stats::OutboundRtp(OutboundRtpStats {
                 id,
                 codec_id,

@@ -1,7 +1,7 @@
 use super::*;
 use crate::ice::IceRole;
 use crate::rtp::{Mid, Traffic};
-use crate::rtp_transport::MediaStats;
+use crate::rtp_transport::{LaneDepths, MediaStats};
 
 fn sources() -> Sources {
     Sources {
@@ -20,6 +20,7 @@ fn sources() -> Sources {
         },
         receiving: ReceivingSnapshot {
             counters: MediaStats::default(),
+            depths: LaneDepths::default(),
             received: (7, 700),
             heard: Vec::new(),
             observed: Vec::new(),
@@ -69,6 +70,7 @@ fn sent(codec: &RtpCodec, ssrc: u32) -> SentStream {
         traffic: Traffic::default(),
         repeated: Traffic::default(),
         padding: Traffic::default(),
+        cache: None,
         active: false,
         routed: false,
     }
