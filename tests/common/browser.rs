@@ -12,6 +12,7 @@
 
 use std::collections::HashMap;
 use std::io::Write;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -61,26 +62,23 @@ impl Browser {
     }
 
     async fn launch_with(wanted: impl Fn(&str) -> bool) -> Option<Self> {
-        let Some(program) = find_chromium() else {
-            assert!(
-                env::var_os("CI").is_none_or(|ci| ci != "true"),
-                "CI has to test against a browser, but there is no Chromium at $CHROME or {CHROMIUM}"
-            );
-            // Not `eprintln!`, which the test harness keeps to itself when a test passes.
-            let line =
-                "SKIPPED: no Chromium at $CHROME or /usr/bin/chromium (apt-get install chromium)\n";
-            io::stderr()
-                .write_all(line.as_bytes())
-                .expect("stderr takes a line");
-            return None;
-        };
-        let flags = FLAGS.into_iter().filter(|flag| wanted(flag));
-        Some(Self::start(&program, flags).await)
+        let program = find_chromium_or_say_so()?;
+        let flags = FLAGS.into_iter().chain([ANY_PORT]);
+        let command = Command::new(program);
+        Some(Self::start(command, flags.filter(|flag| wanted(flag))).await)
     }
 
-    async fn start(program: &Path, flags: impl Iterator<Item = &str>) -> Self {
+    /// Lets `command` say how the program is started, so that its DevTools are reached at a port of loopback.
+    pub(crate) async fn launch_by(command: impl FnOnce(&Path, u16) -> Command) -> Option<Self> {
+        let program = find_chromium_or_say_so()?;
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr());
+        let port = port.expect("loopback has a port to spare").port();
+        Some(Self::start(command(&program, port), FLAGS.into_iter()).await)
+    }
+
+    async fn start(mut command: Command, flags: impl Iterator<Item = &str>) -> Self {
         let profile = create_profile();
-        let mut child = Command::new(program)
+        let mut child = command
             .args(flags)
             .arg(format!("--user-data-dir={}", profile.display()))
             .arg("about:blank")
@@ -376,6 +374,24 @@ async fn devtools_address(stderr: ChildStderr) -> (String, JoinHandle<()>) {
     panic!("Chromium ended before it listened");
 }
 
+/// Says why the test is skipped where there is none.
+fn find_chromium_or_say_so() -> Option<PathBuf> {
+    let found = find_chromium();
+    if found.is_none() {
+        assert!(
+            env::var_os("CI").is_none_or(|ci| ci != "true"),
+            "CI has to test against a browser, but there is no Chromium at $CHROME or {CHROMIUM}"
+        );
+        // Not `eprintln!`, which the test harness keeps to itself when a test passes.
+        let line =
+            "SKIPPED: no Chromium at $CHROME or /usr/bin/chromium (apt-get install chromium)\n";
+        io::stderr()
+            .write_all(line.as_bytes())
+            .expect("stderr takes a line");
+    }
+    found
+}
+
 fn find_chromium() -> Option<PathBuf> {
     let named = env::var_os("CHROME").map(PathBuf::from);
     named
@@ -423,7 +439,7 @@ fn create_profile() -> PathBuf {
 
 const CHROMIUM: &str = "/usr/bin/chromium";
 
-const FLAGS: [&str; 17] = [
+const FLAGS: [&str; 16] = [
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -441,8 +457,9 @@ const FLAGS: [&str; 17] = [
     "--disable-backgrounding-occluded-windows",
     "--disable-renderer-backgrounding",
     "--window-size=1280,900",
-    "--remote-debugging-port=0",
 ];
+
+const ANY_PORT: &str = "--remote-debugging-port=0";
 
 const START_LIMIT: Duration = Duration::from_secs(60);
 

@@ -1,0 +1,114 @@
+//! Calls between pages of a real Chromium over a network that loses, delays, reorders, repeats and is narrow: every packet of IP
+//! between browser and servers passes an emulator.
+//!
+//! Wants root, `iproute2`, `socat` and Chromium: see the README, "Over bad networks".
+#![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm)]
+
+#[path = "../common/browser.rs"]
+#[allow(dead_code, reason = "each test file uses a part of the driver")]
+mod browser;
+mod call;
+#[path = "../common/mod.rs"]
+mod common;
+mod emulator;
+mod link;
+mod str0m_server;
+
+use std::env;
+use std::time::Duration;
+
+use self::browser::Browser;
+use self::call::{Call, Outcome, Server};
+use self::emulator::Conditions;
+use self::link::Network;
+
+/// Only one network can be there, and two cores have enough to do with one call.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "wants root"]
+async fn the_matrix() {
+    let _turn = TURN.lock().await;
+    let mut network = Network::start();
+    let Some(browser) = Browser::launch_by(|program, port| network.chromium(program, port)).await
+    else {
+        return;
+    };
+    let wanted = env::var("CASES").unwrap_or_default();
+    let servers = env::var("SERVERS").unwrap_or_default();
+    println!("{HEAD}");
+    for (name, conditions) in cases() {
+        if !name.contains(&wanted) {
+            continue;
+        }
+        for server in [Server::OursWithoutRepair, Server::Str0m, Server::Ours] {
+            if !servers.is_empty() && !servers.split(',').any(|it| it == format!("{server:?}")) {
+                continue;
+            }
+            let call = Call::begin(&browser, &network, server).await;
+            let outcome = call.endure(&network, conditions, LENGTH).await;
+            println!("{}", row(name, server, &outcome));
+            if env::var_os("VERBOSE").is_some() {
+                println!("{outcome:?}");
+                call.print_counters().await;
+            }
+            call.end().await;
+        }
+    }
+}
+
+fn row(name: &str, server: Server, outcome: &Outcome) -> String {
+    format!(
+        "| {name} | {server:?} | {:.1} % | {:.1} % | {} | {} | {:.0} ms | {:.0} kbit/s |",
+        outcome.decoded() * 100.0,
+        outcome.frozen() * 100.0,
+        outcome.seen.freezes,
+        outcome.seen.keyframe_requests,
+        outcome.buffered().as_secs_f64() * 1000.0,
+        outcome.bits_per_second() / 1000.0,
+    )
+}
+
+fn cases() -> Vec<(&'static str, Conditions)> {
+    let near = Conditions {
+        delay: Duration::from_millis(30),
+        ..Conditions::default()
+    };
+    let losing = |loss| Conditions { loss, ..near };
+    vec![
+        ("no loss", near),
+        ("1 % lost", losing(0.01)),
+        ("5 % lost", losing(0.05)),
+        ("10 % lost", losing(0.1)),
+        ("20 % lost", losing(0.2)),
+        (
+            "5 % lost, 5 % reordered, 100 ms",
+            Conditions {
+                loss: 0.05,
+                reordered: 0.05,
+                delay: Duration::from_millis(50),
+                jitter: Duration::from_millis(10),
+                ..near
+            },
+        ),
+        (
+            "5 % duplicated",
+            Conditions {
+                duplicated: 0.05,
+                ..near
+            },
+        ),
+        (
+            "500 kbit/s",
+            Conditions {
+                bits_per_second: Some(500_000),
+                ..near
+            },
+        ),
+    ]
+}
+
+const HEAD: &str = "| network | server | decoded | frozen | freezes | keyframe requests | jitter buffer | received |
+|---|---|---|---|---|---|---|---|";
+
+const LENGTH: Duration = Duration::from_secs(60);
