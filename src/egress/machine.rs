@@ -17,7 +17,7 @@ use crate::codec::RtpCodec;
 use crate::jsep::MediaPlan;
 use crate::rtp::{
     ExtendedReportBlock, KeyframeMark, MAX_BLOCKS, Mid, Numbers, ReceptionReport, Report,
-    RequestTally, Rewrite, RtcpPacket, RtpBatch, RtpPacket, RtpStreamSender, Speaker,
+    RequestTally, Rewrite, RtcpPacket, RtpBatch, RtpPacket, RtpStreamSender, Speaker, Why,
     compound_reports,
 };
 use crate::srtp::{Protector, SrtpError, SrtpMasterKey, SrtpProfile};
@@ -124,6 +124,10 @@ impl Sender {
                 numbers,
                 at,
             };
+            let late = batch.is_repaired() && !self.stream.is_newest(numbers);
+            if late && self.pass_on(&placed, now, way) {
+                continue;
+            }
             if way.admits(&self.stream, &placed, now) {
                 self.transmit(&placed, now, way);
             }
@@ -150,6 +154,9 @@ impl Sender {
             stream.count(rewrite, packet, numbers, at, || batch.made_at(packet));
             stream.keep(batch, index, rewrite, numbers, now);
             stream.count_bytes(rewrite, packet, whole, now);
+            if packet.marker() && stream.kind() == Some(MediaKind::Video) {
+                self.send_second((rewrite, packet, numbers), Why::EndsPicture, now, way);
+            }
         }
     }
 

@@ -87,6 +87,13 @@ impl WayOut<'_> {
         None
     }
 
+    /// Whether one may go that nobody would miss.
+    pub(super) fn has_room_for(&mut self, packet: &RtpPacket, now: Instant) -> bool {
+        let bytes = size_of(packet);
+        let congestion = self.congestion.as_mut();
+        congestion.is_none_or(|it| it.admit(Urgency::Repair, bytes, now))
+    }
+
     /// Lets `write` append a packet, with its number among all of the transport where it `counts`, and
     /// protects it. Says how long it was before; `None` where SRTP refused it.
     pub(super) fn append(

@@ -25,6 +25,8 @@ pub struct RtpBatch {
     received_at: Option<Instant>,
     /// What their sender has said of the time of their stream.
     media_time: Option<MediaTime>,
+    /// They were lost, and came when they were asked for.
+    repaired: bool,
     /// Given back when the batch is dropped; never shared with clones.
     _credit: Option<Credit>,
 }
@@ -48,6 +50,7 @@ impl RtpBatch {
             source: Some(source),
             received_at: Some(received_at),
             media_time: None,
+            repaired: false,
             _credit: None,
         }
     }
@@ -63,6 +66,11 @@ impl RtpBatch {
             packets,
             ..self.clone()
         }
+    }
+
+    /// The same, which were lost and came when they were asked for, or not.
+    pub(crate) fn with_repaired(self, repaired: bool) -> Self {
+        Self { repaired, ..self }
     }
 
     /// The same, counted as waiting in an owner's mailbox.
@@ -124,6 +132,11 @@ impl RtpBatch {
         }
     }
 
+    /// Whether they were lost, and came when they were asked for.
+    pub(crate) fn is_repaired(&self) -> bool {
+        self.repaired
+    }
+
     pub(crate) fn source(&self) -> Option<&Arc<RtpSource>> {
         self.source.as_ref()
     }
@@ -146,6 +159,7 @@ impl Clone for RtpBatch {
             source: self.source.clone(),
             received_at: self.received_at,
             media_time: self.media_time,
+            repaired: self.repaired,
             _credit: None,
         }
     }
@@ -173,6 +187,7 @@ impl FromIterator<RtpPacket> for RtpBatch {
             source: None,
             received_at: None,
             media_time: None,
+            repaired: false,
             _credit: None,
         }
     }

@@ -47,6 +47,7 @@ mod element;
 mod error;
 mod extension;
 mod full_intra;
+mod insistence;
 mod keyframe;
 mod keyframe_requests;
 mod nack;
@@ -89,7 +90,7 @@ pub(crate) use self::pacer::{Pacer, PacerCounters, Urgency};
 pub use self::packet::RtpPacket;
 pub(crate) use self::reference_times::ReferenceTimes;
 pub(crate) use self::remote_clock::{MediaTime, RemoteClock};
-pub(crate) use self::retransmission::{Refused, Repeat, RetransmissionCache};
+pub(crate) use self::retransmission::{Refused, Repeat, RetransmissionCache, Why};
 pub use self::rewriter::Rewriter;
 pub(crate) use self::round_trip::RoundTrip;
 pub use self::rtcp::{

@@ -43,16 +43,28 @@ impl RoundTrip {
     pub(crate) fn handle_answer(&mut self, named: u32, delay: u32, received_at: Instant) {
         let answered = self.reports.answered(named, delay, received_at);
         if let Some(travelled) = answered.and_then(|(since, kept)| since.checked_sub(kept)) {
-            self.add(travelled);
+            // The weight that RFC 6298 §2 gives it.
+            self.add(travelled, 8);
         }
     }
 
-    /// One more measurement, with the weight that RFC 6298 §2 gives it.
-    pub(crate) fn add(&mut self, sample: Duration) {
+    /// A request for a lost packet was answered after this time. Whoever answers may have taken some of it, and the first request may have
+    /// been lost: what is short counts for more.
+    pub(crate) fn handle_repair(&mut self, sample: Duration) {
+        let weight = if self.smoothed.is_some_and(|before| sample < before) {
+            4
+        } else {
+            16
+        };
+        self.add(sample, weight);
+    }
+
+    /// One more measurement, with one part in `weight`.
+    fn add(&mut self, sample: Duration, weight: u32) {
         let sample = sample.min(LONGEST);
         self.smoothed = Some(match self.smoothed {
             None => sample,
-            Some(before) => before - before / 8 + sample / 8,
+            Some(before) => before - before / weight + sample / weight,
         });
     }
 }

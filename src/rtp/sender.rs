@@ -12,7 +12,9 @@ use super::element::{
 use super::extension::{ExtensionMap, HeaderExtension};
 use super::packet::RtpPacket;
 use super::pictures::PictureCodec;
-use super::retransmission::{Refused, Repeat, RetransmissionCache, Retransmitter, RtxStream};
+use super::retransmission::{
+    Refused, Repeat, RetransmissionCache, Retransmitter, RtxHeader, RtxStream, Why,
+};
 use super::rtcp::{ReceptionReport, SenderReport};
 use super::traffic::Traffic;
 use super::types::{Mid, PayloadType, RtpTimestamp, SequenceNumber, Ssrc};
@@ -489,15 +491,49 @@ impl RtpStreamSender {
         let newest = self.continuity.newest().ok_or(Refused::NeverSent)?;
         let retransmitter = self.retransmitter.as_mut().ok_or(Refused::NotKept)?;
         let kept = retransmitter.take(sequence, newest, self.octet_count, round_trip, now)?;
-        let payload_type = kept.rewrite.payload_type(&kept.packet);
-        let rtx_payload_type = self.rtx_payload_type(payload_type);
-        let rtx = self.rtx.as_mut().zip(rtx_payload_type);
+        let rtx = self.next_rtx(&kept.rewrite, &kept.packet);
         Ok(Repeat {
             packet: kept.packet,
             numbers: kept.numbers,
             rewrite: kept.rewrite,
-            rtx: rtx.map(|(stream, payload_type)| stream.next(payload_type)),
+            rtx,
         })
+    }
+
+    /// A packet in the format for retransmissions, sent before or not; `None` where there is no such format.
+    pub(crate) fn as_repair(
+        &mut self,
+        rewrite: &Arc<Rewrite>,
+        packet: &RtpPacket,
+        numbers: Numbers,
+    ) -> Option<Repeat> {
+        self.retransmitter.as_ref()?;
+        let rtx = self.next_rtx(rewrite, packet)?;
+        Some(Repeat {
+            packet: packet.clone(),
+            numbers,
+            rewrite: Arc::clone(rewrite),
+            rtx: Some(rtx),
+        })
+    }
+
+    /// Whether a packet that has just gone out had better go once more. Only where there is a format for
+    /// retransmissions: elsewhere SRTP would take the second for an attack.
+    pub(crate) fn wants_second(&mut self, packet: &RtpPacket, why: Why) -> bool {
+        let octets = self.octet_count;
+        let retransmitter = self.retransmitter.as_mut();
+        self.rtx.is_some() && retransmitter.is_some_and(|it| it.takes_second(packet, octets, why))
+    }
+
+    /// The header of the next retransmission of a packet; `None` where it goes out as it was.
+    fn next_rtx(&mut self, rewrite: &Rewrite, packet: &RtpPacket) -> Option<RtxHeader> {
+        let payload_type = self.rtx_payload_type(rewrite.payload_type(packet))?;
+        Some(self.rtx.as_mut()?.next(payload_type))
+    }
+
+    /// Whether nothing was sent with a higher number.
+    pub(crate) fn is_newest(&self, numbers: Numbers) -> bool {
+        self.continuity.newest() == Some(numbers.sequence)
     }
 
     /// The same for statistics: a packet that took `whole` bytes before it was protected.

@@ -40,6 +40,8 @@ struct Group {
     source: Arc<RtpSource>,
     received_at: Instant,
     media_time: Option<MediaTime>,
+    /// They were asked for.
+    repaired: bool,
     packets: Vec<RtpPacket>,
 }
 
@@ -126,7 +128,9 @@ impl Inbound {
                 deliver(Arrival {
                     track_id: group.track_id,
                     rid: group.rid.clone(),
-                    batch: batch.with_media_time(group.media_time),
+                    batch: batch
+                        .with_media_time(group.media_time)
+                        .with_repaired(group.repaired),
                 });
             }
             if self.spare.len() < MAX_SPARE && group.packets.capacity() <= MAX_SPARE_PACKETS {
@@ -142,6 +146,7 @@ struct Place<'a> {
     rid: Option<&'a Rid>,
     source: &'a Arc<RtpSource>,
     media_time: Option<MediaTime>,
+    repaired: bool,
 }
 
 /// The fields that sorting one packet touches.
@@ -177,15 +182,16 @@ impl Sorter<'_> {
         );
         (self.levels).record(route.track, route.source, &packet, received_at);
         let Some((ssrc, payload_type)) = route.repairs else {
-            let number = (packet.ssrc(), packet.sequence_number());
             let missing = &mut route.stream.missing;
-            self.repairs
-                .handle_media(missing, route.source, number, received_at, self.stats);
+            let repaired =
+                self.repairs
+                    .handle_media(missing, route.source, &packet, received_at, self.stats);
             let place = Place {
                 track: route.track,
                 rid: route.rid,
                 source: route.source,
                 media_time: route.stream.media_time(self.clock),
+                repaired,
             };
             self.group(&place, received_at).push(packet);
             return;
@@ -210,6 +216,7 @@ impl Sorter<'_> {
                 rid: rid.as_ref(),
                 source: &source,
                 media_time,
+                repaired: true,
             };
             self.group(&place, received_at).push(original);
         }
@@ -220,6 +227,7 @@ impl Sorter<'_> {
         // A drain brings few streams, and mostly runs of one: the latest is looked at first.
         let known = self.groups.iter().rposition(|group| {
             group.track_id == route.track
+                && group.repaired == route.repaired
                 && Arc::ptr_eq(&group.source, route.source)
                 && group.rid.as_ref() == route.rid
         });
@@ -230,6 +238,7 @@ impl Sorter<'_> {
                 source: Arc::clone(route.source),
                 received_at,
                 media_time: route.media_time,
+                repaired: route.repaired,
                 packets: self.spare.pop().unwrap_or_default(),
             });
             self.groups.len() - 1

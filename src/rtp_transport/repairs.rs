@@ -8,10 +8,10 @@ use super::stats::MediaStats;
 use crate::codec::RtcpFeedback;
 use crate::egress::{RetransmissionRequest, SendingCommand};
 use crate::rtp::{
-    Allowance, Arrived, MissingPackets, Nack, RoundTrip, RtcpPacket, RtpDemuxer, RtpSource,
-    SequenceNumber, Ssrc,
+    Allowance, Arrived, MissingPackets, Nack, RoundTrip, RtcpPacket, RtpDemuxer, RtpPacket,
+    RtpSource, SequenceNumber, Ssrc,
 };
-use crate::track::TrackId;
+use crate::track::{MediaKind, TrackId};
 
 /// What the streams of one peer have in common.
 #[derive(Debug)]
@@ -53,21 +53,25 @@ impl Default for Repairs {
 }
 
 impl Repairs {
-    /// A packet of a stream itself has come.
+    /// A packet of a stream itself has come. Says whether it was asked for.
     pub(super) fn handle_media(
         &mut self,
         missing: &mut MissingPackets,
         source: &RtpSource,
-        packet: (Ssrc, SequenceNumber),
+        packet: &RtpPacket,
         received_at: Instant,
         stats: &mut MediaStats,
-    ) {
+    ) -> bool {
         if !asks_for_missing(source) {
-            return;
+            return false;
         }
-        let (ssrc, number) = packet;
+        let (ssrc, number) = (packet.ssrc(), packet.sequence_number());
+        let mut repaired = false;
         match missing.arrive(number, self.round_trip.current(), received_at) {
-            Arrived::Late(late) => stats.repaired += u64::from(late.asked),
+            Arrived::Late(late) => {
+                repaired = late.asked;
+                stats.repaired += u64::from(repaired);
+            }
             Arrived::Jumped => {
                 stats.jumps += 1;
                 if !self.jumped.contains(&ssrc) {
@@ -76,7 +80,11 @@ impl Repairs {
             }
             Arrived::Ahead | Arrived::Again => {}
         }
+        if source.codec.kind == MediaKind::Video && !packet.marker() {
+            missing.expect_next(number, received_at);
+        }
         self.note_due(missing.due_at());
+        repaired
     }
 
     /// The packet with this number has come as a retransmission. Says whether anybody waits for it.
@@ -95,7 +103,7 @@ impl Repairs {
         match missing.repair(number, self.round_trip.current(), received_at) {
             Arrived::Late(late) => {
                 if let Some(sample) = late.round_trip {
-                    self.round_trip.add(sample);
+                    self.round_trip.handle_repair(sample);
                 }
                 stats.repaired += 1;
                 true

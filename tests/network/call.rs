@@ -25,6 +25,14 @@ pub(crate) enum Server {
     Str0m,
 }
 
+/// What is compared.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Setting {
+    pub(crate) server: Server,
+    /// So many milliseconds at least the page that looks on keeps a picture, if it says so (`jitterBufferTarget`).
+    pub(crate) buffered: Option<u32>,
+}
+
 /// Of the camera.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -97,25 +105,36 @@ pub(crate) struct Call {
 }
 
 enum Forwarder {
-    Ours { camera: Ours, viewer: Ours },
-    Str0m { _server: Str0mServer },
+    /// Our peers for camera and viewer.
+    Ours(Box<[Ours; 2]>),
+    Str0m {
+        _server: Str0mServer,
+    },
 }
 
 impl Call {
-    /// A call that has begun, on a network that is good so far.
-    pub(crate) async fn begin(browser: &Browser, network: &Network, server: Server) -> Self {
-        network.set(Conditions::default());
+    /// A call that has begun, on a network as long as that of these conditions but good so far.
+    pub(crate) async fn begin(
+        browser: &Browser,
+        network: &Network,
+        Setting { server, buffered }: Setting,
+        conditions: Conditions,
+    ) -> Self {
+        network.set(Conditions {
+            delay: conditions.delay,
+            ..Conditions::default()
+        });
         let url = page();
         let camera = browser.open(&url).await;
         let viewer = browser.open(&url).await;
         let forwarder = match server {
-            Server::Ours => connect_ours(&camera, &viewer, builder()).await,
+            Server::Ours => connect_ours(&camera, &viewer, buffered, builder()).await,
             Server::OursWithoutRepair => {
                 let media = MediaConfiguration::builder().feature(MediaFeature::Nack, false);
                 let builder = builder().media(media.build().unwrap());
-                connect_ours(&camera, &viewer, builder).await
+                connect_ours(&camera, &viewer, buffered, builder).await
             }
-            Server::Str0m => connect_str0m(&camera, &viewer).await,
+            Server::Str0m => connect_str0m(&camera, &viewer, buffered).await,
         };
         let plays = "seen().then(it => it.frames >= 10)";
         viewer.wait_until(plays, Duration::from_secs(30)).await;
@@ -145,13 +164,11 @@ impl Call {
         sleep(SETTLING).await;
         let (sent, seen) = (self.sent().await, self.seen().await);
         sleep(length).await;
-        let outcome = Outcome {
+        Outcome {
             sent: self.sent().await.since(&sent),
             seen: self.seen().await.since(&seen),
             length,
-        };
-        network.set(Conditions::default());
-        outcome
+        }
     }
 
     pub(crate) async fn sent(&self) -> Sent {
@@ -164,9 +181,9 @@ impl Call {
 
     /// What our peers have counted.
     pub(crate) async fn print_counters(&self) {
-        if let Forwarder::Ours { camera, viewer } = &self.forwarder {
-            for peer in [camera, viewer] {
-                println!("{:?}", peer.peer.media_stats().await.unwrap());
+        if let Forwarder::Ours(peers) = &self.forwarder {
+            for ours in peers.iter() {
+                println!("{:?}", ours.peer.media_stats().await.unwrap());
             }
         }
     }
@@ -177,33 +194,48 @@ impl Call {
     }
 }
 
-async fn connect_ours(camera: &Page, viewer: &Page, builder: PeerConnectionBuilder) -> Forwarder {
+async fn connect_ours(
+    camera: &Page,
+    viewer: &Page,
+    buffered: Option<u32>,
+    builder: PeerConnectionBuilder,
+) -> Forwarder {
     let [camera, viewer] = [
-        answer_with(camera, true, builder.clone()).await,
-        answer_with(viewer, false, builder).await,
+        answer_with(camera, true, None, builder.clone()).await,
+        answer_with(viewer, false, buffered, builder).await,
     ];
     let track = viewer.local_track(MediaKind::Video).id();
     let source = camera.remote_track(MediaKind::Video).id();
     let source = RouteSource::new(&camera.peer, source);
     viewer.peer.set_route(track, source).await.unwrap();
-    Forwarder::Ours { camera, viewer }
+    Forwarder::Ours(Box::new([camera, viewer]))
 }
 
-async fn answer_with(page: &Page, is_camera: bool, builder: PeerConnectionBuilder) -> Ours {
+async fn answer_with(
+    page: &Page,
+    is_camera: bool,
+    buffered: Option<u32>,
+    builder: PeerConnectionBuilder,
+) -> Ours {
     let offer: String = page.eval(&format!("offer({is_camera})")).await;
     let mut ours = Ours::spawn(builder).await;
     let answer = json!(ours.answer(&offer).await);
-    let () = page.eval(&format!("accept({answer})")).await;
+    accept(page, &answer, buffered).await;
     ours.expect_connected().await;
     ours
 }
 
-async fn connect_str0m(camera: &Page, viewer: &Page) -> Forwarder {
+async fn accept(page: &Page, answer: &serde_json::Value, buffered: Option<u32>) {
+    let buffered = json!(buffered);
+    let () = page.eval(&format!("accept({answer}, {buffered})")).await;
+}
+
+async fn connect_str0m(camera: &Page, viewer: &Page, buffered: Option<u32>) -> Forwarder {
     let server = Str0mServer::start();
     for (page, is_camera) in [(camera, true), (viewer, false)] {
         let offer: String = page.eval(&format!("offer({is_camera})")).await;
         let answer = json!(server.answer(&offer));
-        let () = page.eval(&format!("accept({answer})")).await;
+        accept(page, &answer, buffered.filter(|_| !is_camera)).await;
         let connected = "pc.connectionState === 'connected'";
         page.wait_until(connected, Duration::from_secs(15)).await;
     }

@@ -118,11 +118,6 @@ impl Network {
         }
     }
 
-    /// From now on it is like this.
-    pub(crate) fn change(&self, conditions: Conditions) {
-        *self.shared.conditions.lock().unwrap() = conditions;
-    }
-
     /// To the servers, and from them.
     pub(crate) fn counts(&self) -> [Counts; 2] {
         let directions = self.shared.directions.each_ref();

@@ -18,7 +18,7 @@ use std::env;
 use std::time::Duration;
 
 use self::browser::Browser;
-use self::call::{Call, Outcome, Server};
+use self::call::{Call, Outcome, Server, Setting};
 use self::emulator::Conditions;
 use self::link::Network;
 
@@ -41,15 +41,16 @@ async fn the_matrix() {
         if !name.contains(&wanted) {
             continue;
         }
-        for server in [Server::OursWithoutRepair, Server::Str0m, Server::Ours] {
-            if !servers.is_empty() && !servers.split(',').any(|it| it == format!("{server:?}")) {
+        for setting in SETTINGS {
+            let server = format!("{:?}", setting.server);
+            if !servers.is_empty() && !servers.split(',').any(|it| it == server) {
                 continue;
             }
-            let call = Call::begin(&browser, &network, server).await;
+            let call = Call::begin(&browser, &network, setting, conditions).await;
             let outcome = call.endure(&network, conditions, LENGTH).await;
-            println!("{}", row(name, server, &outcome));
+            println!("{}", row(name, setting, &outcome));
             if env::var_os("VERBOSE").is_some() {
-                println!("{outcome:?}");
+                println!("{outcome:?}\n{:?}", network.counts());
                 call.print_counters().await;
             }
             call.end().await;
@@ -57,9 +58,16 @@ async fn the_matrix() {
     }
 }
 
-fn row(name: &str, server: Server, outcome: &Outcome) -> String {
+fn row(name: &str, setting: Setting, outcome: &Outcome) -> String {
+    let server = match setting.server {
+        Server::Ours => "ours",
+        Server::OursWithoutRepair => "ours without repair",
+        Server::Str0m => "str0m",
+    };
+    let buffered = setting.buffered.map(|it| format!(", {it} ms buffered"));
     format!(
-        "| {name} | {server:?} | {:.1} % | {:.1} % | {} | {} | {:.0} ms | {:.0} kbit/s |",
+        "| {name} | {server}{} | {:.1} % | {:.1} % | {} | {} | {:.0} ms | {:.0} kbit/s |",
+        buffered.unwrap_or_default(),
         outcome.decoded() * 100.0,
         outcome.frozen() * 100.0,
         outcome.seen.freezes,
@@ -111,4 +119,27 @@ fn cases() -> Vec<(&'static str, Conditions)> {
 const HEAD: &str = "| network | server | decoded | frozen | freezes | keyframe requests | jitter buffer | received |
 |---|---|---|---|---|---|---|---|";
 
-const LENGTH: Duration = Duration::from_secs(60);
+const SETTINGS: [Setting; 5] = [
+    Setting {
+        server: Server::OursWithoutRepair,
+        buffered: None,
+    },
+    Setting {
+        server: Server::Str0m,
+        buffered: None,
+    },
+    Setting {
+        server: Server::Str0m,
+        buffered: Some(150),
+    },
+    Setting {
+        server: Server::Ours,
+        buffered: None,
+    },
+    Setting {
+        server: Server::Ours,
+        buffered: Some(150),
+    },
+];
+
+const LENGTH: Duration = Duration::from_secs(30);

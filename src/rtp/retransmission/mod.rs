@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use self::history::{History, Kept};
 use super::RtpBatch;
 use super::continuity::Numbers;
+use super::insistence::Insistence;
 use super::packet::RtpPacket;
 use super::sender::Rewrite;
 use super::types::{PayloadType, SequenceNumber, Ssrc};
@@ -18,9 +19,12 @@ use super::types::{PayloadType, SequenceNumber, Ssrc};
 /// Bounded in what it keeps (see [`History`]) and in what it sends: no packet again before its receiver can have missed it, none
 /// more than `MAX_REPEATS` times, and all of them together at most half of what the stream itself sends, so that
 /// requests make nobody send a flood.
+///
+/// Where answers get lost they go twice, while there is room to spare. So does what nobody can miss in time.
 #[derive(Debug)]
 pub(crate) struct Retransmitter {
     history: History,
+    insistence: Insistence,
     /// What was sent again lately: when last, and how often.
     repeated: HashMap<u16, Repeated>,
     /// So many bytes may be sent again.
@@ -72,6 +76,25 @@ pub(super) struct RtxHeader {
     pub(super) sequence: SequenceNumber,
 }
 
+/// Why a packet goes a second time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// Its receiver has missed it already: it was asked for, or came late here.
+    Missed,
+    /// It ends a picture: that it is missing shows only with the next one.
+    EndsPicture,
+}
+
+impl Why {
+    /// So much has to be left.
+    fn reserve(self) -> u32 {
+        match self {
+            Self::Missed => AT_ONCE / 4,
+            Self::EndsPicture => AT_ONCE / 4 * 3,
+        }
+    }
+}
+
 /// Why a packet is not sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
@@ -88,6 +111,7 @@ impl Retransmitter {
     pub(super) fn new(octets: u32) -> Self {
         Self {
             history: History::default(),
+            insistence: Insistence::default(),
             repeated: HashMap::new(),
             allowance: AT_FIRST,
             octets,
@@ -142,7 +166,7 @@ impl Retransmitter {
         };
         self.hits += 1;
         self.earn(octets);
-        let cost = kept.packet.payload().len() as u32 + OVERHEAD_BYTES;
+        let cost = cost_of(&kept.packet);
         let before = self.repeated.get(&sequence.0).copied();
         // The number may have been another packet's, long ago.
         let before = before.filter(|it| now.saturating_duration_since(it.at) < history::KEPT_FOR);
@@ -154,8 +178,22 @@ impl Retransmitter {
             return Err(Refused::TooMuch);
         }
         self.allowance -= cost;
+        self.insistence.note(times > 0);
         self.remember(sequence, times + 1, now);
         Ok(kept)
+    }
+
+    /// Whether a packet that has just gone out goes a second time at once: where answers get lost, and as much is left of what may be
+    /// saved up as is to be kept for what is more urgent.
+    pub(super) fn takes_second(&mut self, packet: &RtpPacket, octets: u32, why: Why) -> bool {
+        if !self.insistence.lasts() {
+            return false;
+        }
+        self.earn(octets);
+        let left = self.allowance.checked_sub(cost_of(packet));
+        let left = left.filter(|left| *left >= why.reserve());
+        self.allowance = left.unwrap_or(self.allowance);
+        left.is_some()
     }
 
     fn earn(&mut self, octets: u32) {
@@ -211,6 +249,15 @@ impl Repeat {
     pub(crate) fn is_plain(&self) -> bool {
         self.rtx.is_none()
     }
+
+    /// What is repeated, and how it is written.
+    pub(crate) fn original(&self) -> (&Arc<Rewrite>, &RtpPacket, Numbers) {
+        (&self.rewrite, &self.packet, self.numbers)
+    }
+}
+
+fn cost_of(packet: &RtpPacket) -> u32 {
+    packet.payload().len() as u32 + OVERHEAD_BYTES
 }
 
 /// So often is one packet sent again at most: a receiver that misses it then is not there.

@@ -97,6 +97,23 @@ impl Stream {
     }
 }
 
+impl Stream {
+    fn wants_second(&mut self, number: u16, why: Why) -> bool {
+        self.sender.wants_second(&packet(number), why)
+    }
+
+    /// What goes on the wire when this packet, which has not been sent, is sent as a retransmission.
+    fn as_repair(&mut self, number: u16) -> Option<Vec<u8>> {
+        let packet = packet(number);
+        let rewrite = self.sender.rewrite_for(None).unwrap();
+        let numbers = Numbers::of(&packet, None);
+        let repeat = self.sender.as_repair(&rewrite, &packet, numbers)?;
+        let mut slab = Vec::new();
+        self.sender.write_repeat(&repeat, None, &mut slab);
+        Some(slab)
+    }
+}
+
 fn packet(sequence: u16) -> RtpPacket {
     RtpPacket::new(
         payload_type(96),
@@ -427,4 +444,56 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn where_answers_get_lost_what_is_missed_goes_twice_while_much_is_left() {
+    let mut stream = Stream::of(&plan(true, true));
+    stream.send(0..60, 0);
+    assert!(stream.repeat(1, 60).is_ok());
+    assert!(!stream.wants_second(1, Why::Missed), "it may be there");
+    assert!(stream.repeat(1, 120).is_ok());
+    assert!(stream.wants_second(1, Why::Missed));
+    // The end of a picture waits until more is saved up than anybody begins with.
+    assert!(!stream.wants_second(1, Why::EndsPicture));
+    let seconds = (0..1000).filter(|_| stream.wants_second(1, Why::Missed));
+    // All but a quarter of what may be saved up.
+    assert_eq!(seconds.count(), 86);
+    assert!(
+        stream.repeat(2, 120).is_ok(),
+        "there is left for those that were asked for"
+    );
+}
+
+#[test]
+fn the_end_of_a_picture_goes_twice_where_most_is_left() {
+    let mut stream = Stream::of(&plan(true, true));
+    for burst in 0..5_u16 {
+        stream.send(burst * 60..burst * 60 + 60, 0);
+    }
+    assert!(stream.repeat(1, 60).is_ok() && stream.repeat(1, 120).is_ok());
+    assert!(stream.wants_second(9, Why::EndsPicture));
+    let seconds = (0..1000).filter(|_| stream.wants_second(9, Why::EndsPicture));
+    assert!((20..80).contains(&seconds.count()));
+    assert!(stream.wants_second(9, Why::Missed));
+}
+
+#[test]
+fn without_a_format_for_retransmissions_nothing_goes_twice() {
+    let mut stream = Stream::of(&plan(true, false));
+    stream.send(0..60, 0);
+    assert!(stream.repeat(1, 60).is_ok() && stream.repeat(1, 120).is_ok());
+    assert!(!stream.wants_second(1, Why::Missed));
+    assert!(stream.as_repair(1).is_none());
+}
+
+#[test]
+fn what_was_lost_before_it_came_here_can_go_out_as_a_retransmission() {
+    let mut stream = Stream::of(&plan(true, true));
+    stream.send([0x1233, 0x1235], 0);
+    let repair = parsed(&stream.as_repair(0x1234).unwrap());
+    assert_eq!(repair.ssrc(), RTX_SSRC);
+    assert_eq!(repair.payload()[..2], [0x12, 0x34]);
+    let mut stream = Stream::of(&plan(false, true));
+    assert!(stream.as_repair(1).is_none(), "nobody would ask for it");
 }
