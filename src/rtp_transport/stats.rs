@@ -81,7 +81,7 @@ pub struct MediaStats {
     pub send_failed: u64,
     /// NACK packets received: requests for packets that the remote side misses.
     pub nacks_received: u64,
-    /// Packets sent again.
+    /// Packets sent again, and packets that had been lost on their way to us, which go on as retransmissions.
     pub retransmitted: u64,
     /// Packets asked for that are not kept any more, or that never came to be sent.
     pub retransmission_missed: u64,

@@ -91,7 +91,10 @@ async fn c109_and_without_one() {
     println!("{got} of {PACKETS}\nsent: {sent:?}\nreceived: {received:?}");
     assert!(got >= PACKETS - PACKETS / 200, "{got} of {PACKETS}");
     assert!(sent.retransmitted > 0 && received.repaired > 0);
-    assert_eq!((sent.protect_failed, received.unprotect_failed), (0, 0));
+    assert_eq!(sent.protect_failed, 0);
+    // SRTP refuses what comes twice: the answers to both of two requests of which one was thought to be lost.
+    let twice = sent.retransmitted.saturating_sub(received.repaired);
+    assert!(received.unprotect_failed <= twice);
 }
 
 #[tokio::test]
