@@ -148,7 +148,7 @@ impl SendingHalf {
             let Some(sender) = senders.find(|it| it.stream.ssrc() == *ssrc) else {
                 continue;
             };
-            if sender.track.is_some_and(|track| self.feeds.contains(track)) {
+            if sender.source().is_some_and(|it| self.feeds.contains(it)) {
                 sender.wants_keyframe = true;
                 wants_keyframe = true;
                 if let Some(congestion) = &mut self.congestion {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::machine::SendingHalf;
 use crate::codec::RtpCodec;
-use crate::rtp::{Mid, PayloadType, RequestCounts, RequestTally, RtcpPacket, Ssrc, Traffic};
+use crate::rtp::{Mid, PayloadType, RequestCounts, RequestTally, Rid, RtcpPacket, Ssrc, Traffic};
 use crate::track::TrackId;
 
 /// A sending half at one moment.
@@ -25,6 +25,8 @@ pub(crate) struct SentStream {
     pub(crate) rtx_ssrc: Option<Ssrc>,
     pub(crate) mid: Mid,
     pub(crate) track: Option<TrackId>,
+    /// Which of several encodings.
+    pub(crate) rid: Option<Rid>,
     /// Of the latest packet; of what was negotiated first before one was sent.
     pub(crate) codec: Option<(PayloadType, Arc<RtpCodec>)>,
     /// What was sent first.
@@ -54,6 +56,7 @@ impl SendingHalf {
                 rtx_ssrc: sender.stream.rtx_ssrc(),
                 mid: sender.mid.clone(),
                 track: sender.track,
+                rid: sender.rid.clone(),
                 codec: sender
                     .stream
                     .codec_of(traffic.latest.map(|(_, latest)| latest)),
@@ -61,7 +64,7 @@ impl SendingHalf {
                 repeated,
                 padding,
                 active: active && sender.track.is_some(),
-                routed: sender.track.is_some_and(|track| self.feed(track).is_some()),
+                routed: sender.source().is_some_and(|it| self.feed(it).is_some()),
             }
         });
         SendingSnapshot {
