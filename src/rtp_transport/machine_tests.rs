@@ -23,6 +23,8 @@ use crate::rtp::{
 };
 use crate::track::TrackId;
 
+#[path = "encoding_tests.rs"]
+mod encoding_tests;
 #[path = "repair_tests.rs"]
 mod repair_tests;
 #[path = "report_tests.rs"]
