@@ -64,7 +64,8 @@ pub(crate) use self::snapshot::ReceivingSnapshot;
 pub use self::stats::MediaStats;
 use crate::call::{CallError, StartError, ask};
 use crate::egress::{
-    Egress, Outgoing, RouteLayer, RouteOrigin, SendingCommand, SendingHandle, SendingSnapshot, SentTrack,
+    Egress, Outgoing, RouteLayer, RouteOrigin, SendingCommand, SendingHandle, SendingSnapshot,
+    SentTrack,
 };
 use crate::jsep::MediaPlan;
 use crate::lane::{LaneCapacity, lane};
