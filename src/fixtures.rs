@@ -60,12 +60,15 @@ pub(crate) fn session() -> Session {
         receiver_round_trip: false,
         send: Some(SendPlan {
             track: Some(local),
+            rid: None,
+            is_named: false,
             ssrc: OUR_SSRC,
             rtx_ssrc: None,
             cname: "us".into(),
             codecs: codecs.clone(),
             extensions: extensions.clone(),
         }),
+        further: Vec::new(),
         receive: Some(ReceivePlan {
             track: remote,
             ssrcs: Vec::new(),

@@ -114,7 +114,9 @@ async fn a_keyframe_request_of_the_remote_side_reaches_the_owner() {
     let (track_id, pli) = session
         .ours
         .expect("picture loss indication", |event| match event {
-            Event::Rtcp { track_id, packets } => packets.iter().find_map(|packet| match packet {
+            Event::Rtcp {
+                track_id, packets, ..
+            } => packets.iter().find_map(|packet| match packet {
                 RtcpPacket::PictureLossIndication(pli) => Some((*track_id, *pli)),
                 _ => None,
             }),

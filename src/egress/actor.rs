@@ -18,11 +18,11 @@ use super::message::{
 };
 use super::outbox::Outbox;
 use super::routes::{Destination, Origin, Role, RouteTable};
+use super::sent_track::SentTrack;
 use crate::lane::{LaneReceiver, lane};
 use crate::outlet::{ListenerGone, Outlet};
 use crate::rtp::RtpBatch;
 use crate::timer::TimerTable;
-use crate::track::TrackId;
 use crate::turn::come_back;
 use crate::udp::TransportPath;
 
@@ -502,7 +502,7 @@ impl EgressShell {
         }
     }
 
-    fn keep_routes(&mut self, id: MemberId, tracks: &[TrackId]) {
+    fn keep_routes(&mut self, id: MemberId, tracks: &[SentTrack]) {
         let Some(member) = self.members.get(&id) else {
             return;
         };

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::mem;
 
 use super::message::StreamId;
-use crate::track::TrackId;
+use super::sent_track::SentTrack;
 
 /// At most two streams for each track.
 #[derive(Debug, Default)]
 pub(super) struct Feeds {
-    tracks: HashMap<TrackId, Feed>,
+    tracks: HashMap<SentTrack, Feed>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -27,21 +27,21 @@ impl Feed {
 
 impl Feeds {
     /// Whether a track is fed at all.
-    pub(super) fn contains(&self, track: TrackId) -> bool {
+    pub(super) fn contains(&self, track: SentTrack) -> bool {
         self.tracks.contains_key(&track)
     }
 
-    pub(super) fn tracks(&self) -> Vec<TrackId> {
+    pub(super) fn tracks(&self) -> Vec<SentTrack> {
         self.tracks.keys().copied().collect()
     }
 
     /// The stream that is sent.
-    pub(super) fn playing(&self, track: TrackId) -> Option<StreamId> {
+    pub(super) fn playing(&self, track: SentTrack) -> Option<StreamId> {
         self.tracks.get(&track).map(|feed| feed.playing)
     }
 
     /// Both streams of a track.
-    pub(super) fn streams(&self, track: TrackId) -> impl Iterator<Item = StreamId> {
+    pub(super) fn streams(&self, track: SentTrack) -> impl Iterator<Item = StreamId> {
         self.tracks
             .get(&track)
             .copied()
@@ -50,39 +50,39 @@ impl Feeds {
     }
 
     /// The stream that is sent in the end.
-    pub(super) fn goal(&self, track: TrackId) -> Option<StreamId> {
+    pub(super) fn goal(&self, track: SentTrack) -> Option<StreamId> {
         let feed = self.tracks.get(&track)?;
         feed.next.or(Some(feed.playing))
     }
 
     /// This stream is sent now.
-    pub(super) fn set(&mut self, track: TrackId, playing: StreamId) {
+    pub(super) fn set(&mut self, track: SentTrack, playing: StreamId) {
         let next = None;
         self.tracks.insert(track, Feed { playing, next });
     }
 
     /// No stream is sent any more. Says which there were.
-    pub(super) fn clear(&mut self, track: TrackId) -> Vec<StreamId> {
+    pub(super) fn clear(&mut self, track: SentTrack) -> Vec<StreamId> {
         let feed = self.tracks.remove(&track);
         feed.into_iter().flat_map(Feed::streams).collect()
     }
 
     /// This stream is to take the place of the one that is sent. The one that is sent may be kept in this way, too.
-    pub(super) fn prepare(&mut self, track: TrackId, stream: StreamId) {
+    pub(super) fn prepare(&mut self, track: SentTrack, stream: StreamId) {
         if let Some(feed) = self.tracks.get_mut(&track) {
             feed.next = (feed.playing != stream).then_some(stream);
         }
     }
 
     /// The next stream takes its place, if there is one. Says which it was that was sent before.
-    pub(super) fn promote(&mut self, track: TrackId) -> Option<StreamId> {
+    pub(super) fn promote(&mut self, track: SentTrack) -> Option<StreamId> {
         let feed = self.tracks.get_mut(&track)?;
         let next = feed.next.take()?;
         Some(mem::replace(&mut feed.playing, next))
     }
 
     /// A stream is over. Says whether it was the one that is sent; the next one, if any, takes its place then.
-    pub(super) fn end(&mut self, track: TrackId, stream: StreamId) -> bool {
+    pub(super) fn end(&mut self, track: SentTrack, stream: StreamId) -> bool {
         let Some(feed) = self.tracks.get_mut(&track) else {
             return false;
         };
@@ -102,8 +102,8 @@ mod tests {
     use super::*;
     use crate::track::{MediaKind, MediaStreamTrack};
 
-    fn track() -> TrackId {
-        MediaStreamTrack::new(MediaKind::Video, []).id()
+    fn track() -> SentTrack {
+        MediaStreamTrack::new(MediaKind::Video, []).id().into()
     }
 
     #[test]

@@ -11,13 +11,14 @@ use super::feeds::Feeds;
 use super::message::{Outgoing, SendingEvent, StreamId};
 use super::outbox::Outbox;
 use super::routes::Role;
+use super::sent_track::SentTrack;
 use super::snapshot::count_requests;
 use super::way_out::{Placed, Sealing, WayOut};
 use crate::codec::RtpCodec;
-use crate::jsep::MediaPlan;
+use crate::jsep::{MediaPlan, SendPlan};
 use crate::rtp::{
     ExtendedReportBlock, KeyframeMark, MAX_BLOCKS, Mid, Numbers, ReceptionReport, Report,
-    RequestTally, Rewrite, RtcpPacket, RtpBatch, RtpPacket, RtpStreamSender, Speaker, Why,
+    RequestTally, Rewrite, Rid, RtcpPacket, RtpBatch, RtpPacket, RtpStreamSender, Speaker, Why,
     compound_reports,
 };
 use crate::srtp::{Protector, SrtpError, SrtpMasterKey, SrtpProfile};
@@ -32,7 +33,7 @@ pub(crate) struct SendingHalf {
     /// numbers go on when they may again.
     pub(super) paused: Vec<Sender>,
     /// Indices into `senders`.
-    by_track: HashMap<TrackId, Vec<usize>>,
+    by_track: HashMap<SentTrack, Vec<usize>>,
     /// Which streams feed a track; the others are sent by hand.
     pub(super) feeds: Feeds,
     /// From the first packet on of whose arrival the remote side tells.
@@ -46,11 +47,12 @@ pub(crate) struct SendingHalf {
     pub(super) requests: RequestTally,
 }
 
-/// What one m-line sends.
+/// What one m-line sends, or one encoding of it.
 #[derive(Debug)]
 pub(super) struct Sender {
     pub(super) mid: Mid,
     pub(super) track: Option<TrackId>,
+    pub(super) rid: Option<Rid>,
     pub(super) stream: RtpStreamSender,
     /// What a route brings is held back until a picture begins that stands for itself: what the decoder
     /// has is of another source, or it has nothing.
@@ -62,6 +64,11 @@ pub(super) struct Sender {
 }
 
 impl Sender {
+    /// What it is fed as, if it has a track.
+    pub(super) fn source(&self) -> Option<SentTrack> {
+        Some(SentTrack::new(self.track?, self.rid.as_ref()))
+    }
+
     fn speaker(&self) -> Speaker {
         Speaker {
             ssrc: self.stream.ssrc(),
@@ -210,10 +217,10 @@ impl SendingHalf {
     /// numbers; senders that are gone, perhaps for a while, say goodbye.
     pub(crate) fn apply(&mut self, plan: &MediaPlan, outbox: &mut Outbox) {
         let mut before = mem::take(&mut self.senders);
-        for section in &plan.sections {
-            let Some(send) = &section.send else { continue };
-            let known = take(&mut before, &section.mid);
-            let sender = match known.or_else(|| take(&mut self.paused, &section.mid)) {
+        let sections = plan.sections.iter();
+        for (section, send) in sections.flat_map(|it| it.sends().map(move |send| (it, send))) {
+            let known = take(&mut before, &section.mid, send);
+            let sender = match known.or_else(|| take(&mut self.paused, &section.mid, send)) {
                 Some(mut sender) => {
                     if sender.stream.ssrc() != send.ssrc {
                         sender.reported = [0; 2];
@@ -227,6 +234,7 @@ impl SendingHalf {
                 None => Sender {
                     mid: section.mid.clone(),
                     track: send.track,
+                    rid: send.rid.clone(),
                     stream: RtpStreamSender::new(&section.mid, send),
                     wants_keyframe: true,
                     refused: None,
@@ -255,7 +263,7 @@ impl SendingHalf {
     fn index_senders(&mut self) {
         self.by_track.clear();
         for (index, sender) in self.senders.iter().enumerate() {
-            if let Some(track) = sender.track {
+            if let Some(track) = sender.source() {
                 self.by_track.entry(track).or_default().push(index);
             }
         }
@@ -263,7 +271,7 @@ impl SendingHalf {
 
     /// From now on this stream feeds the track. Where another one plays, the remote side goes
     /// on seeing that until this one can be seen. Says which role it has, and which streams no longer feed the track.
-    pub(super) fn set_feed(&mut self, track: TrackId, stream: StreamId) -> (Role, Vec<StreamId>) {
+    pub(super) fn set_feed(&mut self, track: SentTrack, stream: StreamId) -> (Role, Vec<StreamId>) {
         let before: Vec<_> = self.feeds.streams(track).collect();
         let role = if self.feeds.playing(track) == Some(stream) {
             self.feeds.prepare(track, stream);
@@ -282,7 +290,7 @@ impl SendingHalf {
     }
 
     /// From now on the application feeds the track by hand. Says which streams no longer do.
-    pub(super) fn end_feeds(&mut self, track: TrackId) -> Vec<StreamId> {
+    pub(super) fn end_feeds(&mut self, track: SentTrack) -> Vec<StreamId> {
         let left = self.feeds.clear(track);
         if !left.is_empty() {
             self.begin_anew(track);
@@ -291,20 +299,20 @@ impl SendingHalf {
     }
 
     /// The next stream takes its place, if there is one. Says which it was that played before.
-    pub(super) fn promote(&mut self, track: TrackId) -> Option<StreamId> {
+    pub(super) fn promote(&mut self, track: SentTrack) -> Option<StreamId> {
         let before = self.feeds.promote(track)?;
         self.begin_anew(track);
         Some(before)
     }
 
     /// A stream is over.
-    pub(super) fn end_feed(&mut self, track: TrackId, stream: StreamId) {
+    pub(super) fn end_feed(&mut self, track: SentTrack, stream: StreamId) {
         if self.feeds.end(track, stream) {
             self.begin_anew(track);
         }
     }
 
-    fn begin_anew(&mut self, track: TrackId) {
+    fn begin_anew(&mut self, track: SentTrack) {
         for index in self.by_track.get(&track).into_iter().flatten() {
             let sender = &mut self.senders[*index];
             sender.begin_anew();
@@ -313,7 +321,7 @@ impl SendingHalf {
     }
 
     /// Whether the remote side has a picture that goes on.
-    fn plays_pictures(&self, track: TrackId) -> bool {
+    fn plays_pictures(&self, track: SentTrack) -> bool {
         let mut senders = self.by_track.get(&track).into_iter().flatten();
         self.feeds.contains(track)
             && senders.any(|index| {
@@ -323,12 +331,12 @@ impl SendingHalf {
     }
 
     /// The stream that feeds a track in the end.
-    pub(super) fn feed(&self, track: TrackId) -> Option<StreamId> {
+    pub(super) fn feed(&self, track: SentTrack) -> Option<StreamId> {
         self.feeds.goal(track)
     }
 
     /// All streams that feed a track.
-    pub(super) fn feeds(&self, track: TrackId) -> Vec<StreamId> {
+    pub(super) fn feeds(&self, track: SentTrack) -> Vec<StreamId> {
         self.feeds.streams(track).collect()
     }
 
@@ -339,17 +347,17 @@ impl SendingHalf {
         }
         let waiting = self.senders.iter().filter(|it| it.wants_keyframe);
         waiting
-            .filter_map(|it| self.feeds.playing(it.track?))
+            .filter_map(|it| self.feeds.playing(it.source()?))
             .collect()
     }
 
     /// The tracks that a stream feeds.
-    pub(super) fn fed_tracks(&self) -> Vec<TrackId> {
+    pub(super) fn fed_tracks(&self) -> Vec<SentTrack> {
         self.feeds.tracks()
     }
 
     /// Looks at packets of the stream that is next on a track: whether it can take its place with them.
-    pub(super) fn can_begin(&mut self, track: TrackId, batch: &RtpBatch) -> bool {
+    pub(super) fn can_begin(&mut self, track: SentTrack, batch: &RtpBatch) -> bool {
         for index in self.by_track.get(&track).into_iter().flatten() {
             let stream = &mut self.senders[*index].stream;
             if stream.rewrite_for(batch.source()).is_none() {
@@ -376,23 +384,23 @@ impl SendingHalf {
         outbox: &mut Outbox,
         events: &mut Vec<SendingEvent>,
     ) {
-        if self.feeds.contains(outgoing.track_id) {
+        if self.feeds.contains(outgoing.track) {
             self.counters.displaced.add(outgoing.batch.len());
             return;
         }
-        let Outgoing { track_id, batch } = outgoing;
+        let Outgoing { track, batch } = outgoing;
         let origin = match batch.source() {
             Some(_) => Origin::Forwarded,
             None => Origin::Application,
         };
-        self.send(*track_id, batch, origin, now, outbox, events);
+        self.send(*track, batch, origin, now, outbox, events);
     }
 
     /// Sends packets of the stream that feeds this track, numbered on from what it sent before. Says whether some
     /// were held back, and a keyframe is wanted.
     pub(crate) fn send_routed(
         &mut self,
-        track: TrackId,
+        track: SentTrack,
         batch: &RtpBatch,
         now: Instant,
         outbox: &mut Outbox,
@@ -405,7 +413,7 @@ impl SendingHalf {
     /// Rewrites and protects packets of a track for every m-line that sends it.
     fn send(
         &mut self,
-        track: TrackId,
+        track: SentTrack,
         batch: &RtpBatch,
         origin: Origin,
         now: Instant,
@@ -449,6 +457,7 @@ impl SendingHalf {
                 sender.begin_anew();
                 let codec = batch.source().and_then(|it| sender.refuse(&it.codec));
                 if let (Origin::Route, Some(codec)) = (origin, codec) {
+                    let track = track.track;
                     events.push(SendingEvent::CodecMismatch { track, codec });
                 }
                 continue;
@@ -581,8 +590,9 @@ impl Origin {
     }
 }
 
-fn take(senders: &mut Vec<Sender>, mid: &Mid) -> Option<Sender> {
-    let index = senders.iter().position(|sender| sender.mid == *mid)?;
+fn take(senders: &mut Vec<Sender>, mid: &Mid, plan: &SendPlan) -> Option<Sender> {
+    let is_its = |sender: &Sender| sender.mid == *mid && sender.rid == plan.rid;
+    let index = senders.iter().position(is_its)?;
     Some(senders.swap_remove(index))
 }
 

@@ -10,6 +10,7 @@ use super::counters::SendingCounters;
 use super::machine::ReportRequest;
 use super::retransmission::RetransmissionRequest;
 use super::routes::Destination;
+use super::sent_track::SentTrack;
 use super::snapshot::SendingSnapshot;
 use crate::codec::RtpCodec;
 use crate::jsep::MediaPlan;
@@ -116,14 +117,14 @@ pub(crate) enum SendingCommand {
     Report(ReportRequest),
     /// Feed a track from another peer's track, or from nowhere.
     SetRoute {
-        track: TrackId,
+        track: SentTrack,
         origin: Option<RouteOrigin>,
         reply: RpcReplyPort<Result<(), ListenerGone>>,
     },
     /// End the routes of all tracks but these.
-    KeepRoutes(Vec<TrackId>),
+    KeepRoutes(Vec<SentTrack>),
     /// The remote side wants a keyframe of a track.
-    RequestKeyframe(TrackId),
+    RequestKeyframe(SentTrack),
     /// Asks for all that statistics tell of the half.
     Snapshot {
         reply: RpcReplyPort<SendingSnapshot>,
@@ -208,10 +209,10 @@ impl Drop for Subscription {
     }
 }
 
-/// Packets of one track on their way out.
+/// Packets of one track, or of one of its encodings, on their way out.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
-    pub(crate) track_id: TrackId,
+    pub(crate) track: SentTrack,
     pub(crate) batch: RtpBatch,
 }
 

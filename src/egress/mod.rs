@@ -38,6 +38,7 @@ mod outbox;
 mod pacing;
 mod retransmission;
 mod routes;
+mod sent_track;
 mod snapshot;
 mod way_out;
 
@@ -59,11 +60,11 @@ pub(crate) use self::message::{
 #[cfg(test)]
 pub(crate) use self::outbox::Outbox;
 pub(crate) use self::retransmission::RetransmissionRequest;
+pub(crate) use self::sent_track::SentTrack;
 pub(crate) use self::snapshot::{SendingSnapshot, SentStream};
 use crate::call::{CallError, StartError, ask};
 use crate::lane::{LaneCapacity, LaneDepth, LaneReceiver, LaneSender, lane};
 use crate::outlet::{ListenerGone, Outlet};
-use crate::track::TrackId;
 
 /// Handle to a running sending actor. Cheap to clone; dead once the actor has stopped.
 #[derive(Clone, Debug)]
@@ -136,10 +137,11 @@ impl SendingHandle {
     /// [`CallError`] when this peer's half is gone or stuck; [`ListenerGone`] when the publisher is gone.
     pub(crate) async fn set_route(
         &self,
-        track: TrackId,
+        track: impl Into<SentTrack>,
         origin: Option<RouteOrigin>,
     ) -> Result<Result<(), ListenerGone>, CallError> {
         let Commands { id, actor } = &self.commands;
+        let track = track.into();
         ask(actor, |reply| EgressMessage::Command {
             id: *id,
             command: SendingCommand::SetRoute {

@@ -148,7 +148,7 @@ impl SendingHalf {
             let Some(sender) = senders.find(|it| it.stream.ssrc() == *ssrc) else {
                 continue;
             };
-            if sender.track.is_some_and(|track| self.feeds.contains(track)) {
+            if sender.source().is_some_and(|it| self.feeds.contains(it)) {
                 sender.wants_keyframe = true;
                 wants_keyframe = true;
                 if let Some(congestion) = &mut self.congestion {
@@ -238,12 +238,12 @@ mod tests {
                 events,
                 ..
             } = self;
-            half.send_routed(self.session.local, &batch, self.now, outbox, events)
+            half.send_routed(self.session.local.into(), &batch, self.now, outbox, events)
         }
 
         fn send_by_hand(&mut self, count: u16) {
             let outgoing = Outgoing {
-                track_id: self.session.local,
+                track: self.session.local.into(),
                 batch: self.batch(count, true),
             };
             let Self {
@@ -328,7 +328,7 @@ mod tests {
     fn a_routed_picture_that_does_not_get_through_is_given_up_and_goes_on_at_a_keyframe() {
         let mut bench = Bench::new();
         let stream = StreamId::next();
-        bench.half.set_feed(bench.session.local, stream);
+        bench.half.set_feed(bench.session.local.into(), stream);
         assert!(!bench.route(1, true));
         bench.narrow();
         assert!(!bench.route(60, false), "it waits");

@@ -170,7 +170,7 @@ mod tests {
             let track = self.session.local;
             let outbox = &mut self.outbox;
             self.half
-                .send_routed(track, &batch, self.now, outbox, &mut Vec::new());
+                .send_routed(track.into(), &batch, self.now, outbox, &mut Vec::new());
         }
 
         fn ask_for(&mut self, number: u16, after: Duration) {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::message::{MemberId, RouteLayer, StreamId};
+use super::sent_track::SentTrack;
 use crate::track::TrackId;
 
 /// A remote track of some peer, one encoding of it.
@@ -12,11 +13,11 @@ pub(super) struct Origin {
     pub(super) layer: RouteLayer,
 }
 
-/// A local track of one of the peers that send here.
+/// A local track of one of the peers that send here, or one encoding of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Destination {
     pub(super) member: MemberId,
-    pub(super) track: TrackId,
+    pub(super) track: SentTrack,
 }
 
 /// What a stream is to a destination.
@@ -131,7 +132,7 @@ mod tests {
     fn destination() -> Destination {
         Destination {
             member: MemberId::next(),
-            track: track(),
+            track: track().into(),
         }
     }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::machine::SendingHalf;
 use crate::codec::RtpCodec;
 use crate::rtp::{
-    Mid, PayloadType, RequestCounts, RequestTally, RetransmissionCache, RtcpPacket, Ssrc, Traffic,
+    Mid, PayloadType, RequestCounts, RequestTally, RetransmissionCache, Rid, RtcpPacket, Ssrc,
+    Traffic,
 };
 use crate::track::TrackId;
 
@@ -27,6 +28,8 @@ pub(crate) struct SentStream {
     pub(crate) rtx_ssrc: Option<Ssrc>,
     pub(crate) mid: Mid,
     pub(crate) track: Option<TrackId>,
+    /// Which of several encodings.
+    pub(crate) rid: Option<Rid>,
     /// Of the latest packet; of what was negotiated first before one was sent.
     pub(crate) codec: Option<(PayloadType, Arc<RtpCodec>)>,
     /// What was sent first.
@@ -58,6 +61,7 @@ impl SendingHalf {
                 rtx_ssrc: sender.stream.rtx_ssrc(),
                 mid: sender.mid.clone(),
                 track: sender.track,
+                rid: sender.rid.clone(),
                 codec: sender
                     .stream
                     .codec_of(traffic.latest.map(|(_, latest)| latest)),
@@ -66,7 +70,7 @@ impl SendingHalf {
                 padding,
                 cache: sender.stream.retransmission_cache(),
                 active: active && sender.track.is_some(),
-                routed: sender.track.is_some_and(|track| self.feed(track).is_some()),
+                routed: sender.source().is_some_and(|it| self.feed(it).is_some()),
             }
         });
         SendingSnapshot {

@@ -104,7 +104,7 @@ impl Peer {
 
     fn send(&self, sequences: impl IntoIterator<Item = u16>) {
         self.handle.push(Outgoing {
-            track_id: self.session.local,
+            track: self.session.local.into(),
             batch: sequences.into_iter().map(made).collect(),
         });
     }
@@ -121,7 +121,7 @@ impl Peer {
         let packets = sequences.into_iter().map(|it| made_by(ssrc, it));
         let batch = RtpBatch::received(packets.collect(), source, Instant::now());
         self.handle.push(Outgoing {
-            track_id: self.session.local,
+            track: self.session.local.into(),
             batch,
         });
     }
@@ -495,13 +495,17 @@ async fn c110_packets_held_back_ask_now_and_then_and_a_wish_at_once() {
     assert!((2..10).contains(&asked), "{asked}");
 
     let track = viewer.session.local;
-    viewer.handle.tell(SendingCommand::RequestKeyframe(track));
-    // Not its own, and of no route.
     viewer
         .handle
-        .tell(SendingCommand::RequestKeyframe(viewer.session.remote));
+        .tell(SendingCommand::RequestKeyframe(track.into()));
+    // Not its own, and of no route.
+    viewer.handle.tell(SendingCommand::RequestKeyframe(
+        viewer.session.remote.into(),
+    ));
     viewer.route(None).await.unwrap();
-    viewer.handle.tell(SendingCommand::RequestKeyframe(track));
+    viewer
+        .handle
+        .tell(SendingCommand::RequestKeyframe(track.into()));
     viewer.route(None).await.unwrap();
     match publisher.requests.recv().await {
         Some(PublisherRequest::RequestKeyframe { stream: of }) => assert_eq!(of, stream.stream),

@@ -241,6 +241,7 @@ impl SubscriberShell {
                 // One end of it is over, and an event says so.
                 Err(
                     RouteError::UnknownTrack(_)
+                    | RouteError::UnknownEncoding(_)
                     | RouteError::UnknownSource(_)
                     | RouteError::SourceClosed
                     | RouteError::KindMismatch { .. },
@@ -276,6 +277,7 @@ fn trouble(error: TransceiverError) -> Result<TransceiverError, Trouble> {
         | TransceiverError::TrackAlreadyAdded { .. }
         | TransceiverError::KindMismatch { .. }
         | TransceiverError::InvalidDirection { .. }
+        | TransceiverError::InvalidEncodings { .. }
         | TransceiverError::NoPreferredCodec
         | TransceiverError::TooMany { .. } => Ok(error),
     }

@@ -41,6 +41,8 @@ impl Session {
         let mut demuxer = RtpDemuxer::default();
         demuxer.apply(&plan);
         let send = SendPlan {
+            rid: None,
+            is_named: false,
             track: None,
             ssrc: Ssrc(7),
             rtx_ssrc: None,
@@ -129,6 +131,7 @@ fn assert_same(packet: &RtpPacket, sent: &[u8]) {
 
 fn section(mid: &str, rids: &[&str]) -> MediaSection {
     MediaSection {
+        further: Vec::new(),
         mid: mid.into(),
         kind: MediaKind::Video,
         reduced_size_rtcp: true,

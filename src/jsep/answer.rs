@@ -1,6 +1,7 @@
 //! Making answers (RFC 9429 §5.3).
 
 use super::description::SdpType;
+use super::encodings::taken_encodings;
 use super::machine::{Applied, Created, Jsep};
 use super::matching::{answer_codecs, answer_extensions, answer_simulcast};
 use super::offer::{describe_sender, finish, formats, local_transport, rejected};
@@ -95,7 +96,9 @@ fn accept(
         rids,
         simulcast,
     };
-    describe_sender(&mut section, transceiver, &jsep.cname);
+    let mut rids = taken_encodings(offered);
+    rids.retain(|rid| transceiver.sender.encoding(Some(rid)).is_some());
+    describe_sender(&mut section, transceiver, &jsep.cname, rids);
     Some(section)
 }
 

@@ -133,13 +133,16 @@ impl Jsep {
     /// never plays a source that was gone and is there again.
     fn renew_ssrcs_of_paused(&mut self) {
         for index in 0..self.transceivers.len() {
-            if self.transceivers[index].is_paused() {
-                let (ssrc, rtx_ssrc) = self.fresh_ssrcs();
-                let sender = &mut self.transceivers[index].sender;
-                sender.ssrc = ssrc;
-                sender.rtx_ssrc = rtx_ssrc;
-                sender.ssrcs_are_used = false;
+            if !self.transceivers[index].is_paused() {
+                continue;
             }
+            for encoding in 0..self.transceivers[index].sender.encodings.len() {
+                let (ssrc, rtx_ssrc) = self.fresh_ssrcs();
+                let encoding = &mut self.transceivers[index].sender.encodings[encoding];
+                encoding.ssrc = ssrc;
+                encoding.rtx_ssrc = rtx_ssrc;
+            }
+            self.transceivers[index].sender.ssrcs_are_used = false;
         }
     }
 

@@ -354,6 +354,13 @@ pub enum TransceiverError {
     /// be of the configuration (W3C `InvalidModificationError`).
     #[error("none of the preferred codecs is configured")]
     NoPreferredCodec,
+    /// The encodings that a new transceiver was to send cannot be sent (W3C `TypeError`, `OperationError` for what only an
+    /// encoder could do).
+    #[error("encodings cannot be sent: {problem}")]
+    InvalidEncodings {
+        /// What is wrong.
+        problem: &'static str,
+    },
     /// More transceivers than a connection takes.
     #[error("more than {limit} transceivers")]
     TooMany {

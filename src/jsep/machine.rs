@@ -334,8 +334,9 @@ impl Jsep {
     /// Two numbers that no sender of ours has.
     pub(super) fn fresh_ssrcs(&self) -> (Ssrc, Ssrc) {
         let used = |ssrc| {
-            let mut senders = self.transceivers.iter().map(|t| &t.sender);
-            senders.any(|sender| sender.ssrc == ssrc || sender.rtx_ssrc == ssrc)
+            let senders = self.transceivers.iter().map(|t| &t.sender);
+            let mut encodings = senders.flat_map(|sender| &sender.encodings);
+            encodings.any(|encoding| encoding.ssrc == ssrc || encoding.rtx_ssrc == ssrc)
         };
         let mut rng = rand::rng();
         // 0 means «none» in feedback messages.

@@ -122,8 +122,11 @@ pub(super) fn answer_simulcast(
     if recv.is_empty() {
         return (Vec::new(), None);
     }
-    let send = Vec::new();
-    (lines, Some(Simulcast { send, recv }))
+    let simulcast = Simulcast {
+        recv,
+        ..Simulcast::default()
+    };
+    (lines, Some(simulcast))
 }
 
 /// The encodings that the writer of this m-line sends: those of `a=simulcast` that `a=rid` knows.

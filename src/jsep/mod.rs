@@ -7,6 +7,7 @@ mod credentials;
 mod description;
 mod direction;
 mod effect;
+mod encodings;
 mod error;
 mod machine;
 mod matching;

@@ -2,6 +2,7 @@
 
 use super::description::SdpType;
 use super::direction::RtpTransceiverDirection;
+use super::encodings::{announce, ask_again, names_encodings};
 use super::machine::{Created, Jsep};
 use super::matching::preferred;
 use super::sdp::{
@@ -10,7 +11,7 @@ use super::sdp::{
 use super::transceiver::{Transceiver, TransceiverId};
 use crate::configuration::MediaConfiguration;
 use crate::ice::IceParameters;
-use crate::rtp::Mid;
+use crate::rtp::{Mid, Rid};
 
 /// The offer of all transceivers as they are now: m-lines that exist keep their place, rejected
 /// ones are used again, new ones follow.
@@ -144,7 +145,11 @@ fn offer_section(
         rids: Vec::new(),
         simulcast: None,
     };
-    describe_sender(&mut section, transceiver, &jsep.cname);
+    if let Some(before) = before.filter(|_| section.direction.receives()) {
+        ask_again(&mut section, before);
+    }
+    let rids = transceiver.sender.rids();
+    describe_sender(&mut section, transceiver, &jsep.cname, rids);
     section
 }
 
@@ -237,13 +242,22 @@ pub(super) fn local_transport(
     }
 }
 
-/// What is sent on this m-line: streams, track, SSRCs. Nothing where the direction forbids it.
-pub(super) fn describe_sender(section: &mut Section, transceiver: &Transceiver, cname: &str) {
+/// What is sent on this m-line: streams, track, and SSRCs, or the names of several encodings. Nothing where the direction forbids
+/// it.
+pub(super) fn describe_sender(
+    section: &mut Section,
+    transceiver: &Transceiver,
+    cname: &str,
+    rids: Vec<Rid>,
+) {
     if !section.direction.sends() {
         return;
     }
-    let sender = &transceiver.sender;
     section.msids = msids(transceiver);
+    if rids.len() > 1 && names_encodings(section) {
+        return announce(section, rids);
+    }
+    let sender = transceiver.sender.first();
     let source = |ssrc| Source {
         ssrc,
         cname: Some(cname.to_owned()),

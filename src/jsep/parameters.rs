@@ -9,7 +9,7 @@ use super::effect::JsepEffect;
 use super::error::ParametersError;
 use super::machine::Jsep;
 use super::plan::{MediaSection, NegotiatedCodec};
-use super::transceiver::{Sender, SenderId, Transceiver};
+use super::transceiver::{Encoding, Sender, SenderId, Transceiver};
 use crate::codec::RtpCodec;
 use crate::peer_connection::SignalingState;
 use crate::rtp::{HeaderExtension, PayloadType, Rid};
@@ -23,7 +23,8 @@ use crate::rtp::{HeaderExtension, PayloadType, Rid};
 pub struct RtpSendParameters {
     /// Tells these parameters from any read before or after.
     pub transaction_id: TransactionId,
-    /// One; there is no sending of several encodings yet.
+    /// One, or several with names (simulcast): as many, and in the order, as they were given to `add_transceiver`, less those
+    /// that the remote side has rejected.
     pub encodings: Vec<RtpEncodingParameters>,
     /// Negotiated header extensions as `(identifier, extension)`.
     pub header_extensions: Vec<(u8, HeaderExtension)>,
@@ -43,7 +44,8 @@ pub struct TransactionId(u64);
 pub struct RtpEncodingParameters {
     /// Its name, where there are several.
     pub rid: Option<Rid>,
-    /// Whether it is sent. What is given to a sender whose encoding is not active is dropped and counted.
+    /// Whether it is sent. What is given to a sender whose encoding is not active is dropped and counted. Nor is one sent
+    /// that the remote side's description pauses (`~`, RFC 8853 §5.1), which does not change this.
     pub active: bool,
     /// The one codec that is sent, of those negotiated; `None`: any of them.
     pub codec: Option<RtpCodec>,
@@ -53,6 +55,30 @@ pub struct RtpEncodingParameters {
     pub max_framerate: Option<f64>,
     /// For the encoder, which is not here: must be `None`.
     pub scale_resolution_down_by: Option<f64>,
+}
+
+impl RtpEncodingParameters {
+    /// An encoding of this name, active.
+    pub fn with_rid(rid: impl Into<Rid>) -> Self {
+        Self {
+            rid: Some(rid.into()),
+            ..Self::default()
+        }
+    }
+}
+
+/// Active, without a name, of any codec.
+impl Default for RtpEncodingParameters {
+    fn default() -> Self {
+        Self {
+            rid: None,
+            active: true,
+            codec: None,
+            max_bitrate_bps: None,
+            max_framerate: None,
+            scale_resolution_down_by: None,
+        }
+    }
 }
 
 /// RTCP of a sender (W3C `RTCRtcpParameters`).
@@ -110,9 +136,11 @@ impl Jsep {
         let index = self.running_sender(id)?;
         let sender = &mut self.transceivers[index].sender;
         let read = sender.parameters_read.as_ref();
-        let encoding = check(read.ok_or(ParametersError::NotRead)?, wanted)?;
-        sender.active = encoding.active;
-        sender.codec.clone_from(&encoding.codec);
+        check(read.ok_or(ParametersError::NotRead)?, wanted)?;
+        for (encoding, wanted) in sender.encodings.iter_mut().zip(&wanted.encodings) {
+            encoding.active = wanted.active;
+            encoding.codec.clone_from(&wanted.codec);
+        }
         sender.parameters_read = None;
         self.apply_media(effects);
         Ok(())
@@ -133,7 +161,9 @@ impl Jsep {
         }
         check_codec(&self.read(transceiver).codecs, &codec)?;
         let sender = &mut self.transceivers[index].sender;
-        sender.codec = Some(codec);
+        for encoding in &mut sender.encodings {
+            encoding.codec = Some(codec.clone());
+        }
         sender.parameters_read = None;
         self.apply_media(effects);
         Ok(())
@@ -147,9 +177,10 @@ impl Jsep {
             let sender = &mut self.transceivers[index].sender;
             sender.parameters_read = None;
             if !codecs.is_empty() {
-                sender
-                    .codec
-                    .take_if(|codec| check_codec(&codecs, codec).is_err());
+                for encoding in &mut sender.encodings {
+                    let codec = &mut encoding.codec;
+                    codec.take_if(|codec| check_codec(&codecs, codec).is_err());
+                }
             }
         }
     }
@@ -165,16 +196,15 @@ impl Jsep {
             payload_type: negotiated.payload_type,
             codec: Arc::unwrap_or_clone(negotiated.codec),
         };
+        let encoding = |encoding: &Encoding| RtpEncodingParameters {
+            rid: encoding.rid.clone(),
+            active: encoding.active,
+            codec: encoding.codec.clone(),
+            ..RtpEncodingParameters::default()
+        };
         RtpSendParameters {
             transaction_id: TransactionId::next(),
-            encodings: vec![RtpEncodingParameters {
-                rid: None,
-                active: transceiver.sender.active,
-                codec: transceiver.sender.codec.clone(),
-                max_bitrate_bps: None,
-                max_framerate: None,
-                scale_resolution_down_by: None,
-            }],
+            encodings: transceiver.sender.encodings.iter().map(encoding).collect(),
             header_extensions,
             rtcp: RtcpParameters {
                 cname: Arc::clone(&self.cname),
@@ -206,26 +236,26 @@ impl Jsep {
 impl MediaSection {
     /// Leaves of what was negotiated what the sender is to send.
     pub(super) fn restrict(&mut self, sender: &Sender) {
-        let Some(send) = &mut self.send else { return };
-        send.track.take_if(|_| !sender.active);
-        if let Some(only) = &sender.codec {
-            send.codecs
-                .retain(|negotiated| negotiated.codec.matches(only));
+        for send in self.send.iter_mut().chain(&mut self.further) {
+            let Some(encoding) = sender.encoding(send.rid.as_ref()) else {
+                continue;
+            };
+            send.track.take_if(|_| !encoding.active);
+            if let Some(only) = &encoding.codec {
+                send.codecs
+                    .retain(|negotiated| negotiated.codec.matches(only));
+            }
         }
     }
 }
 
-/// The encoding as it is to be. W3C §5.2, `setParameters`: all that is read-only must be as it was read.
-fn check<'a>(
-    read: &RtpSendParameters,
-    wanted: &'a RtpSendParameters,
-) -> Result<&'a RtpEncodingParameters, ParametersError> {
-    let (read_encodings, encodings) = (read.encodings.as_slice(), wanted.encodings.as_slice());
-    let ([before], [encoding]) = (read_encodings, encodings) else {
-        let parameter = "encodings";
-        return Err(ParametersError::InvalidModification { parameter });
-    };
+/// W3C §5.2, `setParameters`: all that is read-only must be as it was read, the number and the order of the encodings among it.
+fn check(read: &RtpSendParameters, wanted: &RtpSendParameters) -> Result<(), ParametersError> {
+    fn rids(parameters: &RtpSendParameters) -> impl Iterator<Item = Option<&Rid>> {
+        parameters.encodings.iter().map(|it| it.rid.as_ref())
+    }
     let kept = [
+        (read.encodings.len() == wanted.encodings.len(), "encodings"),
         (
             read.transaction_id == wanted.transaction_id,
             "transaction_id",
@@ -236,11 +266,24 @@ fn check<'a>(
         ),
         (read.rtcp == wanted.rtcp, "rtcp"),
         (read.codecs == wanted.codecs, "codecs"),
-        (before.rid == encoding.rid, "rid"),
+        (rids(read).eq(rids(wanted)), "rid"),
     ];
     if let Some((_, parameter)) = kept.into_iter().find(|(same, _)| !same) {
         return Err(ParametersError::InvalidModification { parameter });
     }
+    for encoding in &wanted.encodings {
+        check_of_the_encoder(encoding)?;
+        if let Some(codec) = &encoding.codec {
+            check_codec(&wanted.codecs, codec)?;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses what only an encoder could do.
+pub(super) fn check_of_the_encoder(
+    encoding: &RtpEncodingParameters,
+) -> Result<(), ParametersError> {
     let of_the_encoder = [
         (encoding.max_bitrate_bps.is_some(), "max_bitrate_bps"),
         (encoding.max_framerate.is_some(), "max_framerate"),
@@ -249,13 +292,10 @@ fn check<'a>(
             "scale_resolution_down_by",
         ),
     ];
-    if let Some((_, parameter)) = of_the_encoder.into_iter().find(|(given, _)| *given) {
-        return Err(ParametersError::NotSupported { parameter });
+    match of_the_encoder.into_iter().find(|(given, _)| *given) {
+        Some((_, parameter)) => Err(ParametersError::NotSupported { parameter }),
+        None => Ok(()),
     }
-    if let Some(codec) = &encoding.codec {
-        check_codec(&wanted.codecs, codec)?;
-    }
-    Ok(encoding)
 }
 
 fn check_codec(

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::direction::RtpTransceiverDirection;
+use super::encodings::agreed_encodings;
 use super::matching::{common_feedback, sent_extensions};
 use super::sdp::{Section, SectionCodec};
-use super::transceiver::Transceiver;
+use super::transceiver::{Encoding, Transceiver};
 use crate::codec::RtpCodec;
 use crate::rtp::{ExtensionMap, HeaderExtension, Mid, PayloadType, Rid, Ssrc};
 use crate::track::{MediaKind, TrackId};
@@ -28,21 +29,34 @@ pub(crate) struct MediaSection {
     pub(crate) receiver_round_trip: bool,
     /// What we may send; `None` where the direction forbids it.
     pub(crate) send: Option<SendPlan>,
+    /// The encodings that are sent besides that one.
+    pub(crate) further: Vec<SendPlan>,
     /// What may arrive; `None` where the direction forbids it.
     pub(crate) receive: Option<ReceivePlan>,
 }
 
-/// The sending half of an m-line.
+/// One encoding of the sending half of an m-line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SendPlan {
     /// The sender's track; `None` when it has none now.
     pub(crate) track: Option<TrackId>,
+    /// Its name among our encodings.
+    pub(crate) rid: Option<Rid>,
+    /// The remote side takes it by this name, which its packets bear.
+    pub(crate) is_named: bool,
     pub(crate) ssrc: Ssrc,
     pub(crate) rtx_ssrc: Option<Ssrc>,
     pub(crate) cname: Arc<str>,
     /// Negotiated codecs, preferred first, with the payload types that the remote side chose.
     pub(crate) codecs: Vec<NegotiatedCodec>,
     pub(crate) extensions: ExtensionMap,
+}
+
+impl MediaSection {
+    /// All encodings that are sent.
+    pub(crate) fn sends(&self) -> impl Iterator<Item = &SendPlan> {
+        self.send.iter().chain(&self.further)
+    }
 }
 
 /// The receiving half of an m-line.
@@ -84,27 +98,33 @@ pub(super) fn plan_section(
         Some(direction) if !transceiver.stopping => direction,
         Some(_) | None => RtpTransceiverDirection::Inactive,
     };
+    let mut sends = if direction.sends() {
+        send_plans(transceiver, local, remote, mixed, cname)
+    } else {
+        Vec::new()
+    }
+    .into_iter();
     Some(MediaSection {
         mid,
         kind: transceiver.kind,
         reduced_size_rtcp: local.rtcp_rsize && remote.rtcp_rsize,
         receiver_round_trip: local.receiver_round_trip && remote.receiver_round_trip,
-        send: direction
-            .sends()
-            .then(|| send_plan(transceiver, local, remote, mixed, cname)),
+        send: sends.next(),
+        further: sends.collect(),
         receive: direction
             .receives()
             .then(|| receive_plan(transceiver, local, remote, mixed)),
     })
 }
 
-fn send_plan(
+/// One for each encoding that the remote side takes by name; else one, of the first encoding.
+fn send_plans(
     transceiver: &Transceiver,
     local: &Section,
     remote: &Section,
     mixed: bool,
     cname: &Arc<str>,
-) -> SendPlan {
+) -> Vec<SendPlan> {
     let sender = &transceiver.sender;
     // What we send bears the numbers and follows the parameters of its reader (RFC 3264 §5.1).
     let codecs = negotiated_codecs(&remote.codecs, &local.codecs);
@@ -113,17 +133,33 @@ fn send_plan(
     // The one-byte form takes 16 bytes (RFC 8285 §4.2); longer mids go without.
     let mid_fits = local.mid.as_ref().is_some_and(|m| m.as_str().len() <= 16);
     extensions.retain(|(_, extension)| mid_fits || *extension != HeaderExtension::Mid);
-    SendPlan {
+    let named = extensions.iter().any(|(_, it)| *it == HeaderExtension::Rid);
+    let mut rids = agreed_encodings(local, remote);
+    rids.retain(|rid| named && sender.encoding(Some(rid)).is_some());
+    let plan = |encoding: &Encoding| SendPlan {
         track: sender.track.as_ref().map(|track| track.id()),
-        ssrc: sender.ssrc,
-        rtx_ssrc: uses_rtx.then_some(sender.rtx_ssrc),
+        rid: encoding.rid.clone(),
+        is_named: !rids.is_empty(),
+        ssrc: encoding.ssrc,
+        rtx_ssrc: uses_rtx.then_some(encoding.rtx_ssrc),
         cname: Arc::clone(cname),
-        codecs,
+        codecs: codecs.clone(),
         extensions: ExtensionMap {
-            entries: extensions,
+            entries: extensions.clone(),
             mixed,
         },
+    };
+    if rids.is_empty() {
+        return vec![plan(sender.first())];
     }
+    let paused = |rid: &Rid| remote.simulcast.iter().any(|it| it.paused.contains(rid));
+    let encodings = rids.iter().filter_map(|rid| sender.encoding(Some(rid)));
+    let mut plans: Vec<_> = encodings.map(plan).collect();
+    for plan in &mut plans {
+        let rid = plan.rid.as_ref();
+        plan.track.take_if(|_| rid.is_some_and(paused));
+    }
+    plans
 }
 
 fn receive_plan(

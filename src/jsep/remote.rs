@@ -6,6 +6,7 @@ use super::apply::News;
 use super::description::SdpType;
 use super::direction::RtpTransceiverDirection;
 use super::effect::JsepEffect;
+use super::encodings::agreed_encodings;
 use super::error::NegotiationError;
 use super::machine::{Applied, Jsep, Side};
 use super::matching::{adopt, remote_encodings};
@@ -76,7 +77,7 @@ impl Jsep {
         self.created = None;
         let mut news = News::default();
         for (local, remote) in (local.description.sections.iter()).zip(&description.sections) {
-            self.settle_remote(local, remote, &mut news);
+            self.settle_remote(kind, local, remote, &mut news);
         }
         let remote = Arc::new(Applied {
             kind,
@@ -223,7 +224,7 @@ impl Jsep {
     }
 
     /// One m-line of the remote answer takes effect.
-    fn settle_remote(&mut self, local: &Section, remote: &Section, news: &mut News) {
+    fn settle_remote(&mut self, kind: SdpType, local: &Section, remote: &Section, news: &mut News) {
         let Some(mid) = &local.mid else { return };
         let Some(transceiver) = self.transceiver_of_mut(mid) else {
             return;
@@ -245,7 +246,13 @@ impl Jsep {
         }
         let direction = local.direction.intersect(remote.direction.reversed());
         transceiver.settle(direction);
-        transceiver.rename_track(remote, false);
+        let offers_encodings = local.simulcast.iter().any(|it| !it.send.is_empty());
+        if kind == SdpType::Answer && direction.sends() && offers_encodings {
+            let taken = agreed_encodings(local, remote);
+            transceiver.sender.keep_encodings(&taken);
+        }
+        let asked = local.simulcast.iter().any(|it| !it.recv.is_empty());
+        transceiver.rename_track(remote, asked);
         transceiver.fire(direction, news);
     }
 }

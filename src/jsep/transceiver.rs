@@ -4,9 +4,9 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::direction::RtpTransceiverDirection;
-use super::parameters::RtpSendParameters;
+use super::parameters::{RtpEncodingParameters, RtpSendParameters};
 use crate::codec::RtpCodec;
-use crate::rtp::{Mid, Ssrc};
+use crate::rtp::{Mid, Rid, Ssrc};
 use crate::track::{MediaKind, MediaStreamTrack, StreamId};
 
 macro_rules! process_local_id {
@@ -125,6 +125,7 @@ pub struct RtpSender {
     id: SenderId,
     track: Option<MediaStreamTrack>,
     ssrc: Ssrc,
+    rids: Vec<Rid>,
 }
 
 impl RtpSender {
@@ -138,9 +139,14 @@ impl RtpSender {
         self.track.as_ref()
     }
 
-    /// What its packets carry as SSRC.
+    /// What its packets carry as SSRC; those of the first encoding where there are several.
     pub fn ssrc(&self) -> Ssrc {
         self.ssrc
+    }
+
+    /// The names of its encodings (simulcast); none where it has one without a name, as is the rule.
+    pub fn rids(&self) -> &[Rid] {
+        &self.rids
     }
 }
 
@@ -191,19 +197,26 @@ impl From<MediaKind> for TrackOrKind {
 }
 
 /// How a new transceiver begins (W3C `RTCRtpTransceiverInit`).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct RtpTransceiverInit {
     /// Which way media shall flow.
     pub direction: RtpTransceiverDirection,
     /// The streams that what we send belongs to, besides those of the track.
     pub streams: Vec<StreamId>,
+    /// What is sent of the track (simulcast): each encoding is fed by itself, by [`send_rtp_encoding`] or [`set_route_encoding`], since
+    /// nothing is encoded here. Several must all have names, of letters and digits and at most 16 of them, no two alike; a
+    /// single one loses its name, and of sound only the first is taken. None: one.
+    ///
+    /// [`send_rtp_encoding`]: crate::PeerConnection::send_rtp_encoding
+    /// [`set_route_encoding`]: crate::PeerConnection::set_route_encoding
+    pub send_encodings: Vec<RtpEncodingParameters>,
 }
 
 impl From<RtpTransceiverDirection> for RtpTransceiverInit {
     fn from(direction: RtpTransceiverDirection) -> Self {
         Self {
             direction,
-            streams: Vec::new(),
+            ..Self::default()
         }
     }
 }
@@ -248,18 +261,26 @@ pub(super) struct Sender {
     pub(super) streams: Vec<StreamId>,
     /// The second half of `a=msid`: keeps its value when the track is replaced, as W3C wants.
     pub(super) msid_track: String,
-    pub(super) ssrc: Ssrc,
-    pub(super) rtx_ssrc: Ssrc,
-    /// A negotiation has let it send with these SSRCs.
+    /// One at least; all of several have names.
+    pub(super) encodings: Vec<Encoding>,
+    /// A negotiation has let it send with the SSRCs of its encodings.
     pub(super) ssrcs_are_used: bool,
-    /// Whether what it is given is sent on.
-    pub(super) active: bool,
-    /// The only codec that is sent; `None`: all that were negotiated.
-    pub(super) codec: Option<RtpCodec>,
     /// What the application may come back with (W3C `[[LastReturnedParameters]]`).
     pub(super) parameters_read: Option<RtpSendParameters>,
     /// A negotiation has let it send: `add_track` uses such a one no more (W3C §5.1).
     pub(super) has_sent: bool,
+}
+
+/// One encoding of what a sender sends.
+#[derive(Clone, Debug)]
+pub(super) struct Encoding {
+    pub(super) rid: Option<Rid>,
+    pub(super) ssrc: Ssrc,
+    pub(super) rtx_ssrc: Ssrc,
+    /// Whether what it is given is sent on.
+    pub(super) active: bool,
+    /// The only codec that is sent; `None`: all that were negotiated.
+    pub(super) codec: Option<RtpCodec>,
 }
 
 #[derive(Clone, Debug)]
@@ -289,11 +310,8 @@ impl Transceiver {
                 track: None,
                 streams: Vec::new(),
                 msid_track: placeholder.label().to_owned(),
-                ssrc: ssrcs.0,
-                rtx_ssrc: ssrcs.1,
+                encodings: vec![Encoding::new(ssrcs)],
                 ssrcs_are_used: false,
-                active: true,
-                codec: None,
                 parameters_read: None,
                 has_sent: false,
             },
@@ -350,12 +368,53 @@ impl Transceiver {
     }
 }
 
+impl Encoding {
+    pub(super) fn new((ssrc, rtx_ssrc): (Ssrc, Ssrc)) -> Self {
+        Self {
+            rid: None,
+            ssrc,
+            rtx_ssrc,
+            active: true,
+            codec: None,
+        }
+    }
+}
+
 impl Sender {
     pub(super) fn snapshot(&self) -> RtpSender {
         RtpSender {
             id: self.id,
             track: self.track.clone(),
-            ssrc: self.ssrc,
+            ssrc: self.first().ssrc,
+            rids: self.rids(),
+        }
+    }
+
+    /// The encoding that is sent where the remote side takes one only.
+    pub(super) fn first(&self) -> &Encoding {
+        self.encodings.first().expect("a sender has an encoding")
+    }
+
+    /// The encoding of this name.
+    pub(super) fn encoding(&self, rid: Option<&Rid>) -> Option<&Encoding> {
+        let mut encodings = self.encodings.iter();
+        encodings.find(|encoding| encoding.rid.as_ref() == rid)
+    }
+
+    /// The names of all encodings.
+    pub(super) fn rids(&self) -> Vec<Rid> {
+        let rids = self.encodings.iter().map(|encoding| encoding.rid.clone());
+        rids.flatten().collect()
+    }
+
+    /// An answer takes these encodings of ours and no others; none of them by name, so that the first is left
+    /// (W3C §4.4.1.5).
+    pub(super) fn keep_encodings(&mut self, taken: &[Rid]) {
+        let is_taken = |it: &Encoding| it.rid.as_ref().is_some_and(|rid| taken.contains(rid));
+        if self.encodings.iter().any(is_taken) {
+            self.encodings.retain(is_taken);
+        } else {
+            self.encodings.truncate(1);
         }
     }
 }

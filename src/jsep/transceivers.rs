@@ -3,6 +3,7 @@
 use super::apply::News;
 use super::direction::RtpTransceiverDirection;
 use super::effect::JsepEffect;
+use super::encodings::check_encodings;
 use super::error::TransceiverError;
 use super::machine::Jsep;
 use super::transceiver::{
@@ -126,7 +127,11 @@ impl Jsep {
         effects: &mut Vec<JsepEffect>,
     ) -> Result<RtpTransceiver, TransceiverError> {
         self.check_open()?;
-        let RtpTransceiverInit { direction, streams } = init;
+        let RtpTransceiverInit {
+            direction,
+            streams,
+            send_encodings,
+        } = init;
         check_direction(direction)?;
         let (kind, track) = match source {
             TrackOrKind::Track(track) => (track.kind(), Some(track)),
@@ -135,7 +140,9 @@ impl Jsep {
         if let Some(track) = &track {
             self.check_new(track)?;
         }
+        let encodings = check_encodings(kind, send_encodings)?;
         let index = self.add(kind, Origin::AddTransceiver)?;
+        self.encode(index, encodings);
         let transceiver = &mut self.transceivers[index];
         transceiver.direction = direction;
         if let Some(track) = &track {

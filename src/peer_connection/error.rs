@@ -54,6 +54,10 @@ pub enum SendError {
     /// be sent on: give the peer a local track of the same kind.
     #[error("no sender of this peer connection has {0}")]
     UnknownTrack(TrackId),
+    /// The sender of this track has several encodings and none was named, or none of the name that was given: see
+    /// [`RtpSender::rids`](super::RtpSender::rids).
+    #[error("{0} is not sent in this encoding")]
+    UnknownEncoding(TrackId),
     /// No receiver of this peer has this track.
     #[error("no receiver of this peer connection has {0}")]
     UnknownReceiver(TrackId),
@@ -69,6 +73,9 @@ pub enum RouteError {
     /// No sender of this peer has this track.
     #[error("no sender of this peer connection has {0}")]
     UnknownTrack(TrackId),
+    /// The sender of this track has several encodings and none was named, or none of the name that was given.
+    #[error("{0} is not sent in this encoding")]
+    UnknownEncoding(TrackId),
     /// No receiver of the other peer has this track.
     #[error("no receiver of the source has {0}")]
     UnknownSource(TrackId),

@@ -135,6 +135,8 @@ pub enum Event {
         /// The track they speak of: one of ours for feedback on what we send, a remote one for
         /// the reports of its sender; `None` when they speak of several or of none.
         track_id: Option<TrackId>,
+        /// Which encoding of the track, where it is sent in several (simulcast).
+        rid: Option<Rid>,
         /// The packets, in the order they arrived.
         packets: Vec<RtcpPacket>,
     },

@@ -5,6 +5,7 @@ use super::{
     SendError,
 };
 use crate::call::CallError;
+use crate::egress::SentTrack;
 use crate::rtp::{Rid, RtcpPacket, RtpBatch};
 use crate::track::TrackId;
 
@@ -22,13 +23,38 @@ impl PeerConnection {
     ///
     /// # Errors
     ///
-    /// [`SendError::UnknownTrack`] when no sender has this track, [`SendError::Closed`] after the end.
+    /// [`SendError::UnknownTrack`] when no sender has this track, [`SendError::UnknownEncoding`] when its sender has several
+    /// encodings, [`SendError::Closed`] after the end.
     pub fn send_rtp(&self, track: TrackId, packets: impl Into<RtpBatch>) -> Result<(), SendError> {
+        self.send(track, None, packets.into())
+    }
+
+    /// Sends packets of one of the encodings of a local track (simulcast,
+    /// [`RtpTransceiverInit::send_encodings`](super::RtpTransceiverInit::send_encodings)); each has numbers of its own. Those of an encoding that the remote
+    /// side has not taken, or that is not active, are dropped and counted (`not_negotiated`). Otherwise as [`send_rtp`](Self::send_rtp).
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::UnknownTrack`] when no sender has this track, [`SendError::UnknownEncoding`] when its sender has no encoding of this
+    /// name, or not any more, [`SendError::Closed`] after the end.
+    pub fn send_rtp_encoding(
+        &self,
+        track: TrackId,
+        rid: &Rid,
+        packets: impl Into<RtpBatch>,
+    ) -> Result<(), SendError> {
+        self.send(track, Some(rid), packets.into())
+    }
+
+    fn send(&self, track: TrackId, rid: Option<&Rid>, packets: RtpBatch) -> Result<(), SendError> {
         self.alive()?;
         if self.tracks.sent(track).is_none() {
             return Err(SendError::UnknownTrack(track));
         }
-        self.rtp.send_rtp(track, packets.into());
+        if !self.tracks.encodes(track, rid) {
+            return Err(SendError::UnknownEncoding(track));
+        }
+        self.rtp.send_rtp(SentTrack::new(track, rid), packets);
         Ok(())
     }
 
@@ -67,7 +93,8 @@ impl PeerConnection {
     ///
     /// # Errors
     ///
-    /// [`RouteError::UnknownTrack`] when no sender has this track, [`RouteError::UnknownSource`] when no
+    /// [`RouteError::UnknownTrack`] when no sender has this track, [`RouteError::UnknownEncoding`] when its sender has several
+    /// encodings, [`RouteError::UnknownSource`] when no
     /// receiver of the publisher has the other, [`RouteError::KindMismatch`] when one is audio and one
     /// video, [`RouteError::SourceClosed`] when the publisher has ended, [`RouteError::Call`] when this
     /// peer has.
@@ -76,15 +103,58 @@ impl PeerConnection {
         track: TrackId,
         source: impl Into<Option<RouteSource>>,
     ) -> Result<(), RouteError> {
+        self.route(track, None, source.into()).await
+    }
+
+    /// Feeds one of the encodings of a local track by route (simulcast,
+    /// [`RtpTransceiverInit::send_encodings`](super::RtpTransceiverInit::send_encodings)): from server to server, each from the encoding of the
+    /// same name as a rule. Otherwise as [`set_route`](Self::set_route); what the remote side asks of one encoding is asked of its
+    /// source alone.
+    ///
+    /// ```
+    /// # use ractor_webrtc::peer_connection::{PeerConnection, RouteError, RouteSource};
+    /// # use ractor_webrtc::track::{MediaStreamTrack, TrackId};
+    /// # async fn example(next: PeerConnection, out: TrackId, page: PeerConnection, camera: MediaStreamTrack)
+    /// # -> Result<(), RouteError> {
+    /// for rid in camera.rids() {
+    ///     let source = RouteSource::new(&page, camera.id()).rid(rid.clone());
+    ///     next.set_route_encoding(out, rid, source).await?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`set_route`](Self::set_route); [`RouteError::UnknownEncoding`] when its sender has no encoding of this name, or not any more.
+    pub async fn set_route_encoding(
+        &self,
+        track: TrackId,
+        rid: &Rid,
+        source: impl Into<Option<RouteSource>>,
+    ) -> Result<(), RouteError> {
+        self.route(track, Some(rid), source.into()).await
+    }
+
+    async fn route(
+        &self,
+        track: TrackId,
+        rid: Option<&Rid>,
+        source: Option<RouteSource>,
+    ) -> Result<(), RouteError> {
         // Its tracks are forgotten by then, and unknown ones are another mistake.
         self.alive().map_err(|_closed| CallError::Stopped)?;
-        let origin = match source.into() {
+        let origin = match source {
             None => None,
             Some(source) => {
                 let to = (self.tracks.sent(track)).ok_or(RouteError::UnknownTrack(track))?;
+                if !self.tracks.encodes(track, rid) {
+                    return Err(RouteError::UnknownEncoding(track));
+                }
                 Some(source.origin(to)?)
             }
         };
+        let track = SentTrack::new(track, rid);
         let set = self.rtp.set_route(track, origin).await?;
         set.map_err(|_gone| RouteError::SourceClosed)
     }

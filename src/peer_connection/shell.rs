@@ -18,7 +18,7 @@ use super::message::{PeerConnectionMessage, TransceiverRequest};
 use super::monitor::Monitor;
 use super::parts::Parts;
 use super::registry::Listed;
-use super::snapshot::{Descriptions, KnownTracks, Tracks};
+use super::snapshot::{Descriptions, KnownTracks, Sent, Tracks};
 use super::state::IceGatheringState;
 use crate::dtls::{DtlsEvent, DtlsSession};
 use crate::ice::IceEvent;
@@ -412,10 +412,12 @@ impl PeerConnectionShell {
 fn tracks_of(jsep: &Jsep) -> Tracks {
     let mut tracks = Tracks::default();
     for transceiver in jsep.transceivers() {
-        let sent = transceiver.sender().track();
-        tracks
-            .sent
-            .extend(sent.map(|track| (track.id(), track.kind())));
+        let sender = transceiver.sender();
+        tracks.sent.extend(sender.track().map(|track| {
+            let rids = sender.rids().to_vec();
+            let kind = track.kind();
+            (track.id(), Sent { kind, rids })
+        }));
         let received = transceiver.receiver().track();
         tracks.received.insert(received.id(), received.kind());
     }

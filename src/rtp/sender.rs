@@ -17,7 +17,7 @@ use super::retransmission::{
 };
 use super::rtcp::{ReceptionReport, SenderReport};
 use super::traffic::Traffic;
-use super::types::{Mid, PayloadType, RtpTimestamp, SequenceNumber, Ssrc};
+use super::types::{Mid, PayloadType, Rid, RtpTimestamp, SequenceNumber, Ssrc};
 use crate::codec::{RtcpFeedback, RtpCodec};
 use crate::jsep::{NegotiatedCodec, SendPlan};
 use crate::track::MediaKind;
@@ -30,6 +30,10 @@ use crate::track::MediaKind;
 pub(crate) struct RtpStreamSender {
     mid: Mid,
     mid_id: Option<u8>,
+    /// Which encoding of several.
+    rid: Option<Rid>,
+    /// Under which identifiers a packet says so, and one that repeats another.
+    rid_ids: [Option<u8>; 2],
     /// Of the transport-wide number, where packets of this stream have one.
     transport_id: Option<u8>,
     ssrc: Ssrc,
@@ -96,6 +100,9 @@ impl RtpStreamSender {
         Self {
             mid: mid.clone(),
             mid_id: plan.extensions.id(&HeaderExtension::Mid),
+            rid: plan.rid.clone().filter(|_| plan.is_named),
+            rid_ids: [HeaderExtension::Rid, HeaderExtension::RepairedRid]
+                .map(|it| plan.extensions.id(&it)),
             transport_id: transport_id(plan),
             ssrc: plan.ssrc,
             cname: Arc::clone(&plan.cname),
@@ -129,6 +136,7 @@ impl RtpStreamSender {
         self.repeated = before.repeated;
         self.padding = before.padding;
         let writes_alike = before.mid == self.mid
+            && before.rid == self.rid
             && before.codecs == self.codecs
             && before.extensions == self.extensions;
         if let Some(retransmitter) = &mut self.retransmitter {
@@ -270,8 +278,8 @@ impl RtpStreamSender {
     /// Appends the packet as it goes on the wire; with this number among all of the transport where the stream
     /// [has such](Self::counts_for_transport). Allocates nothing while `slab` has room.
     ///
-    /// The MID stands in every packet: it costs four bytes, and the receiver can place the stream
-    /// whichever packet comes first.
+    /// The MID stands in every packet, and the RID of one of several encodings: they cost some bytes, and the receiver can place the
+    /// stream whichever packet comes first.
     pub(crate) fn write_outgoing(
         &self,
         rewrite: &Rewrite,
@@ -286,6 +294,7 @@ impl RtpStreamSender {
             timestamp: numbers.timestamp,
             ssrc: self.ssrc,
             transport,
+            repeats: false,
         };
         self.write_header(Some((rewrite, packet)), head, slab);
         write_payload(rewrite, packet, numbers, slab);
@@ -309,6 +318,7 @@ impl RtpStreamSender {
             timestamp: numbers.timestamp,
             ssrc: rtx.ssrc,
             transport,
+            repeats: true,
         };
         self.write_header(Some((rewrite, packet)), head, slab);
         slab.extend_from_slice(&numbers.sequence.0.to_be_bytes());
@@ -346,6 +356,7 @@ impl RtpStreamSender {
             timestamp: clock.timestamp,
             ssrc: rtx.ssrc,
             transport,
+            repeats: true,
         };
         let start = slab.len();
         self.write_header(None, head, slab);
@@ -377,7 +388,7 @@ impl RtpStreamSender {
             slab.extend_from_slice(&csrc.0.to_be_bytes());
             slab[start] += 1;
         }
-        if self.write_elements(packet, head.transport, slab) {
+        if self.write_elements(packet, head, slab) {
             slab[start] |= 0x10;
         }
     }
@@ -386,11 +397,13 @@ impl RtpStreamSender {
     fn write_elements(
         &self,
         packet: Option<(&Rewrite, &RtpPacket)>,
-        transport: Option<u16>,
+        head: Head,
         slab: &mut Vec<u8>,
     ) -> bool {
         let mid = self.mid_id.map(|id| (id, self.mid.as_str().as_bytes()));
-        let number = transport.map(u16::to_be_bytes);
+        let rid = self.rid.as_ref().map(|rid| rid.as_str().as_bytes());
+        let rid = self.rid_ids[usize::from(head.repeats)].zip(rid);
+        let number = head.transport.map(u16::to_be_bytes);
         let number = self.transport_id.zip(number.as_ref());
         let number = number.map(|(id, number)| (id, &number[..]));
         let kept = packet.into_iter().flat_map(|(rewrite, packet)| {
@@ -398,7 +411,7 @@ impl RtpStreamSender {
             elements.filter_map(|(id, value)| Some((rewrite.element(id)?, value)))
         });
         let fit = |(id, value): &(u8, &[u8])| fits_one_byte(*id, value.len());
-        let elements = || mid.into_iter().chain(number).chain(kept.clone());
+        let elements = || mid.into_iter().chain(rid).chain(number).chain(kept.clone());
         let form = if self.extensions.allows_two_byte() && !elements().all(|it| fit(&it)) {
             ElementForm::TwoByte
         } else {
@@ -620,6 +633,8 @@ struct Head {
     ssrc: Ssrc,
     /// The number among all packets of the transport.
     transport: Option<u16>,
+    /// In the stream of retransmissions.
+    repeats: bool,
 }
 
 /// Appends the payload, with the numbers of its picture.
@@ -733,6 +748,8 @@ mod tests {
 
     fn plan(extensions: ExtensionMap) -> SendPlan {
         SendPlan {
+            rid: None,
+            is_named: false,
             track: None,
             ssrc: Ssrc(0x1234_5678),
             rtx_ssrc: None,

@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
+use super::speakers::Place;
 use crate::peer_connection::Event;
 use crate::rtp::{Allowance, HeardCommands, RtcpPacket, RtpDemuxer, Ssrc};
-use crate::track::TrackId;
 
 /// RTCP packets of one drain, sorted by track, and how much of it the owner may still be told.
 ///
@@ -12,9 +12,9 @@ use crate::track::TrackId;
 /// bounded instead: no sound peer comes near it.
 #[derive(Debug)]
 pub(super) struct FeedbackInbox {
-    groups: Vec<(Option<TrackId>, Vec<RtcpPacket>)>,
-    /// Tracks of ours of which the remote side wants a keyframe, each once.
-    wishes: Vec<TrackId>,
+    groups: Vec<(Option<Place>, Vec<RtcpPacket>)>,
+    /// What we send of which the remote side wants a keyframe, each once.
+    wishes: Vec<Place>,
     commands: HeardCommands,
     /// Bytes that may still be told.
     bytes: Allowance,
@@ -41,7 +41,7 @@ impl FeedbackInbox {
         packets: Vec<RtcpPacket>,
         bytes: usize,
         received_at: Instant,
-        sender: impl Fn(Ssrc) -> Option<TrackId>,
+        sender: impl Fn(Ssrc) -> Option<Place>,
     ) {
         for packet in &packets {
             if let RtcpPacket::SenderReport(report) = packet
@@ -58,39 +58,44 @@ impl FeedbackInbox {
         let told = |it: &RtcpPacket| !matches!(it, RtcpPacket::TransportCc(_));
         for packet in packets.into_iter().filter(told) {
             self.note_wishes(&packet, received_at, &sender);
-            let track = track_of(&packet, demuxer, &sender);
-            match self.groups.iter_mut().find(|(known, _)| *known == track) {
+            let place = place_of(&packet, demuxer, &sender);
+            match self.groups.iter_mut().find(|(known, _)| *known == place) {
                 Some((_, group)) => group.push(packet),
-                None => self.groups.push((track, vec![packet])),
+                None => self.groups.push((place, vec![packet])),
             }
         }
     }
 
-    /// Gives out one event for each track; says how many packets were left out.
+    /// Gives out one event for each track and encoding; says how many packets were left out.
     pub(super) fn finish(&mut self, mut tell: impl FnMut(Event)) -> u64 {
-        for (track_id, packets) in self.groups.drain(..) {
-            tell(Event::Rtcp { track_id, packets });
+        for (place, packets) in self.groups.drain(..) {
+            let (track_id, rid) = place.unzip();
+            tell(Event::Rtcp {
+                track_id,
+                rid: rid.flatten(),
+                packets,
+            });
         }
         std::mem::take(&mut self.overflow)
     }
 
-    /// The tracks that the drain has brought wishes for.
-    pub(super) fn take_wishes(&mut self) -> impl Iterator<Item = TrackId> {
+    /// What the drain has brought wishes for.
+    pub(super) fn take_wishes(&mut self) -> impl Iterator<Item = Place> {
         std::mem::take(&mut self.wishes).into_iter()
     }
 
-    /// Of which tracks of ours a packet asks for a keyframe.
+    /// Of what we send a packet asks for a keyframe.
     fn note_wishes(
         &mut self,
         packet: &RtcpPacket,
         received_at: Instant,
-        sender: &impl Fn(Ssrc) -> Option<TrackId>,
+        sender: &impl Fn(Ssrc) -> Option<Place>,
     ) {
         let wishes = &mut self.wishes;
         let mut want = |ssrc| {
-            let unknown = |track: &TrackId| !wishes.contains(track);
-            let track = sender(ssrc).filter(unknown);
-            wishes.extend(track);
+            let unknown = |place: &Place| !wishes.contains(place);
+            let place = sender(ssrc).filter(unknown);
+            wishes.extend(place);
         };
         match packet {
             RtcpPacket::PictureLossIndication(request) => want(request.media_ssrc),
@@ -123,19 +128,19 @@ impl FeedbackInbox {
     }
 }
 
-/// The track that a packet speaks of, when all of it speaks of one.
-fn track_of(
+/// The track and encoding that a packet speaks of, when all of it speaks of one.
+fn place_of(
     packet: &RtcpPacket,
     demuxer: &RtpDemuxer,
-    sender: &impl Fn(Ssrc) -> Option<TrackId>,
-) -> Option<TrackId> {
+    sender: &impl Fn(Ssrc) -> Option<Place>,
+) -> Option<Place> {
     match packet {
-        RtcpPacket::SenderReport(report) => demuxer.track_of(report.ssrc),
+        RtcpPacket::SenderReport(report) => demuxer.place_of(report.ssrc),
         RtcpPacket::SourceDescription(chunks) => {
-            only(chunks.iter().map(|chunk| demuxer.track_of(chunk.ssrc)))
+            only(chunks.iter().map(|chunk| demuxer.place_of(chunk.ssrc)))
         }
         RtcpPacket::Goodbye(goodbye) => {
-            only(goodbye.ssrcs.iter().map(|ssrc| demuxer.track_of(*ssrc)))
+            only(goodbye.ssrcs.iter().map(|ssrc| demuxer.place_of(*ssrc)))
         }
         RtcpPacket::ReceiverReport(report) => {
             only(report.reports.iter().map(|block| sender(block.ssrc)))
@@ -151,9 +156,9 @@ fn track_of(
     }
 }
 
-fn only(mut tracks: impl Iterator<Item = Option<TrackId>>) -> Option<TrackId> {
-    let first = tracks.next()??;
-    tracks.all(|track| track == Some(first)).then_some(first)
+fn only(mut places: impl Iterator<Item = Option<Place>>) -> Option<Place> {
+    let first = places.next()?;
+    places.all(|place| place == first).then_some(first)?
 }
 
 /// Ten times what the feedback of a 10 Mbit/s session takes.

@@ -19,7 +19,7 @@ use super::observed::Observed;
 use super::publishing::{Publishing, RtpDelivery};
 use super::speakers::Speakers;
 use super::stats::MediaStats;
-use crate::egress::{PublisherRequest, ReportRequest, SendingCommand};
+use crate::egress::{PublisherRequest, ReportRequest, SendingCommand, SentTrack};
 use crate::jsep::MediaPlan;
 use crate::lane::{LaneDrops, Weigh};
 use crate::peer_connection::Event;
@@ -200,7 +200,7 @@ impl RtpTransportMachine {
                     stream.round_trips.add(trip);
                 }
             }
-            let sender = |ssrc| speakers.track_of(ssrc);
+            let sender = |ssrc| speakers.place_of(ssrc);
             feedback.handle(demuxer, packets, length, received_at, sender);
         });
         self.stats.keyframe_requests_received += wishes;
@@ -240,7 +240,10 @@ impl RtpTransportMachine {
             Effect::Tell(Event::AvailableOutgoingBitrate { bits_per_second })
         }));
         let wishes = self.feedback.take_wishes();
-        effects.extend(wishes.map(|track| Effect::Send(SendingCommand::RequestKeyframe(track))));
+        effects.extend(wishes.map(|(track, rid)| {
+            let track = SentTrack::new(track, rid.as_ref());
+            Effect::Send(SendingCommand::RequestKeyframe(track))
+        }));
         if self.heard {
             self.arm_reports(now, effects);
         }

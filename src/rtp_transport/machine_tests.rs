@@ -10,7 +10,9 @@ use super::machine::*;
 use super::message::EncodedRtcp;
 use super::stats::MediaStats;
 use crate::codec::{RtcpFeedback, RtpCodec};
-use crate::egress::{Outbox, Outgoing, SendingCommand, SendingCounters, SendingEvent, SendingHalf};
+use crate::egress::{
+    Outbox, Outgoing, SendingCommand, SendingCounters, SendingEvent, SendingHalf, SentTrack,
+};
 use crate::fixtures::*;
 use crate::lane::LaneDrops;
 use crate::peer_connection::Event;
@@ -21,6 +23,8 @@ use crate::rtp::{
 };
 use crate::track::TrackId;
 
+#[path = "encoding_tests.rs"]
+mod encoding_tests;
 #[path = "repair_tests.rs"]
 mod repair_tests;
 #[path = "report_tests.rs"]
@@ -41,7 +45,7 @@ struct Bench {
     effects: Vec<Effect>,
     bells: Arc<AtomicUsize>,
     /// Of which keyframes the remote side wants.
-    wishes: Vec<TrackId>,
+    wishes: Vec<SentTrack>,
 }
 
 impl Bench {
@@ -135,8 +139,9 @@ impl Bench {
         self.machine.stats().with_sending(&self.counters)
     }
 
-    fn send_batch(&mut self, track_id: TrackId, batch: RtpBatch) {
-        let outgoing = Outgoing { track_id, batch };
+    fn send_batch(&mut self, track: impl Into<SentTrack>, batch: RtpBatch) {
+        let track = track.into();
+        let outgoing = Outgoing { track, batch };
         let mut events = Vec::new();
         self.sending
             .send_by_hand(&outgoing, self.now, &mut self.outbox, &mut events);
@@ -408,7 +413,9 @@ fn c030_a_picture_loss_indication_names_the_track_of_the_sender() {
     let heard: Vec<_> = events
         .into_iter()
         .map(|event| match event {
-            Event::Rtcp { track_id, packets } => (track_id, packets),
+            Event::Rtcp {
+                track_id, packets, ..
+            } => (track_id, packets),
             other => panic!("{other:?}"),
         })
         .collect();

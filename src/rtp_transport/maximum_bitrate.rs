@@ -17,7 +17,7 @@ pub(super) struct MaximumBitrate {
 
 impl MaximumBitrate {
     pub(super) fn apply(&mut self, plan: &MediaPlan) {
-        let sent = plan.sections.iter().filter_map(|it| it.send.as_ref());
+        let sent = plan.sections.iter().flat_map(|it| it.sends());
         let mut codecs = sent.flat_map(|send| &send.codecs);
         let is_negotiated = codecs.any(|it| it.codec.feedback.contains(&RtcpFeedback::Remb));
         if !is_negotiated {

@@ -68,6 +68,7 @@ pub use self::stats::MediaStats;
 use crate::call::{CallError, StartError, ask};
 use crate::egress::{
     Egress, Outgoing, RouteLayer, RouteOrigin, SendingCommand, SendingHandle, SendingSnapshot,
+    SentTrack,
 };
 use crate::jsep::MediaPlan;
 use crate::lane::{LaneCapacity, lane};
@@ -171,10 +172,11 @@ impl RtpTransport {
 
     /// Sends packets of a local track, from any task. Does not wait; see the module for
     /// what happens when more is sent than leaves.
-    pub(crate) fn send_rtp(&self, track_id: TrackId, batch: RtpBatch) {
+    pub(crate) fn send_rtp(&self, track: impl Into<SentTrack>, batch: RtpBatch) {
         // From here on this transport's own bound counts, not that of its owner's mailbox.
         let batch = batch.without_credit();
-        self.sending.push(Outgoing { track_id, batch });
+        let track = track.into();
+        self.sending.push(Outgoing { track, batch });
     }
 
     /// Feeds a local track from another peer's track, or from nowhere. Waits for the sending actor's
@@ -185,7 +187,7 @@ impl RtpTransport {
     /// [`CallError`] when this peer is gone or stuck; [`ListenerGone`] when the publisher is gone.
     pub(crate) async fn set_route(
         &self,
-        track: TrackId,
+        track: SentTrack,
         origin: Option<RouteOrigin>,
     ) -> Result<Result<(), ListenerGone>, CallError> {
         self.sending.set_route(track, origin).await
@@ -207,7 +209,7 @@ impl RtpTransport {
     }
 
     /// Only these tracks are sent and received from now on: routes of others end.
-    pub(crate) fn keep_tracks(&self, sent: Vec<TrackId>, received: Vec<TrackId>) {
+    pub(crate) fn keep_tracks(&self, sent: Vec<SentTrack>, received: Vec<TrackId>) {
         self.sending.tell(SendingCommand::KeepRoutes(sent));
         self.cast(RtpTransportMessage::KeepTracks { received });
     }

@@ -3,15 +3,18 @@
 use std::collections::HashMap;
 
 use crate::jsep::MediaPlan;
-use crate::rtp::{Speaker, Ssrc};
+use crate::rtp::{Rid, Speaker, Ssrc};
 use crate::track::TrackId;
+
+/// A track, one encoding of it where it has several.
+pub(super) type Place = (TrackId, Option<Rid>);
 
 /// The sources that we send, as feedback needs to know them.
 #[derive(Debug)]
 pub(super) struct Speakers {
     senders: Vec<Speaker>,
-    /// Which track stands behind an SSRC of ours.
-    tracks: HashMap<Ssrc, Option<TrackId>>,
+    /// Which track stands behind an SSRC of ours, and which of its encodings.
+    tracks: HashMap<Ssrc, Option<Place>>,
     /// Who asks for keyframes of a remote track: the sender of the same m-line.
     askers: HashMap<TrackId, usize>,
     /// Speaks when there is no sender, under a name that lasts one session (RFC 7022 §4.2).
@@ -34,15 +37,17 @@ impl Speakers {
         self.tracks.clear();
         self.askers.clear();
         for section in &plan.sections {
-            let Some(send) = &section.send else { continue };
-            if let Some(receive) = &section.receive {
+            if let (Some(receive), Some(_)) = (&section.receive, &section.send) {
                 self.askers.insert(receive.track, self.senders.len());
             }
-            self.tracks.insert(send.ssrc, send.track);
-            self.senders.push(Speaker {
-                ssrc: send.ssrc,
-                cname: send.cname.clone(),
-            });
+            for send in section.sends() {
+                let place = send.track.map(|track| (track, send.rid.clone()));
+                self.tracks.insert(send.ssrc, place);
+                self.senders.push(Speaker {
+                    ssrc: send.ssrc,
+                    cname: send.cname.clone(),
+                });
+            }
         }
     }
 
@@ -67,8 +72,8 @@ impl Speakers {
         self.tracks.contains_key(&ssrc)
     }
 
-    /// The track that we send under this SSRC.
-    pub(super) fn track_of(&self, ssrc: Ssrc) -> Option<TrackId> {
-        *self.tracks.get(&ssrc)?
+    /// What we send under this SSRC.
+    pub(super) fn place_of(&self, ssrc: Ssrc) -> Option<Place> {
+        self.tracks.get(&ssrc)?.clone()
     }
 }

@@ -253,7 +253,9 @@ async fn c110_a_pli_goes_out_and_one_comes_in() {
     let inbound = scene.transport.inbound();
     inbound.push(datagrams(Instant::now(), brought));
     match scene.event().await {
-        Event::Rtcp { track_id, packets } => {
+        Event::Rtcp {
+            track_id, packets, ..
+        } => {
             assert_eq!(track_id, Some(scene.session.local));
             assert_eq!(packets, [request]);
         }

@@ -136,6 +136,9 @@ pub struct OutboundRtpStats {
     pub remote_id: Option<String>,
     /// The m-line.
     pub mid: String,
+    /// Which of several encodings.
+    #[serde(serialize_with = "json::rid", skip_serializing_if = "Option::is_none")]
+    pub rid: Option<Rid>,
     /// Packets sent.
     pub packets_sent: u64,
     /// Payload sent.

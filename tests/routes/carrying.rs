@@ -285,7 +285,9 @@ async fn c110_a_viewer_s_keyframe_request_goes_to_the_source_and_its_owner_hears
         .session
         .ours
         .expect("picture loss indication", |event| match event {
-            Event::Rtcp { track_id, packets } => packets
+            Event::Rtcp {
+                track_id, packets, ..
+            } => packets
                 .iter()
                 .any(|packet| matches!(packet, RtcpPacket::PictureLossIndication(_)))
                 .then_some(*track_id),

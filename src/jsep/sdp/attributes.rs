@@ -107,7 +107,12 @@ pub(super) fn simulcast(value: &str) -> Option<Simulcast> {
     let mut words = value.split_ascii_whitespace();
     let mut simulcast = Simulcast::default();
     while let Some(direction) = words.next() {
-        let rids = words.next()?.split(';').map(first_alternative).collect();
+        let mut rids = Vec::new();
+        for alternatives in words.next()?.split(';') {
+            let (rid, paused) = first_alternative(alternatives);
+            simulcast.paused.extend(paused.then(|| rid.clone()));
+            rids.push(rid);
+        }
         match direction {
             "send" => simulcast.send = rids,
             "recv" => simulcast.recv = rids,
@@ -119,9 +124,10 @@ pub(super) fn simulcast(value: &str) -> Option<Simulcast> {
 }
 
 /// `~` marks an encoding that begins paused; it is one all the same.
-fn first_alternative(alternatives: &str) -> Rid {
+fn first_alternative(alternatives: &str) -> (Rid, bool) {
     let first = alternatives.split(',').next().unwrap_or_default();
-    Rid::from(first.trim_start_matches('~'))
+    let name = first.trim_start_matches('~');
+    (Rid::from(name), name.len() < first.len())
 }
 
 fn is_rid(text: &str) -> bool {

@@ -131,6 +131,8 @@ pub(crate) struct RidLine {
 pub(crate) struct Simulcast {
     pub(crate) send: Vec<Rid>,
     pub(crate) recv: Vec<Rid>,
+    /// Those of both that begin paused.
+    pub(crate) paused: Vec<Rid>,
 }
 
 impl Description {

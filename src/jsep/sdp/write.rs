@@ -5,6 +5,7 @@ use std::fmt::{self, Display, Formatter};
 use super::{
     Description, RtpTransceiverDirection, Section, SectionCodec, SectionExtension, Simulcast,
 };
+use crate::rtp::Rid;
 
 impl Display for Description {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -103,14 +104,18 @@ impl Section {
             }
             f.write_str("\r\n")?;
         }
-        let Some(Simulcast { send, recv }) = &self.simulcast else {
+        let Some(Simulcast { send, recv, paused }) = &self.simulcast else {
             return Ok(());
+        };
+        let marked = |rid: &Rid| {
+            let mark = if paused.contains(rid) { "~" } else { "" };
+            format!("{mark}{rid}")
         };
         f.write_str("a=simulcast:")?;
         let mut between = "";
         for (word, rids) in [("send", send), ("recv", recv)] {
             if !rids.is_empty() {
-                let rids: Vec<_> = rids.iter().map(|rid| rid.as_str()).collect();
+                let rids: Vec<_> = rids.iter().map(marked).collect();
                 write!(f, "{between}{word} {}", rids.join(";"))?;
                 between = " ";
             }

@@ -12,6 +12,7 @@ mod refused;
 mod remote_errors;
 mod restart;
 mod rollback;
+mod simulcast;
 
 use std::sync::Arc;
 

@@ -312,6 +312,12 @@ impl RtpDemuxer {
         section.map(|index| self.sections[index].track)
     }
 
+    /// The same, and which of its encodings they are of.
+    pub(crate) fn place_of(&self, ssrc: Ssrc) -> Option<(TrackId, Option<Rid>)> {
+        let rid = self.streams.get(ssrc).and_then(|it| it.rid.clone());
+        Some((self.track_of(ssrc)?, rid))
+    }
+
     /// The stream of this SSRC, if it has been heard.
     pub(crate) fn stream_mut(&mut self, ssrc: Ssrc) -> Option<&mut RtpStream> {
         self.streams.get_mut(ssrc)

@@ -35,6 +35,7 @@ fn section(mid: &str, codecs: &[(u8, Option<u8>)]) -> MediaSection {
         .iter()
         .map(|(number, rtx)| negotiated(&format!("codec{number}"), *number, *rtx));
     MediaSection {
+        further: Vec::new(),
         mid: mid.into(),
         kind: MediaKind::Video,
         reduced_size_rtcp: true,

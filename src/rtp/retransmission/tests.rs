@@ -21,6 +21,8 @@ fn payload_type(number: u8) -> PayloadType {
 /// One codec, with requests for lost packets and a format for retransmissions as told.
 fn plan(nack: bool, rtx: bool) -> SendPlan {
     SendPlan {
+        rid: None,
+        is_named: false,
         track: None,
         ssrc: SSRC,
         rtx_ssrc: rtx.then_some(RTX_SSRC),

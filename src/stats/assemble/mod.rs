@@ -248,6 +248,7 @@ impl Sources {
             media_source_id: None,
             remote_id: None,
             mid: stream.mid.to_string(),
+            rid: stream.rid.clone(),
             packets_sent: first.packets + repeated.packets + padding.packets,
             bytes_sent: first.payload_bytes + repeated.payload_bytes,
             header_bytes_sent: first.header_bytes + repeated.header_bytes + padding.header_bytes,

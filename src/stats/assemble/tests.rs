@@ -62,6 +62,7 @@ fn connected(selections: u32) -> Sources {
 fn sent(codec: &RtpCodec, ssrc: u32) -> SentStream {
     let payload_type = PayloadType::new(96).unwrap();
     SentStream {
+        rid: None,
         ssrc: Ssrc(ssrc),
         rtx_ssrc: None,
         mid: Mid::from("0"),
