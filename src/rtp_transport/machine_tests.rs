@@ -21,6 +21,8 @@ use crate::rtp::{
 };
 use crate::track::TrackId;
 
+#[path = "layer_tests.rs"]
+mod layer_tests;
 #[path = "repair_tests.rs"]
 mod repair_tests;
 #[path = "report_tests.rs"]
