@@ -83,6 +83,7 @@ pub mod advanced {
     /// [deploying]: super::deploying::bare
     /// [encoder_media]: crate::signaling::broadcaster::encoder_media
     /// [perfect]: perfect_negotiation
+    /// [simulcast]: simulcast
     #[cfg(feature = "signaling")]
     #[doc = ""]
     #[doc = include_str!("../guides/advanced/broadcasting.md")]

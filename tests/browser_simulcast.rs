@@ -4,17 +4,22 @@
 #[path = "common/browser.rs"]
 #[allow(dead_code, reason = "each test file uses a part of the driver")]
 mod browser;
+mod common;
 #[path = "../examples/simulcast/main.rs"]
 #[allow(dead_code, reason = "the command line is not part of these tests")]
 mod simulcast;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use ractor_webrtc::signaling::websocket::WebSocketLimits;
 use serde::Deserialize;
+use serde_json::Value;
 use tokio::net::TcpListener;
 
 use self::browser::{Browser, Page};
+use self::common::link::Link;
 use self::simulcast::common::arguments::Arguments;
 use self::simulcast::common::server::router;
 
@@ -69,6 +74,96 @@ async fn a_page_that_pauses_its_highest_encoding_leaves_no_screen_behind() {
     }
 }
 
+// A screen whose path gets narrow got more than it took, and showed a still.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_screen_whose_path_gets_narrow_goes_down_and_comes_back_and_the_other_one_does_not_notice()
+ {
+    let _turn = TURN.lock().await;
+    let Some(browser) = Browser::launch().await else {
+        return;
+    };
+    let rate = Arc::new(AtomicU64::new(WIDE));
+    let link = Link::narrow(Arc::clone(&rate), QUEUE, ROUND_TRIP);
+    let link = link.await.unwrap();
+    let page = open(&browser, "VP8").await;
+    let () = page.eval("detour('right')").await;
+    page.click("start").await;
+    carry(&page, &link).await;
+    page.wait_until("arriving() === 3", PATIENCE).await;
+    shows(&page, "left", "h").await;
+    shows(&page, "right", "h").await;
+    let () = page.eval("watchScreens()").await;
+
+    rate.store(NARROW, Ordering::Relaxed);
+    let fell = shows(&page, "right", "l").await;
+    rate.store(WIDE, Ordering::Relaxed);
+    let rose = shows(&page, "right", "h").await;
+    let [left, right] = [
+        Figures::of(&page, "left").await,
+        Figures::of(&page, "right").await,
+    ];
+    eprintln!("fell after {fell:?}, rose after {rose:?}: {left:?} {right:?}");
+    assert!(fell < Duration::from_secs(10), "{fell:?}");
+    assert!(left.longest_gap < 1_500.0, "{left:?}");
+    assert_eq!(
+        (left.packets_lost, left.keyframe_requests),
+        (0, 0),
+        "{left:?}"
+    );
+}
+
+/// Carries what is said about the screen on the detour over the link, until it is connected.
+async fn carry(page: &Page, link: &Link) {
+    let begun = Instant::now();
+    let connected = "connections.right?.connectionState === 'connected'";
+    while !page.eval::<bool>(connected).await {
+        assert!(begun.elapsed() < PATIENCE, "never connected");
+        let (said, heard): (Vec<Value>, Vec<Value>) = page.eval("underway()").await;
+        for mut signal in said {
+            // The page is what the path gets narrow to.
+            if redirect(
+                &mut signal,
+                |text| link.description_of_b(text),
+                |text| link.candidate_of_b(text),
+            ) {
+                let () = page
+                    .eval(&format!("detours.say({signal}), undefined"))
+                    .await;
+            }
+        }
+        for mut signal in heard {
+            if redirect(
+                &mut signal,
+                |text| link.description_of_a(text),
+                |text| link.candidate_of_a(text),
+            ) {
+                let () = page.eval(&format!("detours.receive({signal})")).await;
+            }
+        }
+    }
+}
+
+/// Says whether the link can carry it.
+fn redirect(
+    signal: &mut Value,
+    description: impl Fn(&str) -> String,
+    candidate: impl Fn(&str) -> Option<String>,
+) -> bool {
+    if let Some(sdp) = signal.pointer_mut("/description/sdp") {
+        *sdp = description(sdp.as_str().unwrap()).into();
+    }
+    let Some(found) = signal.pointer_mut("/candidate/candidate") else {
+        return true;
+    };
+    match candidate(found.as_str().unwrap()) {
+        Some(redirected) => {
+            *found = redirected.into();
+            true
+        }
+        None => false,
+    }
+}
+
 async fn changes_twenty_times(codec: &str) {
     let Some(browser) = Browser::launch().await else {
         return;
@@ -116,6 +211,13 @@ async fn changes_twenty_times(codec: &str) {
 
 /// Opens the page, and waits until all encodings arrive at the server.
 async fn start(browser: &Browser, codec: &str) -> Page {
+    let page = open(browser, codec).await;
+    page.click("start").await;
+    page.wait_until("arriving() === 3", PATIENCE).await;
+    page
+}
+
+async fn open(browser: &Browser, codec: &str) -> Page {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!(
         "http://{}/?codec={codec}&width=960",
@@ -126,8 +228,6 @@ async fn start(browser: &Browser, codec: &str) -> Page {
     tokio::spawn(async move { axum::serve(listener, pages).await.unwrap() });
     let page = browser.open(&url).await;
     let () = page.eval(TOOLS).await;
-    page.click("start").await;
-    page.wait_until("arriving() === 3", PATIENCE).await;
     page
 }
 
@@ -172,6 +272,13 @@ const SCREENS: [&str; 2] = ["left", "right"];
 
 const TURNS: usize = 20;
 
+/// Room for every encoding, and for the lowest alone.
+const WIDE: u64 = 5_000_000;
+const NARROW: u64 = 250_000;
+
+const QUEUE: Duration = Duration::from_millis(300);
+const ROUND_TRIP: Duration = Duration::from_millis(40);
+
 /// Up and down, by one and by two.
 const CIRCLE: [&str; 4] = ["m", "h", "l", "h"];
 
@@ -183,6 +290,16 @@ const TOOLS: &str = "window.arriving = () =>
 window.shows = (name, part) => {
     const { width } = document.getElementById('camera').srcObject.getVideoTracks()[0].getSettings();
     return screens[name].video.videoWidth === Math.floor(width / part);
+};
+window.detour = name => {
+    const [said, heard] = [[], []];
+    window.detours = { say, receive };
+    window.underway = () => [said.splice(0), heard.splice(0)];
+    window.say = signal => signal.of === name ? said.push(JSON.parse(JSON.stringify(signal))) : detours.say(signal);
+    window.receive = async signal => {
+        const isPath = signal.of === name && ['answer', 'ice'].includes(signal.type);
+        return isPath ? heard.push(signal) : detours.receive(signal);
+    };
 };
 window.gaps = {};
 window.watchScreens = () => {

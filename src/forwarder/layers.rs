@@ -67,7 +67,7 @@ impl ForwarderMachine {
             let due = if only_rates {
                 &mut self.later
             } else {
-                &mut self.unsettled
+                &mut self.soon
             };
             due.insert(record.subscriber);
         }
@@ -92,8 +92,21 @@ impl ForwarderMachine {
 
     /// Chooses the encodings of all peers for which something has changed. To be called after each message.
     pub(super) fn settle_layers(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        for peer in mem::take(&mut self.soon) {
+            // A publisher whose encodings come and go is not to keep everybody busy.
+            let settled_at = self.runtimes.get(&peer).and_then(|it| it.layers_settled_at);
+            let due = settled_at.map(|at| at + SETTLE_INTERVAL);
+            if due.is_some_and(|due| due > now) {
+                self.settle_at(peer, due, effects);
+            } else {
+                self.unsettled.insert(peer);
+            }
+        }
         for peer in mem::take(&mut self.unsettled) {
             self.later.remove(&peer);
+            if let Some(runtime) = self.runtimes.get_mut(&peer) {
+                runtime.layers_settled_at = Some(now);
+            }
             let due = self.settle(peer, now, effects);
             self.settle_at(peer, due, effects);
         }
@@ -262,6 +275,9 @@ impl Candidates {
 
 /// What sound takes, with its headers: Opus at the rate of a browser.
 const SOUND: u64 = 64_000;
+
+/// Between two looks because encodings come and go: a part of what it takes to notice that one pauses.
+const SETTLE_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Rates change all the time; it is enough to look at them now and then.
 const RATES_INTERVAL: Duration = Duration::from_secs(1);

@@ -30,8 +30,9 @@ pub(super) struct ForwarderMachine {
     /// The subscriptions that each publication feeds; as many as there are records of publications.
     pub(super) fed: BTreeMap<TrackId, BTreeSet<TrackId>>,
     changed: BTreeSet<Row>,
-    /// Peers whose encodings are to be chosen anew, now or in a while.
+    /// Peers whose encodings are to be chosen anew: now, unless that was just done, or in a while.
     pub(super) unsettled: BTreeSet<PeerId>,
+    pub(super) soon: BTreeSet<PeerId>,
     pub(super) later: BTreeSet<PeerId>,
     orders_given: u64,
 }
@@ -75,6 +76,7 @@ impl ForwarderMachine {
             fed: BTreeMap::new(),
             changed: BTreeSet::new(),
             unsettled: BTreeSet::new(),
+            soon: BTreeSet::new(),
             later: BTreeSet::new(),
             orders_given: 0,
         }

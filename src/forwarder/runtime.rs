@@ -27,6 +27,8 @@ pub(super) struct Runtime {
     pub(super) pace: Pace,
     /// What it would be sent at best, as its peer was told.
     pub(super) desired: Option<u64>,
+    /// When its encodings were chosen last.
+    pub(super) layers_settled_at: Option<Instant>,
     /// When its encodings are looked at again though nothing changes.
     pub(super) layers_due: Option<Instant>,
     pub(super) failures: Failures,

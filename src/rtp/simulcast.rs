@@ -119,12 +119,12 @@ impl Meter {
         self.measured >= WINDOWS || !self.active
     }
 
-    /// Both were seen, and this one takes more. Two that take about the same stay as they are.
+    /// Both were seen, and this one clearly takes more. Two that take about the same stay as they are.
     fn is_above(&self, other: &Self) -> bool {
         let factor = if self.is_settled() && other.is_settled() {
             CLEARLY
         } else {
-            1.0
+            BEYOND_DOUBT
         };
         self.average > other.average * factor
     }
@@ -139,9 +139,10 @@ impl Meter {
 }
 
 impl LayerWatch {
-    /// For a track of these encodings; of a single one without a name where there are none.
+    /// For a track of these encodings; of a single one without a name where there are none. Until their rates tell, the one
+    /// that its sender prefers, and names first (RFC 8853 §5.2), is taken for the highest.
     pub(crate) fn new(rids: &[Rid]) -> Self {
-        let named = rids.iter().cloned().map(Some);
+        let named = rids.iter().rev().cloned().map(Some);
         let only = rids.is_empty().then_some(None);
         Self {
             meters: named.chain(only).map(Meter::new).collect(),
@@ -243,6 +244,9 @@ const AVERAGING: f64 = 0.1;
 /// Twice as much is usual between one encoding and the next.
 const CLEARLY: f64 = 1.25;
 
+/// The same of encodings that have just begun: browsers begin slowly, and with all of them alike.
+const BEYOND_DOUBT: f64 = 2.0;
+
 /// Rates that change are told no more often.
 const LEAST_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -319,6 +323,24 @@ mod tests {
     }
 
     const ALL: [(&str, u64); 3] = [("h", 1500), ("m", 500), ("l", 150)];
+
+    // They were in the order of their first rates, which said nothing.
+    #[test]
+    fn encodings_that_begin_alike_are_in_the_order_of_the_description_until_their_rates_tell() {
+        let mut bench = Bench::new(&["h", "m", "l"]);
+        let names = |news: &[SimulcastLayer]| {
+            let names = named(news).into_iter().map(|(rid, _)| rid);
+            names.collect::<Vec<_>>()
+        };
+        let news = bench.window(&[("h", 140), ("m", 75), ("l", 110)]).unwrap();
+        assert_eq!(names(&news), ["l", "m", "h"]);
+        let mut bench = Bench::new(&["l", "m", "h"]);
+        bench.window(&[("h", 140), ("m", 75), ("l", 110)]).unwrap();
+        for _ in 0..50 {
+            bench.window(&ALL);
+        }
+        assert_eq!(names(bench.watch.told()), ["l", "m", "h"]);
+    }
 
     #[test]
     fn encodings_are_told_when_they_come_the_lowest_first_whatever_their_order_in_the_description()
@@ -401,7 +423,7 @@ mod tests {
     #[test]
     fn two_of_about_the_same_rate_keep_their_order() {
         let mut bench = Bench::new(&["a", "b"]);
-        bench.window(&[("a", 300), ("b", 400)]);
+        bench.window(&[("a", 300), ("b", 900)]);
         for turn in 0..200 {
             let (a, b) = if turn % 10 < 5 {
                 (420, 400)

@@ -25,6 +25,8 @@ use crate::track::TrackId;
 
 #[path = "encoding_tests.rs"]
 mod encoding_tests;
+#[path = "layer_tests.rs"]
+mod layer_tests;
 #[path = "repair_tests.rs"]
 mod repair_tests;
 #[path = "report_tests.rs"]

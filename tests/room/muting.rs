@@ -1,6 +1,7 @@
 //! Who is kept from the others, and who speaks.
 
 use ractor_webrtc::MediaKind;
+use ractor_webrtc::forwarder::LayerWish;
 use ractor_webrtc::room::{MutedBy, RoomEvent};
 
 use super::common::{PATIENCE, eventually};
@@ -35,6 +36,25 @@ async fn who_mutes_itself_is_heard_by_nobody_until_it_unmutes() {
         publication,
     };
     bob.hears("unmute", |event| *event == unmuted).await;
+    bob.receives(ada.id()).await;
+}
+
+// A page that shows nothing of somebody was sent the picture all the same.
+#[tokio::test]
+async fn who_wants_no_picture_of_somebody_is_sent_none_and_the_others_are() {
+    let hall = Hall::open().await;
+    let ada = Page::join(&hall.room, "Ada").await;
+    let mut bob = Page::join(&hall.room, "Bob").await;
+    bob.receives(ada.id()).await;
+    let snapshot = hall.snapshot().await;
+    let mut of_ada = snapshot.participants[0].publications.iter();
+    let camera = of_ada.find(|it| it.kind == MediaKind::Video).unwrap().id;
+    bob.participant.set_layers(camera, LayerWish::Off);
+    is_silent(&mut bob, MediaKind::Video).await;
+    bob.receives_kinds(ada.id(), &[MediaKind::Audio]).await;
+    let mut cleo = Page::join(&hall.room, "Cleo").await;
+    cleo.receives(ada.id()).await;
+    bob.participant.set_layers(camera, LayerWish::Automatic);
     bob.receives(ada.id()).await;
 }
 

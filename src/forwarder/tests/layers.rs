@@ -60,8 +60,10 @@ impl Call {
         call
     }
 
+    /// A while after whatever was before.
     fn arrives(&mut self, active: &[&str]) {
         let (ada, track) = (self.ada, self.track.id());
+        self.world.wait(milliseconds(200));
         self.world.layers(ada, track, camera(active));
     }
 
@@ -112,7 +114,8 @@ impl World {
     }
 
     /// Time passes, and what is due happens and is done.
-    fn wait(&mut self, duration: Duration) {
+    pub(super) fn wait(&mut self, duration: Duration) {
+        self.settle();
         self.pass(duration);
         self.settle();
     }
@@ -278,6 +281,7 @@ fn sound_comes_first_and_of_each_picture_the_lowest_stays() {
         world.hear(ada, PeerNews::Track(track.clone()));
         world.settle();
         world.layers(ada, track.id(), camera(&ALL));
+        world.wait(milliseconds(200));
     }
     let have = |world: &World| tracks.each_ref().map(|track| world.has(bob, track.id()));
     world.hear(bob, PeerNews::AvailableBitrate(100 * KILO));
@@ -388,8 +392,26 @@ fn another_source_is_chosen_from_anew_and_the_wish_stays() {
     };
     assert_eq!(fed(&call), None);
     let (ada, other) = (call.ada, other.id());
+    call.world.wait(milliseconds(200));
     call.world.layers(ada, other, camera(&ALL));
     assert_eq!(fed(&call), Some("m".into()));
+}
+
+// Each change of a publisher's was an order to each subscriber.
+#[test]
+fn encodings_that_come_and_go_all_the_time_are_looked_at_now_and_then() {
+    let mut call = Call::with_camera();
+    call.world.news();
+    let (ada, track) = (call.ada, call.track.id());
+    for turn in 0..100 {
+        let active: &[&str] = if turn % 3 == 0 { &["l"] } else { &ALL };
+        call.world.layers(ada, track, camera(active));
+        call.world.wait(milliseconds(10));
+    }
+    let changes = call.world.news().len();
+    assert!((1..=6).contains(&changes), "{changes}");
+    call.world.wait(milliseconds(200));
+    assert_eq!(call.has(), some("l"), "what was last");
 }
 
 #[test]

@@ -79,7 +79,7 @@ proptest! {
         for step in steps {
             run.take(step);
         }
-        run.world.settle();
+        run.world.wait(Duration::from_secs(1));
         run.check_model();
         run.check_consistency();
         run.check_what_the_owner_knows();
@@ -95,7 +95,7 @@ proptest! {
         for step in steps {
             run.take(step);
         }
-        run.world.settle();
+        run.world.wait(Duration::from_secs(1));
         run.check_consistency();
         run.check_limits(limits);
         run.check_what_the_owner_knows();
