@@ -194,10 +194,21 @@ fn reports_agree(ours: &Report, theirs: &Report) {
             assert_eq!(number(remote, "fractionLost"), 0.0, "{remote:#}");
             assert!(number(remote, "roundTripTimeMeasurements") >= 1.0);
         }
-        let remote = stream(ours, "remote-outbound-rtp", kind);
-        let theirs = stream(theirs, "outbound-rtp", kind);
-        let behind = number(theirs, "packetsSent") - number(remote, "packetsSent");
-        assert!((0.0..300.0).contains(&behind), "{remote:#}\n{theirs:#}");
+        for (sender, receiver) in [(ours, theirs), (theirs, ours)] {
+            let sent = stream(sender, "outbound-rtp", kind);
+            let told = stream(receiver, "remote-outbound-rtp", kind);
+            assert_eq!(told["ssrc"], sent["ssrc"]);
+            assert!(number(told, "reportsSent") >= 1.0);
+            // The last report is from before the last packets.
+            let behind = number(sent, "packetsSent") - number(told, "packetsSent");
+            assert!((0.0..300.0).contains(&behind), "{told:#}\n{sent:#}");
+            assert!(number(told, "bytesSent") <= number(sent, "bytesSent"));
+            let heard = stream(sender, "remote-inbound-rtp", kind);
+            let got = stream(receiver, "inbound-rtp", kind);
+            for member in ["ssrc", "packetsLost"] {
+                assert_eq!(heard[member], got[member], "{heard:#}\n{got:#}");
+            }
+        }
     }
 }
 

@@ -40,3 +40,23 @@ impl<const N: usize> SentReports<N> {
         self.reports.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 3550 §6.4.1, figure 2: 6.125 s there and back.
+    #[test]
+    fn c066_the_example_of_rfc_3550() {
+        let mut reports = SentReports::<4>::default();
+        let sent = Instant::now();
+        reports.note(0xb44d_b705_2000_0000, sent);
+        let received =
+            sent + (Duration::from_millis(46_864_500) - Duration::from_millis(46_853_125));
+        let (since, delay) = reports
+            .answered(0xb705_2000, 0x0005_4000, received)
+            .unwrap();
+        assert_eq!(delay, Duration::from_millis(5_250));
+        assert_eq!(since - delay, Duration::from_millis(6_125));
+    }
+}
