@@ -64,7 +64,7 @@ impl Publisher {
                 let before = before.get(*rid).copied().unwrap_or_default();
                 now.get(*rid).is_some_and(|now| *now >= before + more)
             };
-            RIDS.iter().all(|rid| enough(rid)).then_some(())
+            RIDS.iter().all(enough).then_some(())
         })
         .await;
     }
