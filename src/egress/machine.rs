@@ -8,6 +8,7 @@ use std::time::Instant;
 use super::congestion::Congestion;
 use super::counters::SendingCounters;
 use super::feeds::Feeds;
+use super::held_back::HeldBack;
 use super::message::{Outgoing, SendingEvent, StreamId};
 use super::outbox::Outbox;
 use super::routes::Role;
@@ -60,6 +61,8 @@ pub(super) struct Sender {
     /// What a route brings is held back until a picture begins that stands for itself: what the decoder
     /// has is of another source, or it has nothing.
     pub(super) wants_keyframe: bool,
+    /// What that was, lately.
+    held_back: HeldBack,
     /// The codec of the route that the remote side has not agreed to, once that has been told.
     refused: Option<Arc<RtpCodec>>,
     /// Packets sent at the last report and at the one before it.
@@ -110,40 +113,79 @@ impl Sender {
         way: &mut WayOut<'_>,
     ) -> usize {
         let Departure {
-            batch,
-            origin,
-            at,
-            now,
+            batch, origin, now, ..
         } = *departure;
         let gate = origin == Origin::Route && self.wants_keyframe;
         let codec = batch.codec().filter(|_| gate);
         let mark = codec.and_then(KeyframeMark::of);
         let mut held_back = 0;
         for (index, packet) in batch.iter().enumerate() {
-            if gate && self.holds_back(mark, packet) {
+            let waited = gate && self.wants_keyframe;
+            if waited && self.holds_back(mark, packet) {
                 held_back += 1;
+                self.held_back.keep(batch, index, now);
                 continue;
             }
-            let Some(numbers) = origin.number(&mut self.stream, rewrite, packet, at) else {
-                way.counters.before_switch.add(1);
-                continue;
-            };
-            let placed = Placed {
-                batch,
-                index,
-                rewrite,
-                numbers,
-                at,
-            };
-            let late = batch.is_repaired() && !self.stream.is_newest(numbers);
-            if late && self.pass_on(&placed, now, way) {
-                continue;
-            }
-            if way.admits(&self.stream, &placed, now) {
-                self.transmit(&placed, now, way);
+            self.forward(departure, index, rewrite, way);
+            if waited {
+                self.follow_up(departure, index, rewrite, way);
             }
         }
         held_back
+    }
+
+    /// Numbers and sends one packet.
+    fn forward(
+        &mut self,
+        departure: &Departure<'_>,
+        index: usize,
+        rewrite: &Arc<Rewrite>,
+        way: &mut WayOut<'_>,
+    ) {
+        let Departure {
+            batch,
+            origin,
+            at,
+            now,
+        } = *departure;
+        let packet = &batch[index];
+        let Some(numbers) = origin.number(&mut self.stream, rewrite, packet, at) else {
+            way.counters.before_switch.add(1);
+            return;
+        };
+        let placed = Placed {
+            batch,
+            index,
+            rewrite,
+            numbers,
+            at,
+        };
+        let late = batch.is_repaired() && !self.stream.is_newest(numbers);
+        if late && self.pass_on(&placed, now, way) {
+            return;
+        }
+        if way.admits(&self.stream, &placed, now) {
+            self.transmit(&placed, now, way);
+        }
+    }
+
+    /// A keyframe has begun with this packet: what has come of it already follows.
+    fn follow_up(
+        &mut self,
+        departure: &Departure<'_>,
+        first: usize,
+        rewrite: &Arc<Rewrite>,
+        way: &mut WayOut<'_>,
+    ) {
+        let now = departure.now;
+        for held in self.held_back.take_after(departure.batch, first, now) {
+            let departure = Departure {
+                batch: &held.batch,
+                at: held.batch.received_at().unwrap_or(now),
+                ..*departure
+            };
+            self.forward(&departure, held.index, rewrite, way);
+        }
     }
 
     /// Writes and protects a packet.
@@ -243,6 +285,7 @@ impl SendingHalf {
                     stream: RtpStreamSender::new(&section.mid, send),
                     layers: LayerFilter::default(),
                     wants_keyframe: true,
+                    held_back: HeldBack::default(),
                     refused: None,
                     reported: [0; 2],
                 },

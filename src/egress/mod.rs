@@ -32,6 +32,7 @@ mod actor;
 mod congestion;
 mod counters;
 mod feeds;
+mod held_back;
 mod layers;
 mod machine;
 mod message;

@@ -155,14 +155,18 @@ mod tests {
             }
         }
 
-        /// Routes packets of keyframes, the ends of pictures, with these numbers.
+        /// Routes packets with these numbers, each the beginning of a keyframe.
         fn route(&mut self, numbers: &[u16], repaired: bool) {
+            self.route_with(&[0x10, 0, 7, 7], numbers, repaired);
+        }
+
+        fn route_with(&mut self, payload: &[u8], numbers: &[u16], repaired: bool) {
             let source = Arc::new(RtpSource {
                 codec: Arc::new(RtpCodec::vp8()),
                 extensions: ExtensionMap::default(),
             });
             let packets = numbers.iter().map(|number| {
-                let bytes = rtp_bytes(VIDEO, *number, Ssrc(77), &[], &[0x10, 0, 7, 7]);
+                let bytes = rtp_bytes(VIDEO, *number, Ssrc(77), &[], payload);
                 RtpPacket::parse(bytes.into()).unwrap()
             });
             let batch = RtpBatch::received(packets.collect(), source, self.now);
@@ -253,6 +257,18 @@ mod tests {
         assert_eq!(bench.left(), [(RTX_SSRC, 1); 2]);
         bench.route(&[3], true);
         assert_eq!(bench.left(), [(RTX_SSRC, 3); 2]);
+    }
+
+    // The rest had been thrown away, waiting for a keyframe to begin, and the picture began damaged.
+    #[test]
+    fn c110_a_keyframe_whose_first_packet_is_repaired_goes_out_whole() {
+        let mut bench = Bench::new(true);
+        bench.route_with(&[0, 7], &[3, 5, 6], false);
+        assert_eq!(bench.left(), []);
+        bench.route(&[4], true);
+        assert_eq!(bench.left(), [4, 5, 6].map(|number| (OUR_SSRC, number)));
+        bench.route_with(&[0, 7], &[7], false);
+        assert_eq!(bench.left(), [(OUR_SSRC, 7)]);
     }
 
     // Other bytes under a number of SRTP's that was used would give away both (RFC 3711 §9.1); a number of the transport
