@@ -140,6 +140,10 @@ pub enum MediaFeature {
     /// Receiving several encodings of one track (RFC 8853), with the header extensions that it
     /// takes. On by default.
     Simulcast,
+    /// The header extension in which senders tell the layers of their pictures ([`HeaderExtension::DependencyDescriptor`]), which
+    /// [limits of layers](crate::peer_connection::PeerConnection::set_layer_limit) need for AV1 and H.264. Off by default: Chromium
+    /// then leaves the same out of the payload of VP8, also for receivers who do not get the extension.
+    DependencyDescriptor,
 }
 
 /// Makes a [`MediaConfiguration`].
@@ -317,6 +321,11 @@ fn apply_features(configuration: &mut MediaConfiguration, features: &HashSet<Med
             .extensions
             .retain(|entry| !of_simulcast.contains(&entry.extension));
     }
+    if !has(MediaFeature::DependencyDescriptor) {
+        configuration
+            .extensions
+            .retain(|entry| entry.extension != HeaderExtension::DependencyDescriptor);
+    }
 }
 
 fn check_codecs(codecs: &[CodecConfiguration]) -> Result<(), ConfigurationError> {
@@ -412,6 +421,7 @@ fn default_extensions() -> Vec<HeaderExtensionConfiguration> {
         (4, HeaderExtension::Mid),
         (10, HeaderExtension::Rid),
         (11, HeaderExtension::RepairedRid),
+        (12, HeaderExtension::DependencyDescriptor),
     ];
     extensions_of(MediaKind::Audio, audio)
         .chain(extensions_of(MediaKind::Video, video))
@@ -434,7 +444,9 @@ fn extensions_of(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use HeaderExtension::{AudioLevel, Mid, RepairedRid, Rid, TransportWideCc};
+    use HeaderExtension::{
+        AudioLevel, DependencyDescriptor, Mid, RepairedRid, Rid, TransportWideCc,
+    };
 
     fn pt(number: u8) -> PayloadType {
         PayloadType::new(number).unwrap()
@@ -510,6 +522,8 @@ mod tests {
         let single = feature(MediaFeature::Simulcast, false);
         let video = names(&single, MediaKind::Video);
         assert_eq!(video, [TransportWideCc, Mid]);
+        let described = feature(MediaFeature::DependencyDescriptor, true);
+        assert!(names(&described, MediaKind::Video).contains(&DependencyDescriptor));
         // Switching on what is on changes nothing.
         for on in [
             MediaFeature::Nack,

@@ -207,7 +207,17 @@ impl EgressShell {
                 origin,
                 reply,
             } => self.set_route(Destination { member: id, track }, origin, reply),
-            SendingCommand::KeepRoutes(tracks) => self.keep_routes(id, &tracks),
+            SendingCommand::SetLayerLimit { track, limit } => {
+                if let Some(half) = self.half(id) {
+                    half.set_layer_limit(track, limit);
+                }
+            }
+            SendingCommand::KeepRoutes(tracks) => {
+                self.keep_routes(id, &tracks);
+                if let Some(half) = self.half(id) {
+                    half.keep_layer_limits(&tracks);
+                }
+            }
             SendingCommand::RequestKeyframe(track) => {
                 let member = self.members.get(&id);
                 let streams = member.map(|member| member.half.feeds(track));

@@ -14,6 +14,7 @@ pub(crate) struct SendingCounters {
     pub(crate) displaced: Counter,
     pub(crate) before_switch: Counter,
     pub(crate) before_keyframe: Counter,
+    pub(crate) above_layer_limit: Counter,
     pub(crate) protect_failed: Counter,
     pub(crate) send_failed: Counter,
     pub(crate) retransmitted: Counter,

@@ -17,9 +17,9 @@ use super::way_out::{Placed, Sealing, WayOut};
 use crate::codec::RtpCodec;
 use crate::jsep::{MediaPlan, SendPlan};
 use crate::rtp::{
-    ExtendedReportBlock, KeyframeMark, MAX_BLOCKS, Mid, Numbers, ReceptionReport, Report,
-    RequestTally, Rewrite, Rid, RtcpPacket, RtpBatch, RtpPacket, RtpStreamSender, Speaker, Why,
-    compound_reports,
+    ExtendedReportBlock, KeyframeMark, LayerFilter, LayerLimit, MAX_BLOCKS, Mid, Numbers,
+    ReceptionReport, Report, RequestTally, Rewrite, Rid, RtcpPacket, RtpBatch, RtpPacket,
+    RtpStreamSender, Speaker, Why, compound_reports,
 };
 use crate::srtp::{Protector, SrtpError, SrtpMasterKey, SrtpProfile};
 use crate::track::{MediaKind, TrackId};
@@ -36,6 +36,8 @@ pub(crate) struct SendingHalf {
     by_track: HashMap<SentTrack, Vec<usize>>,
     /// Which streams feed a track; the others are sent by hand.
     pub(super) feeds: Feeds,
+    /// Of the tracks that have one.
+    pub(super) layer_limits: HashMap<TrackId, LayerLimit>,
     /// From the first packet on of whose arrival the remote side tells.
     pub(super) congestion: Option<Box<Congestion>>,
     /// What would be sent if the path took it.
@@ -54,6 +56,7 @@ pub(super) struct Sender {
     pub(super) track: Option<TrackId>,
     pub(super) rid: Option<Rid>,
     pub(super) stream: RtpStreamSender,
+    pub(super) layers: LayerFilter,
     /// What a route brings is held back until a picture begins that stands for itself: what the decoder
     /// has is of another source, or it has nothing.
     pub(super) wants_keyframe: bool,
@@ -79,6 +82,7 @@ impl Sender {
     /// What comes next continues nothing of what was sent before.
     fn begin_anew(&mut self) {
         self.stream.change_source();
+        self.layers.begin_anew();
         self.wants_keyframe = true;
     }
 
@@ -195,6 +199,7 @@ impl SendingHalf {
             paused: Vec::new(),
             by_track: HashMap::new(),
             feeds: Feeds::default(),
+            layer_limits: HashMap::new(),
             congestion: None,
             desired_bps: 0,
             reporting: false,
@@ -236,6 +241,7 @@ impl SendingHalf {
                     track: send.track,
                     rid: send.rid.clone(),
                     stream: RtpStreamSender::new(&section.mid, send),
+                    layers: LayerFilter::default(),
                     wants_keyframe: true,
                     refused: None,
                     reported: [0; 2],
@@ -248,6 +254,7 @@ impl SendingHalf {
             self.congestion = None;
         }
         self.index_senders();
+        self.limit_layers();
         self.say_goodbye(&before, outbox);
         for sender in &mut before {
             // What comes meanwhile is not lost on the way.
@@ -396,8 +403,8 @@ impl SendingHalf {
         self.send(*track, batch, origin, now, outbox, events);
     }
 
-    /// Sends packets of the stream that feeds this track, numbered on from what it sent before. Says whether some
-    /// were held back, and a keyframe is wanted.
+    /// Sends packets of the stream that feeds this track, numbered on from what it sent before. Says whether a keyframe is wanted:
+    /// some were held back, or left out that may be sent again.
     pub(crate) fn send_routed(
         &mut self,
         track: SentTrack,
@@ -449,6 +456,7 @@ impl SendingHalf {
             given_up: Vec::new(),
         };
         let mut held_back = 0;
+        let mut wants_keyframe = false;
         for index in senders {
             let sender = &mut self.senders[*index];
             let Some(rewrite) = sender.stream.rewrite_for(batch.source()) else {
@@ -463,6 +471,13 @@ impl SendingHalf {
                 continue;
             };
             sender.refused = None;
+            let filtered = sender.layers.filter(batch);
+            counters.above_layer_limit.add(filtered.left_out);
+            wants_keyframe |= sender.layers.wants_keyframe();
+            let departure = Departure {
+                batch: filtered.changed.as_ref().unwrap_or(batch),
+                ..departure
+            };
             held_back += sender.send(&departure, &rewrite, &mut way);
         }
         let given_up = way.given_up;
@@ -472,7 +487,7 @@ impl SendingHalf {
         if !mem::replace(&mut self.reporting, true) {
             events.push(SendingEvent::ActivityChanged { active: true });
         }
-        self.give_up(&given_up) || held_back > 0
+        self.give_up(&given_up) || held_back > 0 || wants_keyframe
     }
 
     /// Sends a compound packet, and after it what is written already.

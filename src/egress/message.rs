@@ -16,7 +16,7 @@ use crate::codec::RtpCodec;
 use crate::jsep::MediaPlan;
 use crate::lane::{LaneCapacity, LaneDrops, LaneReceiver, LaneSender, Weigh};
 use crate::outlet::{ListenerGone, Outlet};
-use crate::rtp::{Rid, RtcpPacket, RtpBatch};
+use crate::rtp::{LayerLimit, Rid, RtcpPacket, RtpBatch};
 use crate::srtp::{SrtpMasterKey, SrtpProfile};
 use crate::timer::Generation;
 use crate::track::TrackId;
@@ -121,6 +121,8 @@ pub(crate) enum SendingCommand {
         origin: Option<RouteOrigin>,
         reply: RpcReplyPort<Result<(), ListenerGone>>,
     },
+    /// Send at most so many layers of a track.
+    SetLayerLimit { track: TrackId, limit: LayerLimit },
     /// End the routes of all tracks but these.
     KeepRoutes(Vec<SentTrack>),
     /// The remote side wants a keyframe of a track.

@@ -32,6 +32,7 @@ mod actor;
 mod congestion;
 mod counters;
 mod feeds;
+mod layers;
 mod machine;
 mod message;
 mod outbox;

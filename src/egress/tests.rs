@@ -15,12 +15,16 @@ use tokio::time::timeout;
 use super::message::{
     PublisherRequest, RouteLayer, RouteOrigin, SendingCommand, SendingEvent, StreamId, Subscription,
 };
+use super::retransmission::RetransmissionRequest;
 use super::{Egress, Membership, Outgoing, SendingCounters, SendingHandle};
 use crate::codec::RtpCodec;
 use crate::fixtures::*;
 use crate::lane::LaneCapacity;
 use crate::outlet::{ListenerGone, Outlet};
-use crate::rtp::{ExtensionMap, RtcpPacket, RtpBatch, RtpPacket, RtpSource, Ssrc};
+use crate::rtp::{
+    ExtensionMap, HeaderExtension, LayerLimit, RtcpPacket, RtpBatch, RtpPacket, RtpSource,
+    RtpTimestamp, SequenceNumber, Ssrc,
+};
 use crate::track::TrackId;
 use crate::udp::{EndpointSocket, TransportPath};
 
@@ -778,4 +782,94 @@ async fn other_tasks_run_between_the_turns_of_a_full_lane() {
     }
     seen.dedup();
     assert_eq!(seen, Vec::from_iter((0..=8000).step_by(1000)));
+}
+
+/// VP8 of two temporal layers: the lowest, and one above that refers to that alone.
+const LOWER: &[u8] = &[0x90, 0x20, 0x00, 1];
+const UPPER: &[u8] = &[0x90, 0x20, 0x60, 1];
+
+#[tokio::test]
+async fn layers_above_the_limit_of_a_track_are_left_out_without_a_gap() {
+    let Watching {
+        mut viewer,
+        one,
+        first,
+        vp8,
+        ..
+    } = Watching::begin().await;
+    let (track, limit) = (viewer.session.local, LayerLimit::at_most(1, 1));
+    let set = |viewer: &Peer, limit| {
+        let command = SendingCommand::SetLayerLimit { track, limit };
+        viewer.handle.tell(command);
+    };
+    set(&viewer, limit);
+    let push = |packets| first.lane.push(one.coded(&vp8, packets));
+    push(&[(2, LOWER), (3, UPPER), (4, LOWER), (5, UPPER), (6, LOWER)]);
+    assert_eq!(viewer.numbers(3).await, [2, 3, 4]);
+    assert_eq!(viewer.counters.above_layer_limit.get(), 2);
+    // What was negotiated anew has the same limit.
+    viewer
+        .handle
+        .tell(SendingCommand::Apply(viewer.session.plan.clone()));
+    push(&[(7, UPPER), (8, LOWER)]);
+    assert_eq!(viewer.numbers(1).await, [5]);
+    set(&viewer, LayerLimit::NONE);
+    push(&[(9, UPPER), (10, LOWER)]);
+    assert_eq!(viewer.numbers(2).await, [6, 7]);
+    // What left no gap is sent again under the number that it had.
+    let request = RetransmissionRequest {
+        ssrc: OUR_SSRC,
+        lost: vec![SequenceNumber(4)],
+        round_trip: Duration::ZERO,
+    };
+    viewer.handle.tell(SendingCommand::Retransmit(request));
+    assert_eq!(viewer.packet().await.timestamp(), RtpTimestamp(6 * 3000));
+}
+
+#[tokio::test]
+async fn a_route_asks_for_the_keyframe_that_a_higher_spatial_layer_needs() {
+    let Watching {
+        mut viewer,
+        mut one,
+        first,
+        ..
+    } = Watching::begin().await;
+    // As Chromium describes two spatial layers that refer to each other in key pictures only.
+    let structure = "c00001800514853aaaa8018004004002a02a0060010015d34514174d144c70087432165111854\
+                     3276809f8077813f80ef8";
+    let hex = structure.as_bytes().chunks(2);
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16);
+    let structure: Vec<_> = hex.map(|pair| byte(pair).unwrap()).collect();
+    let described = Arc::new(RtpSource {
+        codec: Arc::new(RtpCodec::vp8()),
+        extensions: ExtensionMap {
+            entries: vec![(12, HeaderExtension::DependencyDescriptor)],
+            mixed: true,
+        },
+    });
+    let push = |one: &Publisher, number: u16, payload: &'static [u8], descriptor: &[u8]| {
+        let plain = one.coded(&described, &[(number, payload)]);
+        let packet = plain[0].with_extensions(&[(12, descriptor)]).unwrap();
+        let source = Arc::clone(&described);
+        let batch = RtpBatch::received([packet].into(), source, Instant::now());
+        first.lane.push(batch);
+    };
+    let (track, limit) = (viewer.session.local, LayerLimit::at_most(1, 3));
+    viewer
+        .handle
+        .tell(SendingCommand::SetLayerLimit { track, limit });
+    push(&one, 2, KEY, &structure);
+    push(&one, 3, DELTA, &[0xc1, 0, 2]);
+    push(&one, 4, DELTA, &[0xc6, 0, 3]);
+    push(&one, 5, DELTA, &[0xc1, 0, 4]);
+    assert_eq!(viewer.numbers(3).await, [2, 3, 4]);
+    one.keyframe_requests(first.stream);
+    let limit = LayerLimit::NONE;
+    viewer
+        .handle
+        .tell(SendingCommand::SetLayerLimit { track, limit });
+    push(&one, 6, DELTA, &[0xc6, 0, 5]);
+    push(&one, 7, DELTA, &[0xc1, 0, 6]);
+    assert_eq!(viewer.numbers(1).await, [5]);
+    assert_eq!(one.keyframe_requests(first.stream), 1);
 }

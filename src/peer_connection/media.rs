@@ -6,7 +6,7 @@ use super::{
 };
 use crate::call::CallError;
 use crate::egress::SentTrack;
-use crate::rtp::{Rid, RtcpPacket, RtpBatch};
+use crate::rtp::{LayerLimit, Rid, RtcpPacket, RtpBatch};
 use crate::track::TrackId;
 
 impl PeerConnection {
@@ -157,6 +157,38 @@ impl PeerConnection {
         let track = SentTrack::new(track, rid);
         let set = self.rtp.set_route(track, origin).await?;
         set.map_err(|_gone| RouteError::SourceClosed)
+    }
+
+    /// Sends at most so many layers of what feeds a local track, by hand or by route, from the next picture on: of VP8 and VP9 as their
+    /// senders say it in the payload, of any codec that comes with a
+    /// [dependency descriptor](crate::configuration::MediaFeature::DependencyDescriptor), AV1 above all. Packets without layers are sent whatever
+    /// the limit; those that are left out are counted (`above_layer_limit`) and leave no gap in the numbers.
+    ///
+    /// Fewer layers take effect with the next picture, more where the stream allows it: temporal ones at a switching-up point, which comes
+    /// within some pictures; spatial ones at a keyframe as a rule, for which the source of a route is asked. The limit stays with the
+    /// track whatever feeds it, until [`LayerLimit::NONE`] takes it back.
+    ///
+    /// ```
+    /// # use ractor_webrtc::peer_connection::{PeerConnection, SendError};
+    /// # use ractor_webrtc::rtp::LayerLimit;
+    /// # use ractor_webrtc::track::TrackId;
+    /// # fn example(viewer: PeerConnection, screen: TrackId) -> Result<(), SendError> {
+    /// // The page shows it as a small tile: of what comes as L3T3 the smallest picture, at half the rate.
+    /// viewer.set_layer_limit(screen, LayerLimit::at_most(1, 2))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::UnknownTrack`] when no sender has this track, [`SendError::Closed`] after the end.
+    pub fn set_layer_limit(&self, track: TrackId, limit: LayerLimit) -> Result<(), SendError> {
+        self.alive()?;
+        if self.tracks.sent(track).is_none() {
+            return Err(SendError::UnknownTrack(track));
+        }
+        self.rtp.set_layer_limit(track, limit);
+        Ok(())
     }
 
     /// Whether the owner of this peer gets the media of a remote track as [`Event::Rtp`](super::Event::Rtp): always, never, or (the

@@ -17,6 +17,10 @@ pub enum HeaderExtension {
     TransportWideCc,
     /// `urn:ietf:params:rtp-hdrext:ssrc-audio-level` (RFC 6464).
     AudioLevel,
+    /// `https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension`: which layers a frame is of, and
+    /// what it refers to (AV1 RTP, appendix A). Read by those who leave out layers, and not handed on: it would speak of frames
+    /// that its receiver never gets.
+    DependencyDescriptor,
     /// Any other, by its URI.
     Other(String),
 }
@@ -32,6 +36,9 @@ impl HeaderExtension {
                 "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
             }
             Self::AudioLevel => "urn:ietf:params:rtp-hdrext:ssrc-audio-level",
+            Self::DependencyDescriptor => {
+                "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension"
+            }
             Self::Other(uri) => uri,
         }
     }
@@ -44,6 +51,7 @@ impl HeaderExtension {
             Self::RepairedRid,
             Self::TransportWideCc,
             Self::AudioLevel,
+            Self::DependencyDescriptor,
         ]
         .into_iter()
         .find(|known| known.uri() == uri)
@@ -54,7 +62,11 @@ impl HeaderExtension {
     /// one negotiation, and every sender writes its own.
     pub(super) fn is_forwarded(&self) -> bool {
         match self {
-            Self::Mid | Self::Rid | Self::RepairedRid | Self::TransportWideCc => false,
+            Self::Mid
+            | Self::Rid
+            | Self::RepairedRid
+            | Self::TransportWideCc
+            | Self::DependencyDescriptor => false,
             Self::AudioLevel | Self::Other(_) => true,
         }
     }
@@ -138,6 +150,7 @@ mod tests {
             HeaderExtension::RepairedRid,
             HeaderExtension::TransportWideCc,
             HeaderExtension::AudioLevel,
+            HeaderExtension::DependencyDescriptor,
             HeaderExtension::Other("urn:3gpp:video-orientation".to_owned()),
         ] {
             assert_eq!(HeaderExtension::from_uri(extension.uri()), extension);

@@ -231,6 +231,23 @@ impl RtpPacket {
         }
     }
 
+    /// The same packet with the marker bit set.
+    pub(super) fn marked(self) -> Self {
+        Self {
+            marker: true,
+            ..self
+        }
+    }
+
+    /// The same packet without a payload.
+    pub(super) fn emptied(self) -> Self {
+        Self {
+            buffer: self.buffer.slice(..self.payload_start as usize),
+            padding: 0,
+            ..self
+        }
+    }
+
     /// The same packet with a payload of the same length, in bytes of its own.
     pub(super) fn with_payload_changed(self, change: impl FnOnce(&mut [u8])) -> Self {
         let mut buffer = BytesMut::from(&self.buffer[..]);

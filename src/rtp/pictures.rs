@@ -40,6 +40,15 @@ impl PictureNumbers {
         }
     }
 
+    /// Those of a picture of the same stream, of which so many before it are not sent. Pictures that are left out are never of the lowest
+    /// layer, which the other numbers count.
+    pub(super) fn closing_up(self, left_out: u16) -> Self {
+        Self {
+            id: self.id.wrapping_sub(left_out) & LONG_ID,
+            ..self
+        }
+    }
+
     /// What has to be added to `other` to come here.
     pub(crate) fn minus(self, other: Self) -> Self {
         Self {

@@ -74,7 +74,7 @@ use crate::jsep::MediaPlan;
 use crate::lane::{LaneCapacity, lane};
 use crate::outlet::{ListenerGone, Outlet};
 use crate::peer_connection::{Owner, PeerId};
-use crate::rtp::{CreditLimit, Rid, RtcpError, RtcpPacket, RtpBatch};
+use crate::rtp::{CreditLimit, LayerLimit, Rid, RtcpError, RtcpPacket, RtpBatch};
 use crate::srtp::SrtpKeys;
 use crate::track::TrackId;
 use crate::udp::{MediaInbound, TransportPath};
@@ -191,6 +191,12 @@ impl RtpTransport {
         origin: Option<RouteOrigin>,
     ) -> Result<Result<(), ListenerGone>, CallError> {
         self.sending.set_route(track, origin).await
+    }
+
+    /// Sends at most so many layers of a local track.
+    pub(crate) fn set_layer_limit(&self, track: TrackId, limit: LayerLimit) {
+        let command = SendingCommand::SetLayerLimit { track, limit };
+        self.sending.tell(command);
     }
 
     /// Where a route from a remote track of this peer begins.

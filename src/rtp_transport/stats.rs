@@ -75,6 +75,8 @@ pub struct MediaStats {
     /// Packets of a route held back until a keyframe begins, after its source was changed or while this
     /// peer was not connected.
     pub before_keyframe: u64,
+    /// Packets of layers above the limit of their track.
+    pub above_layer_limit: u64,
     /// Packets that SRTP refused, such as a sequence number sent before.
     pub protect_failed: u64,
     /// Datagrams that the socket did not take.
@@ -122,6 +124,7 @@ impl MediaStats {
             displaced: counters.displaced.get(),
             before_switch: counters.before_switch.get(),
             before_keyframe: counters.before_keyframe.get(),
+            above_layer_limit: counters.above_layer_limit.get(),
             protect_failed: counters.protect_failed.get(),
             send_failed: counters.send_failed.get(),
             retransmitted: counters.retransmitted.get(),

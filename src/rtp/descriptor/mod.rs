@@ -8,6 +8,7 @@ mod dependency;
 mod vp8;
 mod vp9;
 
+pub(super) use self::dependency::{DependencyReader, FrameDependencies};
 pub(super) use self::vp8::Vp8Descriptor;
 pub(super) use self::vp9::Vp9Descriptor;
 

@@ -15,8 +15,6 @@ pub(in crate::rtp) struct DependencyReader {
 #[derive(Clone, Debug)]
 struct Known {
     structure: Structure,
-    /// The frame that brought it.
-    since: u16,
     /// A bit for each decode target that the sender sends at present.
     active: u32,
 }
@@ -24,6 +22,8 @@ struct Known {
 /// What one packet says of its frame.
 #[derive(Debug)]
 pub(in crate::rtp) struct FrameDependencies<'a> {
+    /// It brings the structure of what follows, of which nothing refers to what was before.
+    pub(in crate::rtp) begins_sequence: bool,
     pub(in crate::rtp) begins_frame: bool,
     pub(in crate::rtp) ends_frame: bool,
     /// Counts frames of all layers.
@@ -78,14 +78,15 @@ impl DependencyReader {
     pub(in crate::rtp) fn learn(&mut self, value: &[u8]) {
         if value.len() > SHORT_BYTES {
             // What says nothing teaches nothing.
-            let _unreadable = self.read(value);
+            let _unreadable = self.read(value, false);
         }
     }
 
-    /// What a descriptor says. A structure that comes late replaces none that came later.
+    /// What a descriptor says. One that came `late`, behind packets of later frames, changes nothing of how those are read.
     pub(in crate::rtp) fn read(
         &mut self,
         value: &[u8],
+        late: bool,
     ) -> Result<FrameDependencies<'_>, DependencyError> {
         let mut bits = Bits::new(value);
         let head = Head::read(&mut bits)?;
@@ -96,12 +97,14 @@ impl DependencyReader {
         };
         if extended.structure {
             let structure = Structure::read(&mut bits)?;
-            self.take(structure, head.number);
+            if !late || self.known.is_none() {
+                self.known = Some(Known::new(structure));
+            }
         }
         let known = self.known.as_mut().ok_or(DependencyError::NoStructure)?;
         if extended.active {
             let active = bits.number(known.structure.decode_targets)?;
-            if !is_before(head.number, known.since) {
+            if !late {
                 known.active = active;
             }
         }
@@ -123,6 +126,7 @@ impl DependencyReader {
             }
         }
         Ok(FrameDependencies {
+            begins_sequence: extended.structure,
             begins_frame: head.begins_frame,
             ends_frame: head.ends_frame,
             number: head.number,
@@ -133,30 +137,27 @@ impl DependencyReader {
             known,
         })
     }
+}
 
-    fn take(&mut self, structure: Structure, since: u16) {
-        let newer = |known: &Known| !is_before(since, known.since);
-        if self.known.as_ref().is_none_or(newer) {
-            // The lowest bit is the first target's, here and where the sender says it.
-            let active = u32::MAX >> (u32::BITS - structure.decode_targets);
-            self.known = Some(Known {
-                structure,
-                since,
-                active,
-            });
-        }
+impl Known {
+    fn new(structure: Structure) -> Self {
+        // The lowest bit is the first target's, here and where the sender says it.
+        let active = u32::MAX >> (u32::BITS - structure.decode_targets);
+        Self { structure, active }
     }
 }
 
 impl FrameDependencies<'_> {
-    /// Whether who decodes this frame can go on with all frames of these layers, of which the sender sends some at present.
-    pub(in crate::rtp) fn opens(&self, spatial: u8, temporal: u8) -> bool {
-        let targets = self.known.structure.target_layers().iter();
-        (0..).zip(targets).any(|(target, layers)| {
-            *layers == (spatial, temporal)
-                && self.known.active >> target & 1 == 1
-                && self.uses.of(target) == Use::Switch
-        })
+    /// Who decodes this frame can go on with all frames of these spatial and temporal layers, and of lower ones. Only what the sender
+    /// sends at present.
+    pub(in crate::rtp) fn opens(&self) -> impl Iterator<Item = (u8, u8)> {
+        let Known { structure, active } = self.known;
+        let targets = (0..).zip(structure.target_layers());
+        let is_open =
+            move |target| active >> target & 1 == 1 && self.uses.of(target) == Use::Switch;
+        targets
+            .filter(move |(target, _)| is_open(*target))
+            .map(|(_, layers)| *layers)
     }
 
     /// The numbers of the frames that it refers to.
@@ -204,11 +205,6 @@ fn read_references(bits: &mut Bits<'_>) -> Result<Vec<u16>, DependencyError> {
         }
         references.push(bits.number(4 * size)? as u16 + 1);
     }
-}
-
-/// Whether a frame comes before another, by the shorter way round.
-fn is_before(frame: u16, other: u16) -> bool {
-    frame.wrapping_sub(other).cast_signed().is_negative()
 }
 
 /// So long are descriptors that say nothing of their own (AV1 RTP §A.8.2).

@@ -18,7 +18,7 @@ type Line = (u8, u8, &'static str, &'static [u16]);
 
 fn structure_of(hex: &str) -> Structure {
     let mut reader = DependencyReader::default();
-    reader.read(&bytes_of(hex)).unwrap();
+    reader.read(&bytes_of(hex), false).unwrap();
     reader.known.unwrap().structure
 }
 
@@ -88,13 +88,13 @@ fn the_structure_of_nine_layers_is_read_as_the_specification_has_it() {
     let protected_by = [2, 2, 2, 1, 1, 1, 0, 0, 0];
     let value = written(lines, 3, &protected_by, 60);
     let mut reader = DependencyReader::default();
-    reader.read(&value).unwrap();
+    reader.read(&value, false).unwrap();
     let structure = &reader.known.as_ref().unwrap().structure;
     assert_eq!((structure.decode_targets, structure.chains), (9, 3));
     assert_eq!(structure.target_layers()[..3], [(2, 2), (2, 1), (2, 0)]);
     assert_templates(structure, lines);
     // Identifiers go on from 63 to 0.
-    let frame = reader.read(&[0x01, 0, 2]).unwrap();
+    let frame = reader.read(&[0x01, 0, 2], false).unwrap();
     assert_eq!((frame.spatial, frame.temporal), (1, 0));
 }
 
@@ -147,7 +147,7 @@ fn frames_of_chromium_are_read_with_the_structure_before_them() {
     let mut reader = DependencyReader::default();
     let mut read = |hex: &str| {
         let value = bytes_of(hex);
-        let frame = reader.read(&value).unwrap();
+        let frame = reader.read(&value, false).unwrap();
         let bounds = (frame.begins_frame, frame.ends_frame);
         let layers = (frame.spatial, frame.temporal);
         (
@@ -169,9 +169,9 @@ fn frames_of_chromium_are_read_with_the_structure_before_them() {
 #[test]
 fn a_frame_that_differs_from_its_template_says_how() {
     let mut reader = DependencyReader::default();
-    reader.read(&bytes_of(L2T3)).unwrap();
+    reader.read(&bytes_of(L2T3), false).unwrap();
     let value = bytes_of("c300021a000800");
-    let frame = reader.read(&value).unwrap();
+    let frame = reader.read(&value, false).unwrap();
     assert_eq!((frame.spatial, frame.temporal), (0, 2));
     assert_eq!(frame.references().collect::<Vec<_>>(), [1]);
 }
@@ -181,49 +181,58 @@ fn who_decodes_a_frame_with_a_switch_indication_can_go_on_with_its_target() {
     let mut reader = DependencyReader::default();
     {
         let key = bytes_of(L2T3_KEY);
-        let frame = reader.read(&key).unwrap();
-        assert!(frame.opens(0, 0) && frame.opens(1, 2));
-        assert!(!frame.opens(2, 0), "there is no such target");
+        let frame = reader.read(&key, false).unwrap();
+        assert!(opens(&frame, 0, 0) && opens(&frame, 1, 2));
+        assert!(!opens(&frame, 2, 0), "there is no such target");
     }
     // The upper layer of the key picture, and the lowest one of a later picture.
-    let frame = reader.read(&[0x85, 0, 2]).unwrap();
-    assert!(!frame.opens(0, 2) && frame.opens(1, 2));
-    let frame = reader.read(&[0x81, 0, 5]).unwrap();
-    assert!(frame.opens(0, 2) && !frame.opens(1, 2));
+    let frame = reader.read(&[0x85, 0, 2], false).unwrap();
+    assert!(!opens(&frame, 0, 2) && opens(&frame, 1, 2));
+    let frame = reader.read(&[0x81, 0, 5], false).unwrap();
+    assert!(opens(&frame, 0, 2) && !opens(&frame, 1, 2));
+}
+
+fn opens(frame: &FrameDependencies<'_>, spatial: u8, temporal: u8) -> bool {
+    frame.opens().any(|layers| layers == (spatial, temporal))
 }
 
 #[test]
 fn a_target_that_is_not_sent_is_not_opened() {
     let mut reader = DependencyReader::default();
-    reader.read(&bytes_of(L2T3_KEY)).unwrap();
-    // The lowest three of six targets are active.
-    let frame = reader.read(&[0x80, 0, 3, 0x40, 0b1110_0000]).unwrap();
-    assert!(frame.opens(0, 2) && !frame.opens(1, 0));
-    // A packet from before that says otherwise comes too late: nothing before the structure counts.
-    let late = reader.read(&[0x80, 0, 0, 0x47, 0b1111_1000]).unwrap();
-    assert!(!late.opens(1, 0));
+    reader.read(&bytes_of(L2T3_KEY), false).unwrap();
+    // The lowest three of six targets are active, and the descriptor goes on to say so until another one says otherwise.
+    let [inactive, active] = [
+        [0x80, 0, 3, 0x40, 0b1110_0000],
+        [0x80, 0, 3, 0x47, 0b1110_0000],
+    ];
+    let frame = reader.read(&inactive, false).unwrap();
+    assert!(opens(&frame, 0, 2) && !opens(&frame, 1, 0));
+    let frame = reader.read(&active, true).unwrap();
+    assert!(!opens(&frame, 1, 0), "it came late");
+    let frame = reader.read(&active, false).unwrap();
+    assert!(opens(&frame, 1, 0));
 }
 
 #[test]
 fn a_structure_that_comes_late_replaces_none_that_came_later() {
     let mut reader = DependencyReader::default();
-    let at = |hex: &str, number: u16| {
-        let mut value = bytes_of(hex);
-        value[1..3].copy_from_slice(&number.to_be_bytes());
-        value
+    let spatial = |reader: &mut DependencyReader| {
+        let frame = reader.read(&[0x85, 0, 11], false);
+        frame.map(|frame| frame.spatial)
     };
-    reader.learn(&at(L2T3, 10));
-    reader.learn(&at(L1T3, 9));
-    assert_eq!(reader.read(&[0x85, 0, 11]).unwrap().spatial, 1);
-    reader.learn(&at(L1T3, 12));
-    let unknown = reader.read(&[0x85, 0, 13]).unwrap_err();
-    assert_eq!(unknown, DependencyError::UnknownTemplate { id: 5 });
+    reader.read(&bytes_of(L2T3), true).unwrap();
+    assert_eq!(spatial(&mut reader), Ok(1), "the first is better than none");
+    reader.read(&bytes_of(L1T3), true).unwrap();
+    assert_eq!(spatial(&mut reader), Ok(1));
+    reader.learn(&bytes_of(L1T3));
+    let unknown = DependencyError::UnknownTemplate { id: 5 };
+    assert_eq!(spatial(&mut reader), Err(unknown));
 }
 
 #[test]
 fn a_frame_without_a_structure_says_nothing() {
     let mut reader = DependencyReader::default();
-    let error = reader.read(&[0xc0, 0, 1]).unwrap_err();
+    let error = reader.read(&[0xc0, 0, 1], false).unwrap_err();
     assert_eq!(error, DependencyError::NoStructure);
 }
 
@@ -233,7 +242,9 @@ fn every_cut_of_a_descriptor_is_refused() {
         let value = bytes_of(hex);
         // What follows the chains are sizes, of which we have no need.
         for length in 0..12 {
-            let cut = DependencyReader::default().read(&value[..length]).map(drop);
+            let cut = DependencyReader::default()
+                .read(&value[..length], false)
+                .map(drop);
             assert!(cut.is_err(), "{length}: {cut:?}");
         }
     }
@@ -245,7 +256,7 @@ fn more_layers_than_there_can_be_are_refused() {
     for layers in [0b1010_1010, 0b0101_0101, 0b0000_0000] {
         let mut value = vec![0x80, 0, 1, 0x80, 0x00];
         value.extend([layers; 40]);
-        let error = DependencyReader::default().read(&value).unwrap_err();
+        let error = DependencyReader::default().read(&value, false).unwrap_err();
         assert_eq!(error, DependencyError::TooManyLayers);
     }
 }
@@ -262,10 +273,10 @@ proptest! {
             if has_structure && value.len() > 3 {
                 value[3] |= 0x80;
             }
-            if let Ok(frame) = reader.read(&value) {
+            if let Ok(frame) = reader.read(&value, false) {
                 prop_assert!(frame.spatial < 4 && frame.temporal < 8);
                 prop_assert!(frame.references().count() < 8 * 255);
-                let _any = frame.opens(1, 1);
+                let _any = opens(&frame, 1, 1);
             }
             if let Some(known) = &reader.known {
                 prop_assert!(known.structure.size() <= 8 * 255);
@@ -279,8 +290,8 @@ proptest! {
         let mut value = bytes_of(L2T3);
         value[bit / 8] ^= 0x80 >> (bit % 8);
         let mut reader = DependencyReader::default();
-        let _damaged = reader.read(&value).map(drop);
-        let _next = reader.read(&[template, 0, 2]).map(drop);
+        let _damaged = reader.read(&value, false).map(drop);
+        let _next = reader.read(&[template, 0, 2], false).map(drop);
     }
 }
 
