@@ -807,7 +807,10 @@ async fn layers_above_the_limit_of_a_track_are_left_out_without_a_gap() {
     push(&[(2, LOWER), (3, UPPER), (4, LOWER), (5, UPPER), (6, LOWER)]);
     assert_eq!(viewer.numbers(3).await, [2, 3, 4]);
     assert_eq!(viewer.counters.above_layer_limit.get(), 2);
-    // What was negotiated anew has the same limit.
+    // What was negotiated anew, this time with requests for lost packets, has the same limit.
+    let send = viewer.session.plan.sections[0].send.as_mut().unwrap();
+    send.codecs[0].codec = Arc::new(RtpCodec::vp8());
+    send.rtx_ssrc = Some(Ssrc(0x77));
     viewer
         .handle
         .tell(SendingCommand::Apply(viewer.session.plan.clone()));
@@ -819,11 +822,11 @@ async fn layers_above_the_limit_of_a_track_are_left_out_without_a_gap() {
     // What left no gap is sent again under the number that it had.
     let request = RetransmissionRequest {
         ssrc: OUR_SSRC,
-        lost: vec![SequenceNumber(4)],
+        lost: vec![SequenceNumber(7)],
         round_trip: Duration::ZERO,
     };
     viewer.handle.tell(SendingCommand::Retransmit(request));
-    assert_eq!(viewer.packet().await.timestamp(), RtpTimestamp(6 * 3000));
+    assert_eq!(viewer.packet().await.timestamp(), RtpTimestamp(10 * 3000));
 }
 
 #[tokio::test]
