@@ -19,7 +19,7 @@ pub enum HeaderExtension {
     AudioLevel,
     /// `https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension`: which layers a frame is of, and
     /// what it refers to (AV1 RTP, appendix A). Read by those who leave out layers, and not handed on: it would speak of frames
-    /// that its receiver never gets.
+    /// that its receiver never gets. Chromium decodes only one spatial layer of AV1 without it.
     DependencyDescriptor,
     /// Any other, by its URI.
     Other(String),

@@ -6,7 +6,9 @@ use std::time::Instant;
 
 use super::batch::RtpBatch;
 use super::continuity::{Continuity, Numbers};
+use super::extension::HeaderExtension;
 use super::keyframe::KeyframeMark;
+use super::layers::{LayerFilter, LayerLimit};
 use super::packet::RtpPacket;
 use super::pictures::PictureCodec;
 use super::types::Ssrc;
@@ -78,6 +80,7 @@ pub struct Rewriter<S> {
     playing: Option<S>,
     /// Selected, waits for a keyframe.
     next: Option<S>,
+    layers: LayerFilter,
 }
 
 impl<S: PartialEq> Rewriter<S> {
@@ -94,6 +97,7 @@ impl<S: PartialEq> Rewriter<S> {
             continuity: Continuity::default(),
             playing: None,
             next: None,
+            layers: LayerFilter::default(),
         }
     }
 
@@ -110,6 +114,18 @@ impl<S: PartialEq> Rewriter<S> {
     pub fn pause(&mut self) {
         self.playing = None;
         self.next = None;
+    }
+
+    /// At most so many layers of the source come out, from its next picture on; see
+    /// [`set_layer_limit`](crate::peer_connection::PeerConnection::set_layer_limit) of those who send.
+    pub fn set_layer_limit(&mut self, limit: LayerLimit) {
+        self.layers.set_limit(limit);
+    }
+
+    /// Whether a keyframe is waited for: of the source that was selected, or, for more spatial layers, of the one whose packets
+    /// come out.
+    pub fn wants_keyframe(&self) -> bool {
+        self.next.is_some() || self.layers.wants_keyframe()
     }
 
     /// The source whose packets come out now.
@@ -132,26 +148,35 @@ impl<S: PartialEq> Rewriter<S> {
             return None;
         }
         let at = packets.received_at().unwrap_or(now);
+        let descriptor = packets.extension_id(&HeaderExtension::DependencyDescriptor);
         let rewritten: Arc<[_]> = packets
             .iter()
-            .filter_map(|packet| self.rewrite_packet(source, packet, at))
+            .filter_map(|packet| self.rewrite_packet(source, packet, descriptor, at))
             .collect();
         (!rewritten.is_empty()).then(|| packets.with_packets(rewritten))
     }
 
-    fn rewrite_packet(&mut self, source: &S, packet: &RtpPacket, at: Instant) -> Option<RtpPacket> {
+    fn rewrite_packet(
+        &mut self,
+        source: &S,
+        packet: &RtpPacket,
+        descriptor: Option<u8>,
+        at: Instant,
+    ) -> Option<RtpPacket> {
         if self.next.as_ref() == Some(source) && self.can_begin_with(packet) {
             self.playing = self.next.take();
             self.continuity.change_source();
+            self.layers.begin_anew();
         }
         if self.playing.as_ref() != Some(source) {
             return None;
         }
+        let packet = self.layers.take(packet, &self.codec, descriptor)?;
         let clock_rate_hz = self.codec.clock_rate_hz;
         let numbers = self
             .continuity
-            .place(packet, clock_rate_hz, self.pictures, at)?;
-        Some(self.placed(packet, numbers))
+            .place(&packet, clock_rate_hz, self.pictures, at)?;
+        Some(self.placed(&packet, numbers))
     }
 
     fn can_begin_with(&self, packet: &RtpPacket) -> bool {
@@ -364,6 +389,29 @@ mod tests {
         assert_eq!(sent[0].payload(), payload(201));
         assert_eq!(second[0].payload(), payload(3));
         assert!(sent[0].marker());
+    }
+
+    #[test]
+    fn layers_above_the_limit_leave_no_gap_before_the_next_source() {
+        let mut rewriter = Rewriter::new(&RtpCodec::vp8());
+        let now = Instant::now();
+        rewriter.set_layer_limit(LayerLimit::at_most(1, 1));
+        let mut sent = |source, number: u16, temporal: u8, delta: u8| {
+            if source != rewriter.playing().copied().unwrap_or_default() {
+                assert!(rewriter.select(source) && rewriter.wants_keyframe());
+            }
+            let payload = [0x90, 0x20, temporal << 6, delta];
+            let packet = packet(source.len() as u32, number, number.into(), &payload);
+            out(&mut rewriter, source, packet, now).map(|it| it.0)
+        };
+        assert_eq!(sent("low", 1, 0, 0), Some(1));
+        assert_eq!(sent("low", 2, 1, 1), None);
+        assert_eq!(sent("low", 3, 0, 1), Some(2));
+        assert_eq!(sent("low", 4, 1, 1), None);
+        assert_eq!(sent("high", 70, 0, 0), Some(3));
+        assert_eq!(sent("high", 71, 1, 1), None);
+        assert_eq!(sent("high", 72, 0, 1), Some(4));
+        assert!(!rewriter.wants_keyframe());
     }
 
     /// What a sending half does with forwarded packets.

@@ -96,10 +96,11 @@ impl LayerFilter {
             // Of the application, which knows what it sends.
             return Filtered::UNTOUCHED;
         };
-        if self.goal == Layers::ALL && !self.has_ledger() {
-            self.unlimited = true;
-            if let Some(descriptor) = descriptor {
-                self.learn(batch, codec, descriptor);
+        if self.lets_all_out() {
+            if descriptor.is_some() {
+                for packet in batch {
+                    self.learn(packet, codec, descriptor);
+                }
             }
             return Filtered::UNTOUCHED;
         }
@@ -120,6 +121,10 @@ impl LayerFilter {
         codec: &RtpCodec,
         descriptor: Option<u8>,
     ) -> Option<RtpPacket> {
+        if self.lets_all_out() {
+            self.learn(packet, codec, descriptor);
+            return Some(packet.clone());
+        }
         let goal = self.goal;
         // A picture that has begun goes on as it has.
         let at_first = if mem::take(&mut self.unlimited) {
@@ -132,18 +137,19 @@ impl LayerFilter {
         source.take(packet, descriptor, goal, at_first)
     }
 
-    /// A limit that comes later has to know what the source has said before.
-    fn learn(&mut self, batch: &RtpBatch, codec: &RtpCodec, descriptor: u8) {
-        for packet in batch {
-            if let Some(value) = packet.extension(descriptor) {
-                self.source(packet, codec).reader.learn(value);
-            }
-        }
+    /// Whether there is no limit, nor has been one for what this source has sent.
+    fn lets_all_out(&mut self) -> bool {
+        let ledger = self.source.as_ref().and_then(|it| it.ledger.as_ref());
+        let lets = self.goal == Layers::ALL && ledger.is_none();
+        self.unlimited |= lets;
+        lets
     }
 
-    fn has_ledger(&self) -> bool {
-        let ledger = self.source.as_ref().and_then(|it| it.ledger.as_ref());
-        ledger.is_some()
+    /// A limit that comes later has to know what the source has said before.
+    fn learn(&mut self, packet: &RtpPacket, codec: &RtpCodec, descriptor: Option<u8>) {
+        if let Some(value) = descriptor.and_then(|id| packet.extension(id)) {
+            self.source(packet, codec).reader.learn(value);
+        }
     }
 
     /// The source of a packet; another SSRC is another one.
