@@ -140,7 +140,7 @@ async fn follows(codec: &str, mode: &str, limits: &[(&str, u32, f64)]) {
     for (limit, width, share) in limits {
         set(limit).unwrap();
         shows(&viewer.page, *width).await;
-        let [sent, seen] = [&sender.page, &viewer.page].map(|page| rate(page));
+        let [sent, seen] = [&sender.page, &viewer.page].map(rate);
         let (sent, seen) = tokio::join!(sent, seen);
         let found = seen / sent;
         eprintln!(

@@ -18,8 +18,8 @@ pub enum HeaderExtension {
     /// `urn:ietf:params:rtp-hdrext:ssrc-audio-level` (RFC 6464).
     AudioLevel,
     /// `https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension`: which layers a frame is of, and
-    /// what it refers to (AV1 RTP, appendix A). Read by those who leave out layers, and not handed on: it would speak of frames
-    /// that its receiver never gets. Chromium decodes only one spatial layer of AV1 without it.
+    /// what it refers to (AV1 RTP, appendix A). Read by those who leave out layers, and handed on with frame numbers that go on across sources. Of
+    /// frames that are left out no other one speaks. Chromium decodes only one spatial layer of AV1 without it.
     DependencyDescriptor,
     /// Any other, by its URI.
     Other(String),
@@ -62,12 +62,8 @@ impl HeaderExtension {
     /// one negotiation, and every sender writes its own.
     pub(super) fn is_forwarded(&self) -> bool {
         match self {
-            Self::Mid
-            | Self::Rid
-            | Self::RepairedRid
-            | Self::TransportWideCc
-            | Self::DependencyDescriptor => false,
-            Self::AudioLevel | Self::Other(_) => true,
+            Self::Mid | Self::Rid | Self::RepairedRid | Self::TransportWideCc => false,
+            Self::DependencyDescriptor | Self::AudioLevel | Self::Other(_) => true,
         }
     }
 }

@@ -248,6 +248,22 @@ impl RtpPacket {
         }
     }
 
+    /// The same packet with another value, of the same length, of a header extension element that it has.
+    pub(super) fn with_extension_changed(&self, id: u8, change: impl FnOnce(&mut [u8])) -> Self {
+        let Some(value) = self.extension(id) else {
+            return self.clone();
+        };
+        // The value is a part of the buffer.
+        let start = value.as_ptr() as usize - self.buffer.as_ptr() as usize;
+        let range = start..start + value.len();
+        let mut buffer = BytesMut::from(&self.buffer[..]);
+        change(&mut buffer[range]);
+        Self {
+            buffer: buffer.freeze(),
+            ..self.clone()
+        }
+    }
+
     /// The same packet with a payload of the same length, in bytes of its own.
     pub(super) fn with_payload_changed(self, change: impl FnOnce(&mut [u8])) -> Self {
         let mut buffer = BytesMut::from(&self.buffer[..]);

@@ -396,7 +396,7 @@ mod tests {
         let mut rewriter = Rewriter::new(&RtpCodec::vp8());
         let now = Instant::now();
         rewriter.set_layer_limit(LayerLimit::at_most(1, 1));
-        let mut sent = |source, number: u16, temporal: u8, delta: u8| {
+        let mut sent = |source: &'static str, number: u16, temporal: u8, delta: u8| {
             if source != rewriter.playing().copied().unwrap_or_default() {
                 assert!(rewriter.select(source) && rewriter.wants_keyframe());
             }

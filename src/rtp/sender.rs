@@ -241,7 +241,7 @@ impl RtpStreamSender {
             .extensions
             .entries
             .iter()
-            .filter(|(_, extension)| extension.is_forwarded())
+            .filter(|(_, extension)| extension.is_forwarded() && self.has_room_for(extension))
             .filter_map(|(id, extension)| Some((*id, self.extensions.id(extension)?)))
             .collect();
         Some(Rewrite {
@@ -250,6 +250,11 @@ impl RtpStreamSender {
             elements,
             pictures: PictureCodec::of(&codec.codec),
         })
+    }
+
+    /// A structure takes more than the short form of an element has, and without it the other descriptors mean nothing.
+    fn has_room_for(&self, extension: &HeaderExtension) -> bool {
+        *extension != HeaderExtension::DependencyDescriptor || self.extensions.allows_two_byte()
     }
 
     fn rewrite_of_application(&self) -> Option<Rewrite> {

@@ -263,10 +263,7 @@ mod tests {
             assert!(ledger.runs.len() <= MAX_RUNS && ledger.eras.len() <= MAX_ERAS);
             let back = |steps: u16| SequenceNumber(number.0.wrapping_sub(steps));
             let before = ledger.at(back(1));
-            assert_eq!(
-                before.is_none(),
-                step.is_multiple_of(2) == false && step > 2
-            );
+            assert_eq!(before.is_none(), !step.is_multiple_of(2) && step > 2);
             assert_eq!(ledger.at(back(20_000)), None);
         }
         // Nothing is left out any more, for a long time.

@@ -36,6 +36,8 @@ pub(crate) struct LayerFilter {
     unlimited: bool,
     /// Of the source that sends now.
     source: Option<Source>,
+    /// The highest frame number of a dependency descriptor that has gone out.
+    newest_frame: Option<u16>,
 }
 
 /// What is known of one source.
@@ -46,6 +48,8 @@ struct Source {
     /// Whose pictures have to close up: those of VP9 may refer to each other by their distance.
     pictures: Option<PictureCodec>,
     ledger: Option<Ledger>,
+    /// What is added to its frame numbers, so that they go on from those of the source before.
+    frame_offset: Option<u16>,
     /// When the newest picture was.
     picture: RtpTimestamp,
     wants_keyframe: bool,
@@ -65,6 +69,7 @@ impl Default for LayerFilter {
             goal: Layers::ALL,
             unlimited: false,
             source: None,
+            newest_frame: None,
         }
     }
 }
@@ -97,12 +102,13 @@ impl LayerFilter {
             return Filtered::UNTOUCHED;
         };
         if self.lets_all_out() {
-            if descriptor.is_some() {
-                for packet in batch {
-                    self.learn(packet, codec, descriptor);
-                }
-            }
-            return Filtered::UNTOUCHED;
+            let Some(id) = descriptor else {
+                return Filtered::UNTOUCHED;
+            };
+            return Filtered {
+                changed: self.let_out(batch, codec, id),
+                left_out: 0,
+            };
         }
         let kept: Vec<_> = batch
             .iter()
@@ -122,8 +128,13 @@ impl LayerFilter {
         descriptor: Option<u8>,
     ) -> Option<RtpPacket> {
         if self.lets_all_out() {
-            self.learn(packet, codec, descriptor);
-            return Some(packet.clone());
+            return Some(match descriptor {
+                Some(id) => {
+                    self.learn(packet, codec, id);
+                    self.renumber_frame(packet.clone(), id)
+                }
+                None => packet.clone(),
+            });
         }
         let goal = self.goal;
         // A picture that has begun goes on as it has.
@@ -133,8 +144,50 @@ impl LayerFilter {
             goal
         };
         let source = self.source(packet, codec);
-        let descriptor = descriptor.and_then(|id| packet.extension(id));
-        source.take(packet, descriptor, goal, at_first)
+        let value = descriptor.and_then(|id| packet.extension(id));
+        let kept = source.take(packet, value, goal, at_first)?;
+        Some(match descriptor {
+            Some(id) => self.renumber_frame(kept, id),
+            None => kept,
+        })
+    }
+
+    /// All packets, which are of a stream with dependency descriptors; `None` where none of them changes.
+    fn let_out(&mut self, batch: &RtpBatch, codec: &RtpCodec, id: u8) -> Option<RtpBatch> {
+        let mut changes = false;
+        let mut let_out = |packet: &RtpPacket| {
+            self.learn(packet, codec, id);
+            let renumbered = self.renumber_frame(packet.clone(), id);
+            let offset = self.source.as_ref().and_then(|it| it.frame_offset);
+            changes |= offset.is_some_and(|offset| offset != 0);
+            renumbered
+        };
+        let packets: Vec<_> = batch.iter().map(&mut let_out).collect();
+        changes.then(|| batch.with_packets(packets.into()))
+    }
+
+    /// Gives a frame of the present source its number among those of all: receivers take one that goes back for an old one.
+    fn renumber_frame(&mut self, packet: RtpPacket, id: u8) -> RtpPacket {
+        let number = packet.extension(id).and_then(|value| value.get(1..3));
+        let (Some([high, low]), Some(source)) = (number, &mut self.source) else {
+            return packet;
+        };
+        let theirs = u16::from_be_bytes([*high, *low]);
+        let follow = |newest: u16| newest.wrapping_add(1).wrapping_sub(theirs);
+        let offset = *source
+            .frame_offset
+            .get_or_insert_with(|| self.newest_frame.map_or(0, follow));
+        let ours = theirs.wrapping_add(offset);
+        let is_newer = |newest: u16| ours.wrapping_sub(newest).cast_signed().is_positive();
+        if self.newest_frame.is_none_or(is_newer) {
+            self.newest_frame = Some(ours);
+        }
+        if offset == 0 {
+            return packet;
+        }
+        packet.with_extension_changed(id, |value| {
+            value[1..3].copy_from_slice(&ours.to_be_bytes());
+        })
     }
 
     /// Whether there is no limit, nor has been one for what this source has sent.
@@ -146,8 +199,8 @@ impl LayerFilter {
     }
 
     /// A limit that comes later has to know what the source has said before.
-    fn learn(&mut self, packet: &RtpPacket, codec: &RtpCodec, descriptor: Option<u8>) {
-        if let Some(value) = descriptor.and_then(|id| packet.extension(id)) {
+    fn learn(&mut self, packet: &RtpPacket, codec: &RtpCodec, descriptor: u8) {
+        if let Some(value) = packet.extension(descriptor) {
             self.source(packet, codec).reader.learn(value);
         }
     }
@@ -178,6 +231,7 @@ impl Source {
             reader: LayerReader::new(codec),
             pictures: pictures.filter(|codec| *codec == PictureCodec::Vp8),
             ledger: None,
+            frame_offset: None,
             picture: packet.timestamp(),
             wants_keyframe: false,
         }

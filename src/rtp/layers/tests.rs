@@ -299,6 +299,38 @@ fn another_source_begins_with_the_limit_at_once() {
 }
 
 #[test]
+fn frames_of_the_dependency_descriptor_are_numbered_on_from_source_to_source() {
+    let mut filter = LayerFilter::default();
+    let source = Arc::new(RtpSource {
+        codec: Arc::new(RtpCodec::av1()),
+        extensions: ExtensionMap {
+            entries: vec![(12, HeaderExtension::DependencyDescriptor)],
+            mixed: true,
+        },
+    });
+    let mut out = |ssrc: u32, number: u16, frame: u16| {
+        let [high, low] = frame.to_be_bytes();
+        let plain = packet(number, number.into(), true, &[0x10, 0x00]);
+        let plain = plain.placed(Ssrc(ssrc), plain.sequence_number(), plain.timestamp());
+        let described = plain.with_extensions(&[(3, b"x"), (12, &[0xc1, high, low]), (4, b"y")]);
+        let packets = [described.unwrap()];
+        let batch = RtpBatch::received(packets.into(), Arc::clone(&source), Instant::now());
+        let filtered = filter.filter(&batch);
+        let sent = &filtered.changed.as_ref().unwrap_or(&batch)[0];
+        let value = sent.extension(12).unwrap();
+        assert_eq!((value[0], sent.extension(4)), (0xc1, Some(&b"y"[..])));
+        assert_eq!(sent.payload(), [0x10, 0x00]);
+        u16::from_be_bytes([value[1], value[2]])
+    };
+    assert_eq!(out(1, 1, 65_535), 65_535);
+    assert_eq!(out(1, 2, 0), 0);
+    assert_eq!(out(2, 1, 500), 1);
+    assert_eq!(out(2, 3, 503), 4);
+    assert_eq!(out(2, 2, 502), 3);
+    assert_eq!(out(1, 9, 7), 5);
+}
+
+#[test]
 fn without_a_limit_nothing_is_touched() {
     let mut filter = LayerFilter::default();
     let stream = vp9_stream(0..4, 3, &[0]);
