@@ -1,6 +1,7 @@
 //! Limits of layers, one for each track.
 
 use super::machine::SendingHalf;
+use super::sent_track::SentTrack;
 use crate::rtp::LayerLimit;
 use crate::track::TrackId;
 
@@ -16,8 +17,9 @@ impl SendingHalf {
     }
 
     /// Forgets the limits of all tracks but these.
-    pub(super) fn keep_layer_limits(&mut self, tracks: &[TrackId]) {
-        self.layer_limits.retain(|track, _| tracks.contains(track));
+    pub(super) fn keep_layer_limits(&mut self, tracks: &[SentTrack]) {
+        self.layer_limits
+            .retain(|track, _| tracks.iter().any(|sent| sent.track == *track));
     }
 
     /// Each sender learns the limit of its track.
