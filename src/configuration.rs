@@ -141,8 +141,8 @@ pub enum MediaFeature {
     /// takes. On by default.
     Simulcast,
     /// The header extension in which senders tell the layers of their pictures ([`HeaderExtension::DependencyDescriptor`]), which
-    /// [limits of layers](crate::peer_connection::PeerConnection::set_layer_limit) need for AV1 and H.264. Off by default: Chromium
-    /// then leaves the same out of the payload of VP8, also for receivers who do not get the extension.
+    /// [limits of layers](crate::peer_connection::PeerConnection::set_layer_limit) need for AV1 and H.264. Off by default, but for who
+    /// lists the extension by hand: with it Chromium leaves the same out of the payload of VP8, also for receivers who do not get the extension.
     DependencyDescriptor,
 }
 
@@ -321,10 +321,24 @@ fn apply_features(configuration: &mut MediaConfiguration, features: &HashSet<Med
             .extensions
             .retain(|entry| !of_simulcast.contains(&entry.extension));
     }
-    if !has(MediaFeature::DependencyDescriptor) {
-        configuration
-            .extensions
-            .retain(|entry| entry.extension != HeaderExtension::DependencyDescriptor);
+    if has(MediaFeature::DependencyDescriptor) {
+        describe_dependencies(&mut configuration.extensions);
+    }
+}
+
+/// Adds the dependency descriptor to video, under an identifier that is free, if it is not there.
+fn describe_dependencies(extensions: &mut Vec<HeaderExtensionConfiguration>) {
+    let extension = HeaderExtension::DependencyDescriptor;
+    let is_used = |id: &u8| extensions.iter().any(|entry| entry.id == *id);
+    let free = (1..=14).rev().find(|id| !is_used(id));
+    if let Some(id) = free
+        && !extensions.iter().any(|entry| entry.extension == extension)
+    {
+        extensions.push(HeaderExtensionConfiguration {
+            kind: MediaKind::Video,
+            id,
+            extension,
+        });
     }
 }
 
@@ -437,7 +451,8 @@ fn extensions_of(
         .map(move |(id, extension)| HeaderExtensionConfiguration {
             kind,
             id,
-            extension,
+            // One that we know may have been given by its URI.
+            extension: HeaderExtension::from_uri(extension.uri()),
         })
 }
 
