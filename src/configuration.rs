@@ -435,7 +435,6 @@ fn default_extensions() -> Vec<HeaderExtensionConfiguration> {
         (4, HeaderExtension::Mid),
         (10, HeaderExtension::Rid),
         (11, HeaderExtension::RepairedRid),
-        (12, HeaderExtension::DependencyDescriptor),
     ];
     extensions_of(MediaKind::Audio, audio)
         .chain(extensions_of(MediaKind::Video, video))
