@@ -181,8 +181,8 @@ async fn sound_gets_through_where_the_picture_is_too_large_for_the_path() {
     let rate = Arc::new(AtomicU64::new(500_000));
     let link = Link::narrow(rate, QUEUE, ROUND_TRIP).await.unwrap();
     let mut camera = Camera::over(&link, 3_000_000).await;
-    // The first second is for finding out.
-    camera.roll(Duration::from_secs(2), Some(3_000_000)).await;
+    // The first seconds are for finding out, and for the queue of the path to drain.
+    camera.roll(Duration::from_secs(4), Some(3_000_000)).await;
 
     let sound = camera.session.ours.local_track(MediaKind::Audio).id();
     let mut heard = 0;

@@ -1,8 +1,8 @@
 //! When packets may leave: spread out a little, so that the burst of a large frame does not fill the queues
 //! of the path, which would lose packets there and look like congestion.
 //!
-//! A token bucket that fills at two and a half times the estimate, and for pictures a second one, larger and slower,
-//! that fills at little more than the estimate: a source that sends more than the path takes waits here, where sound
+//! A token bucket that fills at two and a half times the estimate, and for all but sound a second one, larger and slower,
+//! that fills at the estimate: a source that sends more than the path takes waits here, where sound
 //! passes it by, and not in the path. While there are tokens, packets pass at
 //! once; what the buckets do not hold waits and is released in lots of a few milliseconds, not packet by
 //! packet, so that each lot still is one system call. Far below the estimate they are always full: all
@@ -41,7 +41,7 @@ pub(crate) struct Pacer<T> {
     bytes_per_second: f64,
     /// Below zero after a packet that was larger than what was left.
     tokens: f64,
-    /// The same over a longer time, for pictures.
+    /// The same over a longer time, for all but sound.
     budget: f64,
     filled_at: Instant,
     repairs: VecDeque<Waiting<T>>,
@@ -110,7 +110,7 @@ impl<T> Pacer<T> {
         self.fill(now);
         let passes = match urgency {
             Urgency::Sound => true,
-            Urgency::Repair => self.tokens > 0.0 && self.repairs.is_empty(),
+            Urgency::Repair => self.tokens > 0.0 && self.budget > 0.0 && self.repairs.is_empty(),
             Urgency::Picture => self.tokens > 0.0 && self.budget > 0.0 && self.waiting_bytes == 0,
         };
         if passes {
@@ -170,16 +170,14 @@ impl<T> Pacer<T> {
     }
 
     fn next_waiting(&mut self) -> Option<Waiting<T>> {
-        let repair = self.repairs.pop_front();
-        repair.or_else(|| {
-            self.pictures_may_go()
-                .then(|| self.pictures.pop_front())
-                .flatten()
-        })
+        if !self.has_budget() {
+            return None;
+        }
+        (self.repairs.pop_front()).or_else(|| self.pictures.pop_front())
     }
 
     /// A probe is to be filled, whatever the budget: it is short.
-    fn pictures_may_go(&self) -> bool {
+    fn has_budget(&self) -> bool {
         self.budget > 0.0 || self.running().is_some()
     }
 
@@ -205,7 +203,7 @@ impl<T> Pacer<T> {
             None => (self.rate() * LOT).min(self.waiting_bytes as f64),
         };
         let mut seconds = ((lot - self.tokens) / self.rate()).max(0.0);
-        if self.repairs.is_empty() && !self.pictures_may_go() {
+        if !self.has_budget() {
             let earns = self.bytes_per_second * BUDGET;
             seconds = seconds.max((earns * LOT - self.budget) / earns);
         }
@@ -318,9 +316,9 @@ const HEADROOM: f64 = 2.5;
 /// Seconds that may be saved up: that much of a frame leaves at once.
 const BURST: f64 = 0.01;
 
-/// What pictures may take over a longer time, of the rate at which lots leave: the estimate and a little, so that a
-/// source that goes by it does not wait for its own headers.
-const BUDGET: f64 = 1.05 / HEADROOM;
+/// What all but sound may take over a longer time, of the rate at which lots leave: the estimate and hardly more. It has room for
+/// sound, so that a queue that stands on the path drains.
+const BUDGET: f64 = 1.02 / HEADROOM;
 
 /// Seconds of it that may be saved up: a keyframe.
 const SAVED: f64 = 0.5;
