@@ -318,7 +318,8 @@ async fn what_is_sent_again_is_counted_as_the_other_stack_counts_it() {
     let again = stream.retransmitted_packets_sent;
     let counters = session.ours.peer.media_stats().await.unwrap();
     assert_eq!(stream.packets_sent, 200 + again + counters.padding_sent);
-    assert!((15..=30).contains(&again), "{stream:?}");
+    // Some twice: where answers get lost, they are given twice for a while.
+    assert!((15..=60).contains(&again), "{stream:?}");
     // A retransmission names the packet that it repeats in two bytes (RFC 4588 §4).
     assert_eq!(stream.retransmitted_bytes_sent, 102 * again);
     assert_eq!(stream.bytes_sent, 200 * 100 + 102 * again);
