@@ -143,8 +143,8 @@ async fn closing_is_seen_by_the_other_side() {
 
 #[tokio::test]
 async fn a_lossy_link_delays_the_handshake_and_no_more() {
-    join_all((0..8).map(async |seed| {
-        let link = Link::lossy(seed, 0.2).await.unwrap();
+    join_all((0..4).map(async |seed| {
+        let link = Link::lossy(seed, 0.1).await.unwrap();
         connect("active", Some(&link)).await;
     }))
     .await;
