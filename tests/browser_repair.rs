@@ -9,19 +9,15 @@ mod common;
 
 use std::time::Duration;
 
-use axum::Router;
-use axum::response::Html;
-use axum::routing::get;
 use ractor_webrtc::configuration::MediaFeature;
 use ractor_webrtc::peer_connection::RouteSource;
 use ractor_webrtc::{MediaConfiguration, MediaKind, PeerConnectionBuilder};
 use serde::Deserialize;
 use serde_json::json;
-use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 use tokio::time::sleep;
 
-use self::browser::{Browser, Page};
+use self::browser::{Browser, Page, serve};
 use self::common::link::Link;
 use self::common::owner::{Ours, loopback};
 
@@ -57,7 +53,7 @@ async fn without_repair() {
 
 /// A call of some seconds; what the page that sends has sent, and what the other has seen.
 async fn call(browser: &Browser, builder: PeerConnectionBuilder) -> (Figures, Figures) {
-    let url = serve().await;
+    let url = serve(PAGE).await;
     let camera = Caller::call(browser, &url, builder.clone(), "camera", 1).await;
     let viewer = Caller::call(browser, &url, builder, "viewer", 2).await;
     let track = viewer.ours.local_track(MediaKind::Video).id();
@@ -143,15 +139,6 @@ impl Figures {
             frozen: self.frozen - before.frozen,
         }
     }
-}
-
-/// The page is at the address that comes back.
-async fn serve() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/", listener.local_addr().unwrap());
-    let app = Router::new().route("/", get(async || Html(PAGE)));
-    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-    url
 }
 
 const PAGE: &str = "<!doctype html><title>Repair</title><video id=remote autoplay></video><script>

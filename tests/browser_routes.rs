@@ -9,16 +9,12 @@ mod common;
 
 use std::time::Duration;
 
-use axum::Router;
-use axum::response::Html;
-use axum::routing::get;
 use ractor_webrtc::peer_connection::RouteSource;
 use ractor_webrtc::{MediaKind, PeerConnectionBuilder};
 use serde::Deserialize;
 use serde_json::json;
-use tokio::net::TcpListener;
 
-use self::browser::{Browser, Page};
+use self::browser::{Browser, Page, serve};
 use self::common::owner::{Ours, loopback, shared_endpoint};
 
 /// As much as two cores encode and decode beside each other.
@@ -30,7 +26,7 @@ async fn a_page_sees_and_hears_itself_by_route() {
     let Some(browser) = Browser::launch().await else {
         return;
     };
-    let caller = Caller::call(&browser, &serve().await, loopback(), SMALL).await;
+    let caller = Caller::call(&browser, &serve(PAGE).await, loopback(), SMALL).await;
     let peer = &caller.ours.peer;
     for kind in KINDS {
         let track = caller.ours.local_track(kind).id();
@@ -48,7 +44,7 @@ async fn a_page_sees_another_and_a_change_of_the_source_does_not_freeze_it() {
     let Some(browser) = Browser::launch().await else {
         return;
     };
-    let url = serve().await;
+    let url = serve(PAGE).await;
     let (_supervisor, endpoint) = shared_endpoint().await;
     let builder = || loopback().endpoint(endpoint.clone());
     let one = Caller::call(&browser, &url, builder(), SMALL).await;
@@ -120,15 +116,6 @@ struct Figures {
     packets_lost: i64,
     /// Milliseconds between two decoded frames at most.
     longest_freeze: f64,
-}
-
-/// The page is at the address that comes back.
-async fn serve() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/", listener.local_addr().unwrap());
-    let app = Router::new().route("/", get(async || Html(PAGE)));
-    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-    url
 }
 
 const PAGE: &str = "<!doctype html><title>Routes</title><video id=remote autoplay></video><script>

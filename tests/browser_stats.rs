@@ -11,16 +11,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::response::Html;
-use axum::routing::get;
 use ractor_webrtc::peer_connection::RouteSource;
 use ractor_webrtc::{MediaKind, PeerConnectionBuilder, SrtpProfile};
 use serde_json::{Value, json};
-use tokio::net::{TcpListener, UdpSocket};
+use tokio::net::UdpSocket;
 use tokio::sync::watch;
 
-use self::browser::{Browser, Page};
+use self::browser::{Browser, Page, serve};
 use self::common::eventually;
 use self::common::owner::{Ours, loopback};
 
@@ -276,7 +273,7 @@ async fn call(
     builder: PeerConnectionBuilder,
     delay: Option<Duration>,
 ) -> (Page, Ours) {
-    let page = browser.open(&serve().await).await;
+    let page = browser.open(&serve(PAGE).await).await;
     let mut offer: String = page.eval("offer()").await;
     if delay.is_some() {
         // Its own addresses would lead past the detour.
@@ -375,15 +372,6 @@ async fn carry(
             to.send_to(&datagram, target).await.unwrap();
         });
     }
-}
-
-/// The page is at the address that comes back.
-async fn serve() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/", listener.local_addr().unwrap());
-    let app = Router::new().route("/", get(async || Html(PAGE)));
-    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-    url
 }
 
 const PAGE: &str = "<!doctype html><title>Statistics</title><video id=remote autoplay></video><script>

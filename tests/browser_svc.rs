@@ -9,17 +9,13 @@ mod common;
 
 use std::time::Duration;
 
-use axum::Router;
-use axum::response::Html;
-use axum::routing::get;
 use ractor_webrtc::configuration::{MediaConfiguration, MediaFeature};
 use ractor_webrtc::peer_connection::RouteSource;
 use ractor_webrtc::{MediaKind, PeerConnectionBuilder};
 use serde::Deserialize;
 use serde_json::json;
-use tokio::net::TcpListener;
 
-use self::browser::{Browser, Page};
+use self::browser::{Browser, Page, serve};
 use self::common::owner::{Ours, loopback, shared_endpoint};
 
 /// As much as two cores encode and decode beside each other.
@@ -105,7 +101,7 @@ async fn follows(codec: &str, mode: &str, limits: &[(&str, u32, f64)]) {
     let Some(browser) = Browser::launch().await else {
         return;
     };
-    let url = serve().await;
+    let url = serve(PAGE).await;
     let (_supervisor, endpoint) = shared_endpoint().await;
     let media = MediaConfiguration::builder()
         // VP8 and VP9 say their layers in the payload.
@@ -213,15 +209,6 @@ struct Figures {
     pictures_lost: u64,
     /// Milliseconds between two decoded frames at most, since it was asked to settle.
     longest_freeze: f64,
-}
-
-/// The page is at the address that comes back.
-async fn serve() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/", listener.local_addr().unwrap());
-    let app = Router::new().route("/", get(async || Html(PAGE)));
-    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-    url
 }
 
 const PATIENCE: Duration = Duration::from_secs(20);

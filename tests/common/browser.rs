@@ -20,6 +20,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use std::{env, fs, io, process, thread};
 
+use axum::Router;
+use axum::response::Html;
+use axum::routing::get;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use serde::de::DeserializeOwned;
@@ -32,6 +35,15 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+/// Serves a page until the test ends; gives its address.
+pub(crate) async fn serve(page: &'static str) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let app = Router::new().route("/", get(async move || Html(page)));
+    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+    url
+}
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
