@@ -1,14 +1,17 @@
 //! What the remote side says of how our packets arrive, for the sending half's estimate of the path.
 
+use std::mem;
 use std::time::{Duration, Instant};
 
 use crate::egress::ArrivalReport;
-use crate::rtp::{Allowance, RtcpPacket, Ssrc};
+use crate::rtp::{Allowance, RtcpPacket, Ssrc, TransportCc};
 
 /// Collects it during a drain.
 #[derive(Debug)]
 pub(super) struct ArrivalInbox {
-    report: ArrivalReport,
+    feedback: Vec<TransportCc>,
+    /// The worst that reports say of a stream of ours, in 256ths.
+    loss: Option<u8>,
     /// How much feedback is read: each may speak of tens of thousands of packets.
     allowance: Allowance,
     overflow: u64,
@@ -17,7 +20,8 @@ pub(super) struct ArrivalInbox {
 impl Default for ArrivalInbox {
     fn default() -> Self {
         Self {
-            report: ArrivalReport::default(),
+            feedback: Vec::new(),
+            loss: None,
             allowance: Allowance::new(FEEDBACK_PER_SECOND, FEEDBACK_AT_ONCE),
             overflow: 0,
         }
@@ -36,28 +40,25 @@ impl ArrivalInbox {
             if let RtcpPacket::TransportCc(feedback) = packet {
                 match self.allowance.take(1, received_at) {
                     0 => self.overflow += 1,
-                    _ => self.report.feedback.push(feedback.clone()),
+                    _ => self.feedback.push(feedback.clone()),
                 }
             }
             let blocks = packet.reception_reports().iter();
             let losses = blocks.filter(|block| is_ours(block.ssrc));
-            if let Some(worst) = losses.map(|block| block.fraction_lost).max() {
-                let lost = f64::from(worst) / 256.0;
-                let before = self.report.loss.map_or(0.0, |(before, _)| before);
-                self.report.loss = Some((lost.max(before), None));
-            }
+            let worst = losses.map(|block| block.fraction_lost).max();
+            self.loss = self.loss.max(worst);
         }
     }
 
     /// What has come since this was asked; and how much was left unread.
     pub(super) fn take(&mut self, round_trip: Option<Duration>) -> (Option<ArrivalReport>, u64) {
-        let overflow = std::mem::take(&mut self.overflow);
-        if self.report.feedback.is_empty() && self.report.loss.is_none() {
-            return (None, overflow);
-        }
-        let mut report = std::mem::take(&mut self.report);
-        report.loss = report.loss.map(|(lost, _)| (lost, round_trip));
-        (Some(report), overflow)
+        let lost = mem::take(&mut self.loss);
+        let report = ArrivalReport {
+            feedback: mem::take(&mut self.feedback),
+            loss: lost.map(|lost| (f64::from(lost) / 256.0, round_trip)),
+        };
+        let is_news = !report.feedback.is_empty() || report.loss.is_some();
+        (is_news.then_some(report), mem::take(&mut self.overflow))
     }
 }
 
