@@ -19,6 +19,12 @@ use crate::udp::Datagrams;
 /// What we send under.
 pub(crate) const OUR_SSRC: Ssrc = Ssrc(0x0a0a_0a0a);
 
+/// What we send again under.
+pub(crate) const OUR_RTX_SSRC: Ssrc = Ssrc(0x0c0c_0c0c);
+
+/// Identifier of transport-wide numbers.
+pub(crate) const NUMBER: u8 = 5;
+
 /// What the remote side sends under.
 pub(crate) const THEIR_SSRC: Ssrc = Ssrc(0x0b0b_0b0b);
 
@@ -88,6 +94,21 @@ pub(crate) fn session() -> Session {
 }
 
 impl Session {
+    /// The remote side tells how packets arrive, and asks for lost ones; with or without a stream of their own for these.
+    pub(crate) fn repairable(rtx: bool) -> Self {
+        let mut session = session();
+        let send = session.plan.sections[0].send.as_mut().unwrap();
+        let number = (NUMBER, HeaderExtension::TransportWideCc);
+        send.extensions.entries.push(number);
+        send.rtx_ssrc = rtx.then_some(OUR_RTX_SSRC);
+        for codec in &mut send.codecs {
+            let feedback = [RtcpFeedback::Nack, RtcpFeedback::TransportCc];
+            Arc::make_mut(&mut codec.codec).feedback = feedback.to_vec();
+            codec.rtx_payload_type = rtx.then(|| payload_type(RTX));
+        }
+        session
+    }
+
     pub(crate) fn receive(&mut self) -> &mut ReceivePlan {
         self.plan.sections[0].receive.as_mut().unwrap()
     }

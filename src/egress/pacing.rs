@@ -168,13 +168,11 @@ mod tests {
     use super::super::counters::SendingCounters;
     use super::super::message::{Outgoing, StreamId};
     use super::*;
-    use crate::codec::{RtcpFeedback, RtpCodec};
-    use crate::fixtures::{OUR_SSRC, Remote, Session, VIDEO, keys, rtp_bytes, session};
-    use crate::rtp::{
-        ExtensionMap, HeaderExtension, RtpBatch, RtpPacket, RtpSource, TransportCc, TwccRecorder,
+    use crate::codec::RtpCodec;
+    use crate::fixtures::{
+        NUMBER, OUR_RTX_SSRC, OUR_SSRC, Remote, Session, VIDEO, keys, rtp_bytes,
     };
-
-    const NUMBER: u8 = 5;
+    use crate::rtp::{ExtensionMap, RtpBatch, RtpPacket, RtpSource, TransportCc, TwccRecorder};
 
     /// A half whose remote side tells how packets arrive.
     struct Bench {
@@ -190,13 +188,7 @@ mod tests {
 
     impl Bench {
         fn new() -> Self {
-            let mut session = session();
-            let send = session.plan.sections[0].send.as_mut().unwrap();
-            let number = (NUMBER, HeaderExtension::TransportWideCc);
-            send.extensions.entries.push(number);
-            send.rtx_ssrc = Some(Ssrc(0x0c0c_0c0c));
-            let codec = Arc::make_mut(&mut send.codecs[0].codec);
-            codec.feedback.push(RtcpFeedback::TransportCc);
+            let session = Session::repairable(true);
             let counters = Arc::new(SendingCounters::default());
             let mut half = SendingHalf::new(Arc::clone(&counters));
             let mut outbox = Outbox::default();
@@ -361,7 +353,7 @@ mod tests {
         let padding = bench.left();
         assert!(padding.len() > 5, "{}", padding.len());
         for packet in &padding {
-            assert_eq!(packet.ssrc(), Ssrc(0x0c0c_0c0c));
+            assert_eq!(packet.ssrc(), OUR_RTX_SSRC);
             assert!(packet.payload().is_empty());
         }
         assert_eq!(bench.counters.padding_sent.get(), padding.len() as u64);

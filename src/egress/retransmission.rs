@@ -108,14 +108,10 @@ impl Sender {
 mod tests {
     use super::super::counters::SendingCounters;
     use super::*;
-    use crate::codec::{RtcpFeedback, RtpCodec};
-    use crate::fixtures::{
-        OUR_SSRC, Remote, Session, VIDEO, keys, payload_type, rtp_bytes, session,
-    };
-    use crate::rtp::{ExtensionMap, HeaderExtension, RtpBatch, RtpSource};
+    use crate::codec::RtpCodec;
+    use crate::fixtures::{OUR_RTX_SSRC, OUR_SSRC, Remote, Session, VIDEO, keys, rtp_bytes};
+    use crate::rtp::{ExtensionMap, RtpBatch, RtpSource};
 
-    const RTX_SSRC: Ssrc = Ssrc(0x0c0c_0c0c);
-    const RTX: u8 = 97;
     const RTT: Duration = Duration::from_millis(60);
 
     /// A half whose remote side may ask for lost packets.
@@ -130,16 +126,7 @@ mod tests {
 
     impl Bench {
         fn new(rtx: bool) -> Self {
-            let mut session = session();
-            let send = session.plan.sections[0].send.as_mut().unwrap();
-            let number = (5, HeaderExtension::TransportWideCc);
-            send.extensions.entries.push(number);
-            send.rtx_ssrc = rtx.then_some(RTX_SSRC);
-            for codec in &mut send.codecs {
-                let feedback = [RtcpFeedback::Nack, RtcpFeedback::TransportCc];
-                Arc::make_mut(&mut codec.codec).feedback = feedback.to_vec();
-                codec.rtx_payload_type = rtx.then(|| payload_type(RTX));
-            }
+            let session = Session::repairable(rtx);
             let counters = Arc::new(SendingCounters::default());
             let mut half = SendingHalf::new(Arc::clone(&counters));
             let mut outbox = Outbox::default();
@@ -203,9 +190,9 @@ mod tests {
             let datagrams = self.datagrams();
             let read = datagrams.iter().map(|it| self.remote.read_rtp(it));
             let number = |packet: RtpPacket| match packet.ssrc() {
-                RTX_SSRC => {
+                OUR_RTX_SSRC => {
                     let original = packet.payload()[..2].try_into().unwrap();
-                    (RTX_SSRC, u16::from_be_bytes(original))
+                    (OUR_RTX_SSRC, u16::from_be_bytes(original))
                 }
                 own => (own, packet.sequence_number().0),
             };
@@ -221,10 +208,10 @@ mod tests {
         bench.route(&[1, 2, 4], false);
         assert_eq!(bench.left(), [1, 2, 4].map(|number| (OUR_SSRC, number)));
         bench.route(&[3], true);
-        assert_eq!(bench.left(), [(RTX_SSRC, 3)]);
+        assert_eq!(bench.left(), [(OUR_RTX_SSRC, 3)]);
         // And may be asked for as any other.
         bench.ask_for(3, RTT);
-        assert_eq!(bench.left(), [(RTX_SSRC, 3)]);
+        assert_eq!(bench.left(), [(OUR_RTX_SSRC, 3)]);
         assert_eq!(bench.counters.retransmitted.get(), 2);
     }
 
@@ -252,11 +239,11 @@ mod tests {
         bench.ask_for(2, RTT);
         assert_eq!(bench.left().len(), 1);
         bench.ask_for(2, RTT);
-        assert_eq!(bench.left(), [(RTX_SSRC, 2); 2]);
+        assert_eq!(bench.left(), [(OUR_RTX_SSRC, 2); 2]);
         bench.ask_for(1, RTT);
-        assert_eq!(bench.left(), [(RTX_SSRC, 1); 2]);
+        assert_eq!(bench.left(), [(OUR_RTX_SSRC, 1); 2]);
         bench.route(&[3], true);
-        assert_eq!(bench.left(), [(RTX_SSRC, 3); 2]);
+        assert_eq!(bench.left(), [(OUR_RTX_SSRC, 3); 2]);
     }
 
     // The rest had been thrown away, waiting for a keyframe to begin, and the picture began damaged.
