@@ -3,6 +3,7 @@
 // Each test file uses its own part of it, and picks the events it wants.
 #![allow(dead_code, clippy::wildcard_enum_match_arm)]
 
+pub(crate) mod adapting;
 pub(crate) mod link;
 pub(crate) mod owner;
 pub(crate) mod poison;
