@@ -138,12 +138,18 @@ impl Congestion {
                 BandwidthEffect::Probe(probe) => self.pacer.start_probe(probe, now),
             }
         }
+        self.pacer.set_estimate(self.pace_bps());
+    }
+
+    fn pace_bps(&self) -> u64 {
         let estimate = self.estimator.estimate_bps();
-        self.pacer.set_estimate(if self.estimator.has_met_limit() {
-            estimate
-        } else {
+        if !self.estimator.has_met_limit() {
             estimate.max(UNKNOWN_BPS)
-        });
+        } else if self.estimator.is_full() {
+            estimate - estimate / DRAINS
+        } else {
+            estimate
+        }
     }
 
     fn update_desired(&mut self) {
@@ -255,6 +261,10 @@ const UNKNOWN_BPS: u64 = 8_000_000;
 
 /// Before anything is known of what is offered: one good picture.
 const AT_FIRST: f64 = 4e6;
+
+/// The part of the estimate that is not sent while a full queue stands before the path: what waits there is lost to
+/// sound, too.
+const DRAINS: u64 = 10;
 
 const MEASURED_FOR: Duration = Duration::from_millis(500);
 

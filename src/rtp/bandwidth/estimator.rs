@@ -223,6 +223,11 @@ impl BandwidthEstimator {
         !self.is_new
     }
 
+    /// A full queue stands before the path. It drains only while less is sent than estimated.
+    pub(crate) fn is_full(&self) -> bool {
+        self.loss.is_full()
+    }
+
     pub(crate) fn counters(&self) -> BandwidthCounters {
         self.counters
     }

@@ -17,6 +17,7 @@ pub(super) struct LossBound {
     cut: Option<Cut>,
     bps: Option<f64>,
     falling: bool,
+    full: bool,
 }
 
 /// The bound was lowered because of a queue that stands. What it was before, to be taken back when that changes nothing.
@@ -59,6 +60,7 @@ impl LossBound {
             cut: None,
             bps: None,
             falling: false,
+            full: false,
         }
     }
 
@@ -70,6 +72,11 @@ impl LossBound {
     /// The bound went down lately.
     pub(super) fn is_falling(&self) -> bool {
         self.falling
+    }
+
+    /// A queue stood all the while lately, and lost packets: it will as long as what it lets through is sent.
+    pub(super) fn is_full(&self) -> bool {
+        self.full
     }
 
     /// So much has just got through: what was lost before was lost on a narrower path.
@@ -166,6 +173,7 @@ impl LossBound {
         let packets: f64 = seen.iter().map(|it| it.packets).sum();
         let lost: f64 = seen.iter().map(|it| it.lost).sum();
         self.falling = false;
+        self.full = false;
         if lost < packets * LITTLE_LOSS {
             self.bps = self.bps.map(|bps| bps * RISE);
             return;
@@ -178,6 +186,7 @@ impl LossBound {
         } else if (overflows || self.cut.is_some()) && self.cut_in_vain() {
             return;
         }
+        self.full = overflows;
         let seen = &self.observations[WINDOW - self.count..];
         if (overflows || loses(seen, MUCH_STRETCHES, MUCH_LOSS))
             && let Some(acknowledged) = acknowledged
@@ -426,6 +435,7 @@ mod tests {
             sent(&mut bound, &[2e6], |_| 0.0);
             bound.note_delay(-5_000_000 + queue_us);
             sent(&mut bound, &[2e6], |_| 0.05);
+            assert_eq!(bound.is_full(), bound.bps().is_some());
             bound.bps()
         };
         assert_eq!(with_queue(5_000), None);
