@@ -194,6 +194,13 @@ impl Call {
     }
 }
 
+/// A page that looks on, and our peer for it; nobody sends yet.
+pub(crate) async fn look_on(browser: &Browser) -> (Page, Ours) {
+    let page = browser.open(&page()).await;
+    let ours = answer_with(&page, false, None, builder()).await;
+    (page, ours)
+}
+
 async fn connect_ours(
     camera: &Page,
     viewer: &Page,

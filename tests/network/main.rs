@@ -18,7 +18,8 @@ use std::env;
 use std::time::Duration;
 
 use self::browser::Browser;
-use self::call::{Call, Outcome, Server, Setting};
+use self::call::{Call, Outcome, Server, Setting, look_on};
+use self::common::adapting::AdaptingSource;
 use self::emulator::Conditions;
 use self::link::Network;
 
@@ -58,6 +59,29 @@ async fn the_matrix() {
             call.end().await;
         }
     }
+}
+
+/// What a browser tells of how packets arrive is enough to find what the path to it takes, and to follow it.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "wants root, and half a minute"]
+async fn the_estimate_of_the_path_to_a_browser_follows_it() {
+    let _turn = TURN.lock().await;
+    let mut network = Network::start();
+    let Some(browser) = Browser::launch_by(|program, port| network.chromium(program, port)).await
+    else {
+        return;
+    };
+    let (page, mut ours) = look_on(&browser).await;
+    let mut source = AdaptingSource::new(&ours, 4_000_000);
+    let narrow = |bits_per_second| {
+        network.set(Conditions {
+            delay: Duration::from_millis(20),
+            bits_per_second: Some(bits_per_second),
+            ..Conditions::default()
+        });
+    };
+    source.follows_the_path(&mut ours, narrow, || ()).await;
+    page.close().await;
 }
 
 fn row(name: &str, setting: Setting, outcome: &Outcome) -> String {
