@@ -1,12 +1,14 @@
 //! A test's own peers: an owner that passes events to a channel, and what tests do with them.
 
+use std::collections::VecDeque;
+
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
 use ractor_webrtc::jsep::SessionDescription;
 use ractor_webrtc::peer_connection::{
     CloseReason, Event, PeerConnection, PeerConnectionBuilder, PeerConnectionState, PeerEvent,
 };
 use ractor_webrtc::rtp::{PayloadType, RtcpPacket, RtpPacket, RtpTimestamp, SequenceNumber, Ssrc};
-use ractor_webrtc::track::{MediaKind, MediaStreamTrack};
+use ractor_webrtc::track::{MediaKind, MediaStreamTrack, TrackId};
 use ractor_webrtc::udp::{UdpEndpoint, UdpEndpointConfiguration};
 use tokio::sync::mpsc;
 
@@ -58,6 +60,8 @@ pub(crate) struct Ours {
     pub(crate) video: MediaStreamTrack,
     /// What the remote side has announced.
     pub(crate) remote: Vec<MediaStreamTrack>,
+    /// Came with the last packet that [`Ours::expect_rtp`] gave, and is given next.
+    heard: VecDeque<(TrackId, RtpPacket)>,
     owner: RunningOwner,
 }
 
@@ -130,6 +134,7 @@ impl Ours {
             audio,
             video,
             remote: Vec::new(),
+            heard: VecDeque::new(),
             owner,
         }
     }
@@ -209,14 +214,19 @@ impl Ours {
 
     /// The next packet, of whatever track, with the track's kind.
     pub(crate) async fn expect_rtp(&mut self) -> (MediaKind, RtpPacket) {
-        let (track_id, packet) = self
-            .expect("RTP packet", |event| match event {
-                Event::Rtp {
-                    track_id, packets, ..
-                } => Some((*track_id, packets[0].clone())),
-                _ => None,
-            })
-            .await;
+        while self.heard.is_empty() {
+            let (track_id, packets) = self
+                .expect("RTP packet", |event| match event {
+                    Event::Rtp {
+                        track_id, packets, ..
+                    } => Some((*track_id, packets.clone())),
+                    _ => None,
+                })
+                .await;
+            self.heard
+                .extend(packets.iter().map(|packet| (track_id, packet.clone())));
+        }
+        let (track_id, packet) = self.heard.pop_front().expect("just filled");
         let track = self.remote.iter().find(|track| track.id() == track_id);
         (track.expect("a track that was announced").kind(), packet)
     }
