@@ -140,6 +140,9 @@ pub enum MediaFeature {
     /// Receiving several encodings of one track (RFC 8853), with the header extensions that it
     /// takes. On by default.
     Simulcast,
+    /// Asking receivers of pictures, where much of what is repaired comes late, to wait for it before they show a picture
+    /// ([`HeaderExtension::PlayoutDelay`]). On by default; without it pictures are shown sooner there, and stand still more often.
+    PlayoutDelay,
     /// The header extension in which senders tell the layers of their pictures ([`HeaderExtension::DependencyDescriptor`]), which
     /// [limits of layers](crate::peer_connection::PeerConnection::set_layer_limit) need for AV1 and H.264. Off by default, but for who
     /// lists the extension by hand: with it Chromium leaves the same out of the payload of VP8, also for receivers who do not get the extension.
@@ -226,6 +229,7 @@ impl Default for MediaConfigurationBuilder {
                 MediaFeature::Rtx,
                 MediaFeature::TransportWideFeedback,
                 MediaFeature::Simulcast,
+                MediaFeature::PlayoutDelay,
             ]),
             wrong_kind: None,
         }
@@ -320,6 +324,11 @@ fn apply_features(configuration: &mut MediaConfiguration, features: &HashSet<Med
         configuration
             .extensions
             .retain(|entry| !of_simulcast.contains(&entry.extension));
+    }
+    if !has(MediaFeature::PlayoutDelay) {
+        configuration
+            .extensions
+            .retain(|entry| entry.extension != HeaderExtension::PlayoutDelay);
     }
     if has(MediaFeature::DependencyDescriptor) {
         describe_dependencies(&mut configuration.extensions);
@@ -433,6 +442,7 @@ fn default_extensions() -> Vec<HeaderExtensionConfiguration> {
     let video = [
         (3, HeaderExtension::TransportWideCc),
         (4, HeaderExtension::Mid),
+        (5, HeaderExtension::PlayoutDelay),
         (10, HeaderExtension::Rid),
         (11, HeaderExtension::RepairedRid),
     ];
@@ -459,7 +469,7 @@ fn extensions_of(
 mod tests {
     use super::*;
     use HeaderExtension::{
-        AudioLevel, DependencyDescriptor, Mid, RepairedRid, Rid, TransportWideCc,
+        AudioLevel, DependencyDescriptor, Mid, PlayoutDelay, RepairedRid, Rid, TransportWideCc,
     };
 
     fn pt(number: u8) -> PayloadType {
@@ -501,7 +511,10 @@ mod tests {
         let audio = names(&configuration, MediaKind::Audio);
         assert_eq!(audio, [AudioLevel, TransportWideCc, Mid]);
         let video = names(&configuration, MediaKind::Video);
-        assert_eq!(video, [TransportWideCc, Mid, Rid, RepairedRid]);
+        assert_eq!(
+            video,
+            [TransportWideCc, Mid, PlayoutDelay, Rid, RepairedRid]
+        );
     }
 
     #[test]
@@ -535,7 +548,10 @@ mod tests {
         }
         let single = feature(MediaFeature::Simulcast, false);
         let video = names(&single, MediaKind::Video);
-        assert_eq!(video, [TransportWideCc, Mid]);
+        assert_eq!(video, [TransportWideCc, Mid, PlayoutDelay]);
+        let prompt = feature(MediaFeature::PlayoutDelay, false);
+        let video = names(&prompt, MediaKind::Video);
+        assert_eq!(video, [TransportWideCc, Mid, Rid, RepairedRid]);
         let described = feature(MediaFeature::DependencyDescriptor, true);
         assert!(names(&described, MediaKind::Video).contains(&DependencyDescriptor));
         // Switching on what is on changes nothing.
@@ -544,6 +560,7 @@ mod tests {
             MediaFeature::Rtx,
             MediaFeature::TransportWideFeedback,
             MediaFeature::Simulcast,
+            MediaFeature::PlayoutDelay,
         ] {
             assert_eq!(feature(on, true), MediaConfiguration::default());
         }

@@ -79,6 +79,7 @@ impl Sender {
         let Some(repair) = stream.as_repair(rewrite, &batch[index], numbers) else {
             return false;
         };
+        stream.note_late(numbers, now);
         stream.keep(batch, index, rewrite, numbers, now);
         if let Some(repair) = way.admits_repeat(stream.ssrc(), repair, now) {
             self.repeat(&repair, now, way);

@@ -21,6 +21,10 @@ pub enum HeaderExtension {
     /// what it refers to (AV1 RTP, appendix A). Read by those who leave out layers, and handed on with frame numbers that go on across sources. Of
     /// frames that are left out no other one speaks. Chromium decodes only one spatial layer of AV1 without it.
     DependencyDescriptor,
+    /// `http://www.webrtc.org/experiments/rtp-hdrext/playout-delay`: how long the receiver is to wait before it shows a picture
+    /// ([`PlayoutDelay`](super::PlayoutDelay)). What a source says is handed on. Where packets come late because repairs get lost as well, and the
+    /// source says nothing, the sending half asks the receiver to wait for them.
+    PlayoutDelay,
     /// Any other, by its URI.
     Other(String),
 }
@@ -39,6 +43,7 @@ impl HeaderExtension {
             Self::DependencyDescriptor => {
                 "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension"
             }
+            Self::PlayoutDelay => "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay",
             Self::Other(uri) => uri,
         }
     }
@@ -52,6 +57,7 @@ impl HeaderExtension {
             Self::TransportWideCc,
             Self::AudioLevel,
             Self::DependencyDescriptor,
+            Self::PlayoutDelay,
         ]
         .into_iter()
         .find(|known| known.uri() == uri)
@@ -63,7 +69,9 @@ impl HeaderExtension {
     pub(super) fn is_forwarded(&self) -> bool {
         match self {
             Self::Mid | Self::Rid | Self::RepairedRid | Self::TransportWideCc => false,
-            Self::DependencyDescriptor | Self::AudioLevel | Self::Other(_) => true,
+            Self::DependencyDescriptor | Self::AudioLevel | Self::PlayoutDelay | Self::Other(_) => {
+                true
+            }
         }
     }
 }
@@ -147,6 +155,7 @@ mod tests {
             HeaderExtension::TransportWideCc,
             HeaderExtension::AudioLevel,
             HeaderExtension::DependencyDescriptor,
+            HeaderExtension::PlayoutDelay,
             HeaderExtension::Other("urn:3gpp:video-orientation".to_owned()),
         ] {
             assert_eq!(HeaderExtension::from_uri(extension.uri()), extension);

@@ -12,6 +12,7 @@ use super::element::{
 use super::extension::{ExtensionMap, HeaderExtension};
 use super::packet::RtpPacket;
 use super::pictures::PictureCodec;
+use super::playout_delay::Lateness;
 use super::retransmission::{
     Refused, Repeat, RetransmissionCache, Retransmitter, RtxHeader, RtxStream, Why,
 };
@@ -36,6 +37,8 @@ pub(crate) struct RtpStreamSender {
     rid_ids: [Option<u8>; 2],
     /// Of the transport-wide number, where packets of this stream have one.
     transport_id: Option<u8>,
+    /// Of the delay that receivers of this stream may be asked for.
+    playout_id: Option<u8>,
     ssrc: Ssrc,
     cname: Arc<str>,
     codecs: Vec<NegotiatedCodec>,
@@ -53,6 +56,8 @@ pub(crate) struct RtpStreamSender {
     rtx_ssrc: Option<Ssrc>,
     /// Goes on even when it is not used for a while.
     rtx: Option<RtxStream>,
+    /// How late what was lost goes.
+    lateness: Lateness,
     traffic: Traffic,
     /// What was sent again.
     repeated: Traffic,
@@ -104,6 +109,7 @@ impl RtpStreamSender {
             rid_ids: [HeaderExtension::Rid, HeaderExtension::RepairedRid]
                 .map(|it| plan.extensions.id(&it)),
             transport_id: transport_id(plan),
+            playout_id: playout_id(plan),
             ssrc: plan.ssrc,
             cname: Arc::clone(&plan.cname),
             codecs: plan.codecs.clone(),
@@ -116,6 +122,7 @@ impl RtpStreamSender {
             retransmitter: answers_requests(plan).then(|| Retransmitter::new(0)),
             rtx_ssrc: plan.rtx_ssrc,
             rtx: plan.rtx_ssrc.map(RtxStream::new),
+            lateness: Lateness::default(),
             traffic: Traffic::default(),
             repeated: Traffic::default(),
             padding: Traffic::default(),
@@ -132,6 +139,7 @@ impl RtpStreamSender {
         self.octet_count = before.octet_count;
         self.clock = before.clock;
         self.continuity = before.continuity;
+        self.lateness = before.lateness;
         self.traffic = before.traffic;
         self.repeated = before.repeated;
         self.padding = before.padding;
@@ -411,12 +419,15 @@ impl RtpStreamSender {
         let number = head.transport.map(u16::to_be_bytes);
         let number = self.transport_id.zip(number.as_ref());
         let number = number.map(|(id, number)| (id, &number[..]));
+        let playout = self.playout_wish(packet, head);
+        let playout = playout.as_ref().map(|(id, value)| (*id, &value[..]));
         let kept = packet.into_iter().flat_map(|(rewrite, packet)| {
             let elements = packet.extensions();
             elements.filter_map(|(id, value)| Some((rewrite.element(id)?, value)))
         });
         let fit = |(id, value): &(u8, &[u8])| fits_one_byte(*id, value.len());
-        let elements = || mid.into_iter().chain(rid).chain(number).chain(kept.clone());
+        let own = || mid.into_iter().chain(rid).chain(number).chain(playout);
+        let elements = || own().chain(kept.clone());
         let form = if self.extensions.allows_two_byte() && !elements().all(|it| fit(&it)) {
             ElementForm::TwoByte
         } else {
@@ -443,6 +454,19 @@ impl RtpStreamSender {
         let words = (slab.len() - start) / 4 - 1;
         slab[start + 2..start + 4].copy_from_slice(&(words as u16).to_be_bytes());
         true
+    }
+
+    /// How long the receiver is asked to wait, where the packet's own sender does not say.
+    fn playout_wish(
+        &self,
+        packet: Option<(&Rewrite, &RtpPacket)>,
+        head: Head,
+    ) -> Option<(u8, [u8; 3])> {
+        let wish = self.lateness.asks().filter(|_| !head.repeats)?;
+        let ((rewrite, packet), id) = packet.zip(self.playout_id)?;
+        let mut elements = packet.extensions();
+        let is_said = elements.any(|(incoming, _)| rewrite.element(incoming) == Some(id));
+        (!is_said).then(|| (id, wish.to_bytes()))
     }
 
     /// Counts a packet that went out under these numbers. `at` is when its media was there: the
@@ -482,8 +506,21 @@ impl RtpStreamSender {
         }
     }
 
+    /// A packet goes out that comes later than others of its stream, because it was lost on its way to us.
+    pub(crate) fn note_late(&mut self, numbers: Numbers, now: Instant) {
+        let overtaken_at = self
+            .retransmitter
+            .as_ref()
+            .and_then(|it| it.sent_after(numbers.sequence, now));
+        if let Some(at) = overtaken_at {
+            let late = now.saturating_duration_since(at);
+            self.lateness.note(late, now);
+        }
+    }
+
     /// Forgets what was kept and nobody will ask for any more.
     pub(crate) fn forget_old(&mut self, now: Instant) {
+        self.lateness.turn(now);
         if let Some(retransmitter) = &mut self.retransmitter {
             retransmitter.forget_old(now);
         }
@@ -509,6 +546,8 @@ impl RtpStreamSender {
         let newest = self.continuity.newest().ok_or(Refused::NeverSent)?;
         let retransmitter = self.retransmitter.as_mut().ok_or(Refused::NotKept)?;
         let kept = retransmitter.take(sequence, newest, self.octet_count, round_trip, now)?;
+        let late = now.saturating_duration_since(kept.sent_at);
+        self.lateness.note(late, now);
         let rtx = self.next_rtx(&kept.rewrite, &kept.packet);
         Ok(Repeat {
             packet: kept.packet,
@@ -668,6 +707,12 @@ fn transport_id(plan: &SendPlan) -> Option<u8> {
     let is_counted = codecs.iter().any(counts) && !codecs.iter().any(repeats_plainly);
     let id = plan.extensions.id(&HeaderExtension::TransportWideCc);
     id.filter(|_| is_counted)
+}
+
+/// The element in which a receiver of pictures is asked to wait. What is sent again as it was cannot say anything new.
+fn playout_id(plan: &SendPlan) -> Option<u8> {
+    plan.rtx_ssrc?;
+    plan.extensions.id(&HeaderExtension::PlayoutDelay)
 }
 
 impl SentClock {

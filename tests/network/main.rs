@@ -27,7 +27,7 @@ use self::link::Network;
 static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// Prints a row for each network and server. `CASES=…` picks the networks whose names begin with it, `SERVERS=Ours,Str0m` the
-/// servers, `VERBOSE=1` prints counters.
+/// servers, `LENGTH=60` lets each call last for so many seconds, `VERBOSE=1` prints counters.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "wants root, and two minutes for each network"]
 async fn the_matrix() {
@@ -39,6 +39,7 @@ async fn the_matrix() {
     };
     let wanted = env::var("CASES").unwrap_or_default();
     let servers = env::var("SERVERS").unwrap_or_default();
+    let length = env::var("LENGTH").map_or(LENGTH, |it| Duration::from_secs(it.parse().unwrap()));
     println!("{HEAD}");
     for (name, conditions) in cases() {
         if !name.starts_with(&wanted) {
@@ -50,7 +51,7 @@ async fn the_matrix() {
                 continue;
             }
             let call = Call::begin(&browser, &network, setting, conditions).await;
-            let outcome = call.endure(&network, conditions, LENGTH).await;
+            let outcome = call.endure(&network, conditions, length).await;
             println!("{}", row(name, setting, &outcome));
             if env::var_os("VERBOSE").is_some() {
                 println!("{outcome:?}\n{:?}", network.counts());

@@ -147,6 +147,12 @@ impl Retransmitter {
         self.history.forget_old(now);
     }
 
+    /// When the first one went that has a higher number than this, of those next to it.
+    pub(super) fn sent_after(&self, sequence: SequenceNumber, now: Instant) -> Option<Instant> {
+        let mut next = (1..=NEXT_TO_IT).map(|ahead| sequence.plus(ahead));
+        next.find_map(|it| Some(self.history.find(it, now)?.sent_at))
+    }
+
     /// The packet with this number, if it may be sent again now. `newest` is the highest number that was sent,
     /// `octets` how many bytes were.
     pub(super) fn take(
@@ -262,6 +268,9 @@ fn cost_of(packet: &RtpPacket) -> u32 {
 
 /// So often is one packet sent again at most: a receiver that misses it then is not there.
 const MAX_REPEATS: u8 = 10;
+
+/// A gap is rarely wider.
+const NEXT_TO_IT: u16 = 8;
 
 /// What may be sent again of a stream that has hardly begun: a keyframe.
 const AT_FIRST: u32 = 128 * 1024;
