@@ -122,6 +122,12 @@ pub mod codec;
 pub mod configuration;
 pub mod dtls;
 mod egress;
+#[cfg(feature = "fault-injection")]
+#[doc(hidden)]
+pub mod faults;
+#[cfg(not(feature = "fault-injection"))]
+#[path = "faults/off.rs"]
+mod faults;
 #[cfg(test)]
 mod fixtures;
 pub mod forwarder;
@@ -146,6 +152,7 @@ mod rtp_transport;
 #[cfg(feature = "signaling")]
 pub mod signaling;
 pub mod srtp;
+mod start;
 pub mod stats;
 mod timer;
 pub mod track;

@@ -38,7 +38,7 @@ mod traffic;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ractor::{Actor, ActorCell, ActorRef};
+use ractor::{ActorCell, ActorRef};
 use tracing::Span;
 
 use self::actor::{DtlsActor, DtlsActorArguments};
@@ -53,6 +53,7 @@ pub(crate) use self::traffic::DtlsTraffic;
 use crate::call::StartError;
 use crate::outlet::Outlet;
 use crate::srtp::SrtpProfile;
+use crate::start::spawn_linked;
 use crate::udp::TransportPath;
 
 /// How long a handshake may take unless the arguments say otherwise.
@@ -97,7 +98,7 @@ impl DtlsTransport {
             path: path.clone(),
             span: Span::current(),
         };
-        let (actor, _) = Actor::spawn_linked(None, DtlsActor, arguments, supervisor).await?;
+        let actor = spawn_linked(DtlsActor, arguments, supervisor).await?;
         Ok(Self {
             actor,
             inbound,

@@ -46,7 +46,7 @@ mod way_out;
 
 use std::sync::Arc;
 
-use ractor::{Actor, ActorCell, ActorRef};
+use ractor::{ActorCell, ActorRef};
 
 use self::actor::EgressActor;
 pub(crate) use self::congestion::ArrivalReport;
@@ -67,6 +67,7 @@ pub(crate) use self::snapshot::{SendingSnapshot, SentStream};
 use crate::call::{CallError, StartError, ask};
 use crate::lane::{LaneCapacity, LaneDepth, LaneReceiver, LaneSender, lane};
 use crate::outlet::{ListenerGone, Outlet};
+use crate::start::spawn_linked;
 
 /// Handle to a running sending actor. Cheap to clone; dead once the actor has stopped.
 #[derive(Clone, Debug)]
@@ -81,7 +82,7 @@ impl Egress {
     ///
     /// [`StartError`] when the actor could not be started.
     pub(crate) async fn spawn(supervisor: ActorCell) -> Result<Self, StartError> {
-        let (actor, _) = Actor::spawn_linked(None, EgressActor, (), supervisor).await?;
+        let actor = spawn_linked(EgressActor, (), supervisor).await?;
         Ok(Self { actor })
     }
 

@@ -125,7 +125,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ractor::rpc::CallResult;
-use ractor::{Actor, ActorRef, Message, RpcReplyPort};
+use ractor::{ActorRef, Message, RpcReplyPort};
 
 use self::actor::{ForwarderActor, ForwarderArguments};
 pub use self::error::{AddPeerError, SubscribeError};
@@ -139,6 +139,7 @@ pub use self::wish::LayerWish;
 use crate::call::{CallError, StartError, ask};
 use crate::outlet::Outlet;
 use crate::peer_connection::{Event, PeerConnection, PeerEvent, PeerId, SignalingState};
+use crate::start::spawn_linked;
 use crate::track::{MediaStreamTrack, TrackId};
 
 /// Handle to a running Forwarder. Cheap to clone; without effect once the Forwarder has ended.
@@ -206,7 +207,7 @@ impl ForwarderBuilder {
             owner: Outlet::new(owner),
         };
         let supervisor = owner.get_cell();
-        let (actor, _) = Actor::spawn_linked(None, ForwarderActor, arguments, supervisor).await?;
+        let actor = spawn_linked(ForwarderActor, arguments, supervisor).await?;
         Ok(Forwarder { actor, memory })
     }
 }

@@ -17,6 +17,7 @@ use crate::jsep::{RtpTransceiver, RtpTransceiverDirection, TransceiverError};
 use crate::peer_connection::{
     Monitor, PeerConnection, PeerId, RouteError, RouteSource, SignalingState,
 };
+use crate::start::spawn_linked;
 use crate::track::{MediaStreamTrack, TrackId};
 
 /// Handle to the part of one peer.
@@ -73,7 +74,7 @@ impl Subscriber {
             hub: hub.clone(),
         };
         let supervisor = hub.get_cell();
-        let (actor, _) = Actor::spawn_linked(None, SubscriberActor, arguments, supervisor).await?;
+        let actor = spawn_linked(SubscriberActor, arguments, supervisor).await?;
         Ok(Self { actor })
     }
 

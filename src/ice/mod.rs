@@ -64,7 +64,7 @@ mod turn;
 
 use std::sync::Arc;
 
-use ractor::{Actor, ActorCell, ActorRef};
+use ractor::{ActorCell, ActorRef};
 use tracing::Span;
 
 use self::actor::IceActor;
@@ -83,6 +83,7 @@ pub use self::server::{
 };
 pub(crate) use self::snapshot::{CandidateSnapshot, IceSnapshot, PairSnapshot};
 use crate::call::{CallError, StartError, ask};
+use crate::start::spawn_linked;
 
 /// Handle to a running ICE transport. Cheap to clone; dead once the transport has stopped.
 #[derive(Clone, Debug)]
@@ -100,8 +101,7 @@ impl IceTransport {
         arguments: IceArguments,
         supervisor: ActorCell,
     ) -> Result<Self, StartError> {
-        let (actor, _) =
-            Actor::spawn_linked(None, IceActor, (arguments, Span::current()), supervisor).await?;
+        let actor = spawn_linked(IceActor, (arguments, Span::current()), supervisor).await?;
         Ok(Self { actor })
     }
 

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use ractor::{Actor, ActorCell, ActorRef, Message, SpawnErr};
+use ractor::{ActorCell, ActorRef, Message, SpawnErr};
 use tokio::sync::oneshot;
 
 use super::actor::{PeerConnectionActor, PeerConnectionArguments};
@@ -19,6 +19,7 @@ use crate::ice::{IceConfiguration, IceServer, IceServerError, IceTransportPolicy
 use crate::outlet::Outlet;
 use crate::rtp_transport::MediaLimits;
 use crate::srtp::SrtpProfile;
+use crate::start::spawn_linked;
 use crate::udp::{Seat, UdpEndpoint, UdpEndpointConfiguration, UdpEndpointError, UdpEndpointPool};
 
 /// Settings of a new peer connection (W3C `RTCConfiguration`, and what a server needs beyond it).
@@ -280,7 +281,7 @@ impl PeerConnectionBuilder {
             owner: Outlet::new(owner),
             handle,
         };
-        Actor::spawn_linked(None, PeerConnectionActor, arguments, supervisor)
+        spawn_linked(PeerConnectionActor, arguments, supervisor)
             .await
             .map_err(start_error)?;
         Ok(started

@@ -95,7 +95,7 @@ mod actor;
 mod machine;
 mod message;
 
-use ractor::{Actor, ActorCell, ActorRef, Message};
+use ractor::{ActorCell, ActorRef, Message};
 
 use self::actor::{PerfectNegotiationActor, PerfectNegotiationArguments};
 use self::message::PerfectNegotiationMessage;
@@ -105,6 +105,7 @@ pub use self::message::{
 use crate::call::StartError;
 use crate::outlet::Outlet;
 use crate::peer_connection::{Event, PeerConnection, PeerEvent, PeerId};
+use crate::start::spawn_linked;
 
 /// What a side does with an offer that meets its own. The two sides of a connection must differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -144,8 +145,7 @@ impl PerfectNegotiation {
             owner: Outlet::new(owner),
         };
         let supervisor = owner.get_cell();
-        let (actor, _) =
-            Actor::spawn_linked(None, PerfectNegotiationActor, arguments, supervisor).await?;
+        let actor = spawn_linked(PerfectNegotiationActor, arguments, supervisor).await?;
         let peer = peer.id();
         Ok(Self { peer, actor })
     }

@@ -21,6 +21,7 @@ use super::participant::{Participant, ParticipantActor, ParticipantArguments, Pa
 use crate::forwarder::{Forwarder, ForwarderBuilder, ForwarderLimits};
 use crate::outlet::{ListenerGone, Outlet};
 use crate::peer_connection::CLOSE_DEADLINE;
+use crate::start::spawn_linked;
 use crate::timer::TimerTable;
 
 /// The actor; all that changes lives in [`RoomShell`].
@@ -267,8 +268,8 @@ impl RoomShell {
             reply,
         };
         let supervisor = myself.get_cell();
-        match Actor::spawn_linked(None, ParticipantActor, arguments, supervisor).await {
-            Ok((actor, _)) => {
+        match spawn_linked(ParticipantActor, arguments, supervisor).await {
+            Ok(actor) => {
                 self.by_actor.insert(actor.get_id(), id);
                 if let Some(place) = self.places.get_mut(&id) {
                     place.actor = Some(actor);

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use ractor::{Actor, ActorRef, Message};
+use ractor::{ActorRef, Message};
 
 use super::Room;
 use super::actor::{RoomActor, RoomArguments};
@@ -12,6 +12,7 @@ use super::limits::{RoomLimits, RoomTimes};
 use crate::call::StartError;
 use crate::outlet::Outlet;
 use crate::peer_connection::{PeerConnection, PeerConnectionBuilder};
+use crate::start::spawn_linked;
 
 /// Settings of a new room.
 ///
@@ -89,7 +90,7 @@ impl RoomBuilder {
             owner: Outlet::new(owner),
         };
         let supervisor = owner.get_cell();
-        let (actor, _) = Actor::spawn_linked(None, RoomActor, arguments, supervisor).await?;
+        let actor = spawn_linked(RoomActor, arguments, supervisor).await?;
         Ok(Room { id, actor })
     }
 }

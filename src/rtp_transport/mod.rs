@@ -52,7 +52,7 @@ mod stats;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use ractor::{Actor, ActorCell, ActorRef};
+use ractor::{ActorCell, ActorRef};
 use rand::Rng;
 use tracing::Span;
 
@@ -76,6 +76,7 @@ use crate::outlet::{ListenerGone, Outlet};
 use crate::peer_connection::{Owner, PeerId};
 use crate::rtp::{CreditLimit, LayerLimit, Rid, RtcpError, RtcpPacket, RtpBatch};
 use crate::srtp::SrtpKeys;
+use crate::start::spawn_linked;
 use crate::track::TrackId;
 use crate::udp::{MediaInbound, TransportPath};
 
@@ -137,8 +138,7 @@ impl RtpTransport {
             sending: reservation,
             myself,
         };
-        let (actor, _) =
-            Actor::spawn_linked(None, RtpTransportActor, arguments, supervisor).await?;
+        let actor = spawn_linked(RtpTransportActor, arguments, supervisor).await?;
         Ok(Self {
             actor,
             inbound,

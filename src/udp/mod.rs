@@ -30,7 +30,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-use ractor::{ACTIVE_STATES, Actor, ActorCell, ActorRef};
+use ractor::{ACTIVE_STATES, ActorCell, ActorRef};
 use tracing::Span;
 
 use self::actor::{UdpActor, UdpArguments};
@@ -51,6 +51,7 @@ pub(crate) use self::stun::{
 };
 use crate::call::{CallError, StartError, ask};
 use crate::egress::Egress;
+use crate::start::spawn_linked;
 
 /// Handle to a running endpoint. Cheap to clone; dead once the endpoint has stopped.
 ///
@@ -86,7 +87,7 @@ impl UdpEndpoint {
             socket: socket.clone(),
             span: Span::current(),
         };
-        let (actor, _) = Actor::spawn_linked(None, UdpActor, arguments, supervisor)
+        let actor = spawn_linked(UdpActor, arguments, supervisor)
             .await
             .map_err(StartError::from)?;
         match Egress::spawn(actor.get_cell()).await {

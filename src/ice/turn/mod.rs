@@ -26,7 +26,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use ractor::{Actor, ActorCell, ActorRef};
+use ractor::{ActorCell, ActorRef};
 use tracing::Span;
 
 use self::actor::RelayActor;
@@ -34,6 +34,7 @@ pub(crate) use self::message::RelayEvent;
 use self::message::{Leaving, RelayMessage};
 use super::actor::IceSinks;
 use crate::lane::{LaneCapacity, LaneReceiver, LaneSender, lane};
+use crate::start::spawn_linked;
 use crate::udp::{
     ChannelNumber, DatagramSink, EndpointSocket, OutgoingStun, TransportPath,
     UdpEndpointConfiguration,
@@ -139,7 +140,7 @@ impl Relay {
             events: request.events,
             span: Span::current(),
         };
-        let (actor, _) = Actor::spawn_linked(None, RelayActor, arguments, supervisor).await?;
+        let actor = spawn_linked(RelayActor, arguments, supervisor).await?;
         let _first = bell.set(actor.clone());
         Ok(Self {
             actor,

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use ractor::Actor;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::time::timeout;

@@ -37,7 +37,7 @@ mod stream;
 use std::time::Duration;
 
 use ractor::rpc::CallResult;
-use ractor::{Actor, ActorRef, Message, RpcReplyPort};
+use ractor::{ActorRef, Message, RpcReplyPort};
 
 use self::actor::{BroadcasterActor, BroadcasterArguments};
 pub use self::codecs::encoder_media;
@@ -51,6 +51,7 @@ use super::sdpfrag::SdpFragment;
 use crate::call::{CallError, StartError, ask};
 use crate::outlet::Outlet;
 use crate::peer_connection::{CLOSE_DEADLINE, PeerConnection, PeerConnectionBuilder};
+use crate::start::spawn_linked;
 
 /// Handle to a running Broadcaster. Cheap to clone; without effect once it has ended.
 ///
@@ -151,7 +152,7 @@ impl BroadcasterBuilder {
             owner: Outlet::new(owner),
         };
         let supervisor = owner.get_cell();
-        let (actor, _) = Actor::spawn_linked(None, BroadcasterActor, arguments, supervisor).await?;
+        let actor = spawn_linked(BroadcasterActor, arguments, supervisor).await?;
         Ok(Broadcaster { actor })
     }
 }

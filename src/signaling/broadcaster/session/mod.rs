@@ -14,7 +14,7 @@ mod machine;
 mod message;
 mod offer;
 
-use ractor::{Actor, ActorCell, ActorRef, SpawnErr};
+use ractor::{ActorCell, ActorRef, SpawnErr};
 
 use self::actor::SessionActor;
 pub(super) use self::actor::SessionArguments;
@@ -22,12 +22,13 @@ pub use self::etag::{EntityTag, IfMatch};
 pub(super) use self::message::{Connected, OpenRequest, PatchRequest, SessionMessage, Source};
 pub use self::message::{Opened, Patched};
 pub use self::offer::OfferError;
+use crate::start::spawn_linked;
 
 /// Starts a session below its stream. Returns before it has done anything.
 pub(super) async fn spawn(
     arguments: SessionArguments,
     stream: ActorCell,
 ) -> Result<ActorRef<SessionMessage>, SpawnErr> {
-    let (actor, _) = Actor::spawn_linked(None, SessionActor, arguments, stream).await?;
+    let actor = spawn_linked(SessionActor, arguments, stream).await?;
     Ok(actor)
 }

@@ -12,17 +12,18 @@ mod actor;
 mod machine;
 mod message;
 
-use ractor::{Actor, ActorCell, ActorRef, SpawnErr};
+use ractor::{ActorCell, ActorRef, SpawnErr};
 
 use self::actor::StreamActor;
 pub(super) use self::actor::StreamArguments;
 pub(super) use self::message::{StreamMessage, StreamNews};
+use crate::start::spawn_linked;
 
 /// Starts a stream below its Broadcaster.
 pub(super) async fn spawn(
     arguments: StreamArguments,
     broadcaster: ActorCell,
 ) -> Result<ActorRef<StreamMessage>, SpawnErr> {
-    let (actor, _) = Actor::spawn_linked(None, StreamActor, arguments, broadcaster).await?;
+    let actor = spawn_linked(StreamActor, arguments, broadcaster).await?;
     Ok(actor)
 }
