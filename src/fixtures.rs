@@ -25,6 +25,9 @@ pub(crate) const OUR_RTX_SSRC: Ssrc = Ssrc(0x0c0c_0c0c);
 /// Identifier of transport-wide numbers.
 pub(crate) const NUMBER: u8 = 5;
 
+/// The element in which receivers are asked to wait.
+pub(crate) const PLAYOUT: u8 = 9;
+
 /// What the remote side sends under.
 pub(crate) const THEIR_SSRC: Ssrc = Ssrc(0x0b0b_0b0b);
 
@@ -99,7 +102,8 @@ impl Session {
         let mut session = session();
         let send = session.plan.sections[0].send.as_mut().unwrap();
         let number = (NUMBER, HeaderExtension::TransportWideCc);
-        send.extensions.entries.push(number);
+        let playout = (PLAYOUT, HeaderExtension::PlayoutDelay);
+        send.extensions.entries.extend([number, playout]);
         send.rtx_ssrc = rtx.then_some(OUR_RTX_SSRC);
         for codec in &mut send.codecs {
             let feedback = [RtcpFeedback::Nack, RtcpFeedback::TransportCc];

@@ -57,6 +57,7 @@ async fn a_long_way_takes_as_long_by_our_statistics_as_by_the_browsers() {
     for round_trip in times_agree(&page, &ours).await {
         assert!(round_trip >= 0.08, "{round_trip} s");
     }
+    jitters_agree(&page, &ours).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -218,6 +219,37 @@ fn round_trips(report: &Report) -> Option<[f64; 3]> {
     };
     let checked = pair["currentRoundTripTime"].as_f64()?;
     Some([checked, reported("audio")?, reported("video")?])
+}
+
+/// How unevenly the packets of sound and of pictures came to `receiver`, by itself and by what the other side has last heard of it.
+fn jitters(receiver: &Report, sender: &Report) -> [(f64, f64); 2] {
+    ["audio", "video"].map(|kind| {
+        let measured = stream(receiver, "inbound-rtp", kind);
+        let heard = stream(sender, "remote-inbound-rtp", kind);
+        (number(measured, "jitter"), number(heard, "jitter"))
+    })
+}
+
+/// Waits until each side has heard of the other what that measures, within a tenth or half a millisecond: a report is up to
+/// a second old.
+async fn jitters_agree(page: &Page, ours: &Ours) {
+    let mut seen = Vec::new();
+    let agreed = tokio::time::timeout(TIMES_PATIENCE, async {
+        loop {
+            let (ours, theirs) = statistics(page, ours).await;
+            let all = [jitters(&ours, &theirs), jitters(&theirs, &ours)].concat();
+            let near = |(one, other): &(f64, f64)| {
+                *one > 0.0 && (one - other).abs() < (one.max(*other) / 10.0).max(0.0005)
+            };
+            if all.iter().all(near) {
+                return;
+            }
+            seen.push(all);
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    });
+    let agreed = agreed.await;
+    agreed.unwrap_or_else(|_| panic!("{seen:?}"));
 }
 
 /// Waits until both sides have measured the same, within a tenth or two milliseconds. On a busy machine the latest check of one may have

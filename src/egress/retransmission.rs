@@ -110,8 +110,10 @@ mod tests {
     use super::super::counters::SendingCounters;
     use super::*;
     use crate::codec::RtpCodec;
-    use crate::fixtures::{OUR_RTX_SSRC, OUR_SSRC, Remote, Session, VIDEO, keys, rtp_bytes};
-    use crate::rtp::{ExtensionMap, RtpBatch, RtpSource};
+    use crate::fixtures::{
+        OUR_RTX_SSRC, OUR_SSRC, PLAYOUT, Remote, Session, VIDEO, keys, rtp_bytes,
+    };
+    use crate::rtp::{ExtensionMap, PlayoutDelay, RtpBatch, RtpSource};
 
     const RTT: Duration = Duration::from_millis(60);
 
@@ -186,6 +188,15 @@ mod tests {
             all
         }
 
+        /// How long the packet that has left asks its receiver to wait.
+        fn wish(&mut self) -> Option<Duration> {
+            let datagrams = self.datagrams();
+            let packet = self.remote.read_rtp(&datagrams[0]);
+            let mut elements = packet.extensions();
+            let (_, value) = elements.find(|(id, _)| *id == PLAYOUT)?;
+            PlayoutDelay::parse(value).map(|delay| delay.min)
+        }
+
         /// What has left, by stream: the number of the packet itself, or of the one that it repeats.
         fn left(&mut self) -> Vec<(Ssrc, u16)> {
             let datagrams = self.datagrams();
@@ -257,6 +268,27 @@ mod tests {
         assert_eq!(bench.left(), [4, 5, 6].map(|number| (OUR_SSRC, number)));
         bench.route_with(&[0, 7], &[7], false);
         assert_eq!(bench.left(), [(OUR_SSRC, 7)]);
+    }
+
+    // It showed each picture as soon as nearly all packets came in time, and stood still for those that needed a third attempt.
+    #[test]
+    fn where_repairs_come_late_the_receiver_is_asked_to_wait_for_them() {
+        for (rtx, asked) in [(true, Some(Duration::from_millis(80))), (false, None)] {
+            let mut bench = Bench::new(rtx);
+            bench.route(&[1, 2, 3, 4], false);
+            bench.datagrams();
+            for number in [1, 2, 3] {
+                bench.ask_for(number, RTT);
+            }
+            bench.datagrams();
+            bench.route(&[5], false);
+            assert_eq!(bench.wish(), None, "two may be late");
+            bench.ask_for(4, Duration::ZERO);
+            bench.ask_for(3, 2 * RTT);
+            bench.datagrams();
+            bench.route(&[6], false);
+            assert_eq!(bench.wish(), asked, "rtx: {rtx}");
+        }
     }
 
     // Other bytes under a number of SRTP's that was used would give away both (RFC 3711 §9.1); a number of the transport

@@ -59,7 +59,7 @@ impl PlayoutDelay {
 ///
 /// A receiver that adapts by itself shows a picture as soon as nearly all came in time; where repairs get lost as well, it stands still
 /// several times a minute for those that needed a third attempt. So it is asked to wait as long as all but the two latest packets of the last
-/// seconds took, less what it waits anyway, while that is worth saying.
+/// seconds took, less what it bears anyway, while that is worth saying.
 #[derive(Debug, Default)]
 pub(super) struct Lateness {
     /// The latest packets of this while, the latest first; and of the while before.
@@ -126,7 +126,7 @@ impl Lateness {
     fn ask(&mut self) {
         let mut all = [self.latest, self.before].concat();
         all.sort_unstable_by(|a, b| b.cmp(a));
-        let wanted = all[SPARED].saturating_sub(WAITS_ANYWAY).min(LONGEST_WISH);
+        let wanted = all[SPARED].saturating_sub(BEARABLE).min(LONGEST_WISH);
         self.asked = match self.asked {
             _ if wanted >= WORTH_SAYING => Asked::ToWait(wanted),
             Asked::ToWait(_) => Asked::ToGoOn,
@@ -147,11 +147,11 @@ const WHILE: Duration = Duration::from_secs(5);
 /// So many packets in that time may come too late to be shown in time.
 const SPARED: usize = 2;
 
-/// About what a receiver waits by itself where packets are lost.
-const WAITS_ANYWAY: Duration = Duration::from_millis(50);
+/// So late a picture may be shown without standing still: receivers wait a little by themselves, and the next picture waits for this one.
+const BEARABLE: Duration = Duration::from_millis(100);
 
 /// Less than that needs no asking.
-const WORTH_SAYING: Duration = Duration::from_millis(80);
+const WORTH_SAYING: Duration = Duration::from_millis(50);
 
 /// People talk to each other: a picture that stands still now and then is better than more.
 const LONGEST_WISH: Duration = Duration::from_millis(250);
@@ -201,9 +201,9 @@ mod tests {
         }
         assert_eq!(lateness.asks(), None, "the third is 90 ms late");
         lateness.note(ms(180), now);
-        assert_eq!(lateness.asks().unwrap().min, ms(130));
+        assert_eq!(lateness.asks().unwrap().min, ms(80));
         lateness.note(ms(2000), now);
-        assert_eq!(lateness.asks().unwrap().min, ms(190));
+        assert_eq!(lateness.asks().unwrap().min, ms(140));
         lateness.note(ms(2000), now);
         lateness.note(ms(2000), now);
         assert_eq!(lateness.asks().unwrap().min, LONGEST_WISH);
@@ -217,7 +217,7 @@ mod tests {
             lateness.note(ms(200), start);
         }
         lateness.turn(start + WHILE);
-        assert_eq!(lateness.asks().unwrap().min, ms(150), "remembered");
+        assert_eq!(lateness.asks().unwrap().min, ms(100), "remembered");
         lateness.note(ms(300), start + WHILE);
         lateness.turn(start + 2 * WHILE);
         assert_eq!(lateness.asks(), Some(PlayoutDelay::ANY));
