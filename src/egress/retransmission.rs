@@ -273,7 +273,7 @@ mod tests {
     // It showed each picture as soon as nearly all packets came in time, and stood still for those that needed a third attempt.
     #[test]
     fn where_repairs_come_late_the_receiver_is_asked_to_wait_for_them() {
-        for (rtx, asked) in [(true, Some(Duration::from_millis(80))), (false, None)] {
+        for (rtx, asked) in [(true, Some(Duration::from_millis(130))), (false, None)] {
             let mut bench = Bench::new(rtx);
             bench.route(&[1, 2, 3, 4], false);
             bench.datagrams();

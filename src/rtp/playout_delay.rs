@@ -148,10 +148,10 @@ const WHILE: Duration = Duration::from_secs(5);
 const SPARED: usize = 2;
 
 /// So late a picture may be shown without standing still: receivers wait a little by themselves, and the next picture waits for this one.
-const BEARABLE: Duration = Duration::from_millis(100);
+const BEARABLE: Duration = Duration::from_millis(50);
 
 /// Less than that needs no asking.
-const WORTH_SAYING: Duration = Duration::from_millis(50);
+const WORTH_SAYING: Duration = Duration::from_millis(100);
 
 /// People talk to each other: a picture that stands still now and then is better than more.
 const LONGEST_WISH: Duration = Duration::from_millis(250);
@@ -201,9 +201,9 @@ mod tests {
         }
         assert_eq!(lateness.asks(), None, "the third is 90 ms late");
         lateness.note(ms(180), now);
-        assert_eq!(lateness.asks().unwrap().min, ms(80));
+        assert_eq!(lateness.asks().unwrap().min, ms(130));
         lateness.note(ms(2000), now);
-        assert_eq!(lateness.asks().unwrap().min, ms(140));
+        assert_eq!(lateness.asks().unwrap().min, ms(190));
         lateness.note(ms(2000), now);
         lateness.note(ms(2000), now);
         assert_eq!(lateness.asks().unwrap().min, LONGEST_WISH);
@@ -217,7 +217,7 @@ mod tests {
             lateness.note(ms(200), start);
         }
         lateness.turn(start + WHILE);
-        assert_eq!(lateness.asks().unwrap().min, ms(100), "remembered");
+        assert_eq!(lateness.asks().unwrap().min, ms(150), "remembered");
         lateness.note(ms(300), start + WHILE);
         lateness.turn(start + 2 * WHILE);
         assert_eq!(lateness.asks(), Some(PlayoutDelay::ANY));
