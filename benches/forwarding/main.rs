@@ -14,7 +14,8 @@
 //! and to wake it (`--awake on` spares the server that).
 //!
 //! The clients are on an independent stack, and the same for every server: VP8 without retransmission (`nack` is
-//! in no offer), MID the only header extension that viewers negotiate, SRTP with AES-GCM 256 (the
+//! in no offer, but with `--repairs on`, which adds RTX and transport-wide numbers; the two viewers that decrypt answer with feedback), MID the only other
+//! header extension that viewers negotiate, SRTP with AES-GCM 256 (the
 //! clients' choice; `webrtc-cm` is the `webrtc` crate with AES-CM, which it is quicker with). The publisher sends
 //! packets of 1100 bytes, one system call each. Every viewer counts every packet by position in the
 //! stream; two of them decrypt all and compare each byte. A window begins and ends in silence, so no packet is counted

@@ -24,6 +24,8 @@ pub(crate) struct Arguments {
     pub(crate) window: Duration,
     /// Whether viewers take several packets from the kernel as one.
     pub(crate) gro: bool,
+    /// Whether viewers negotiate what browsers do: retransmission, and transport-wide numbers.
+    pub(crate) repairs: bool,
     /// Whether the clients' core never sleeps, so that no sender has to wake it.
     pub(crate) awake: bool,
     pub(crate) workers: NonZeroUsize,
@@ -107,6 +109,7 @@ impl Default for Arguments {
             runs: 3,
             window: Duration::from_secs(2),
             gro: true,
+            repairs: false,
             awake: false,
             workers: NonZeroUsize::MIN,
         }
@@ -143,6 +146,7 @@ impl Arguments {
                 "--runs" => arguments.runs = one(&value)?,
                 "--seconds" => arguments.window = Duration::from_secs(one(&value)?),
                 "--gro" => arguments.gro = switch(&value)?,
+                "--repairs" => arguments.repairs = switch(&value)?,
                 "--awake" => arguments.awake = switch(&value)?,
                 "--workers" => arguments.workers = one(&value)?,
                 _ => return Err(format!("there is no argument {word}").into()),

@@ -9,7 +9,7 @@ use cpu_time::ProcessTime;
 use super::Failure;
 use super::child::Server;
 use super::clients::{
-    FRAME, Histogram, KeyframeRequests, Pace, Publisher, SentTimes, Shape, Viewers,
+    Clients, FRAME, Histogram, KeyframeRequests, Pace, Publisher, SentTimes, Shape, Viewers,
 };
 use super::cores::Cores;
 use super::kernel::dropped_at;
@@ -35,8 +35,7 @@ pub(crate) struct Surroundings {
     pub(crate) cores: Cores,
     /// Threads of the server's runtime.
     pub(crate) workers: NonZeroUsize,
-    /// Whether viewers take several packets from the kernel as one.
-    pub(crate) gro: bool,
+    pub(crate) clients: Clients,
 }
 
 /// What happened to the packets of one measured window.
@@ -88,7 +87,7 @@ impl Session {
         let Surroundings {
             cores,
             workers,
-            gro,
+            clients,
         } = surroundings;
         let mut server = Server::start(kind, workers, cores).await?;
         let idle = server.usage().await?;
@@ -98,7 +97,7 @@ impl Session {
         // Some servers know of a track only when there is media.
         publisher.send(FRAME, TRICKLE).await?;
         let mut viewers = Viewers::default();
-        viewers.connect(&mut server, fanout, &sent, gro).await?;
+        viewers.connect(&mut server, fanout, &sent, clients).await?;
         let mut session = Self {
             kind,
             server,

@@ -23,7 +23,7 @@ use str0m::{Candidate, Rtc, RtcConfig};
 pub(crate) use self::histogram::Histogram;
 pub(crate) use self::publisher::{KeyframeRequests, Publisher};
 pub(crate) use self::stream::{FRAME, Pace, SentTimes, Shape};
-pub(crate) use self::viewer::Viewers;
+pub(crate) use self::viewer::{Clients, Viewers};
 use super::Failure;
 use super::child::Server;
 use super::observed::{ObservedSlot, observing};
@@ -38,17 +38,18 @@ struct Negotiated {
 
 /// Makes an offer for one video track and takes the server's answer.
 ///
-/// VP8 only, no retransmission: `nack` is in no offer, so no server keeps packets for it. A viewer negotiates
-/// the MID extension and no other; the publisher also numbers its packets transport-wide, and gets
+/// VP8 only, and without `repairs` no retransmission: `nack` is in no offer, so no server keeps packets for it, and a viewer
+/// negotiates the MID extension and no other. The publisher also numbers its packets transport-wide, and gets
 /// feedback, as from a browser.
 async fn negotiate(
     server: &mut Server,
     role: Role,
     address: SocketAddr,
+    repairs: bool,
 ) -> Result<Negotiated, Failure> {
     let mut codec = PayloadParams::new(
         PAYLOAD_TYPE,
-        None,
+        repairs.then_some(RTX_PAYLOAD_TYPE),
         CodecSpec {
             codec: Codec::Vp8,
             clock_rate: Frequency::NINETY_KHZ,
@@ -56,13 +57,14 @@ async fn negotiate(
             format: FormatParams::default(),
         },
     );
-    codec.set_fb_nack(false);
-    codec.set_fb_transport_cc(role == Role::Publisher);
+    codec.set_fb_nack(repairs);
+    let numbers = repairs || role == Role::Publisher;
+    codec.set_fb_transport_cc(numbers);
     let mut config = RtcConfig::new()
         .set_rtp_mode(true)
         .clear_extension_map()
         .set_extension(4, Extension::RtpMid);
-    if role == Role::Publisher {
+    if numbers {
         config = config.set_extension(3, Extension::TransportSequenceNumber);
     }
     *config.codec_config() = CodecConfig::new_from_payload_params(vec![codec]);
@@ -93,5 +95,7 @@ fn enlarge_buffers(socket: &std::net::UdpSocket) -> std::io::Result<()> {
 }
 
 const PAYLOAD_TYPE: Pt = Pt::new_with_value(96);
+
+const RTX_PAYLOAD_TYPE: Pt = Pt::new_with_value(97);
 
 const BUFFER_BYTES: usize = 4 * 1024 * 1024;

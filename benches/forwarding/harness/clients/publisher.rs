@@ -50,7 +50,7 @@ impl Publisher {
         enlarge_buffers(&socket)?;
         socket.set_nonblocking(true)?;
         let address = socket.local_addr()?;
-        let negotiated = negotiate(server, Role::Publisher, address).await?;
+        let negotiated = negotiate(server, Role::Publisher, address, false).await?;
         let (orders, ordered) = mpsc::channel();
         let (connected, connects) = oneshot::channel();
         let (requested, requests) = unbounded_channel();

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::PAYLOAD_TYPE;
 use super::histogram::Histogram;
 use super::stream::SentTimes;
 
@@ -128,10 +129,10 @@ pub(super) struct RtpHeader {
 }
 
 impl RtpHeader {
-    /// Of a datagram that is RTP and not RTCP (RFC 7983 §7, RFC 5761 §4).
+    /// Of a datagram that is RTP and not RTCP (RFC 7983 §7, RFC 5761 §4), and media of the stream: what goes a second time is not.
     pub(super) fn read(datagram: &[u8]) -> Option<Self> {
         let header = datagram.first_chunk::<12>()?;
-        let is_media = (128..=191).contains(&header[0]) && !(192..=223).contains(&header[1]);
+        let is_media = (128..=191).contains(&header[0]) && header[1] & 0x7f == *PAYLOAD_TYPE;
         is_media.then(|| Self {
             sequence_number: u16::from_be_bytes([header[2], header[3]]),
         })

@@ -29,6 +29,24 @@ use crate::harness::child::Server;
 use crate::harness::observed::ObservedSlot;
 use crate::harness::protocol::Role;
 
+/// What is the same for all of them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clients {
+    /// Whether they take several packets from the kernel as one.
+    pub(crate) gro: bool,
+    /// Whether they negotiate what browsers do: retransmission, and transport-wide numbers.
+    pub(crate) repairs: bool,
+}
+
+impl Default for Clients {
+    fn default() -> Self {
+        Self {
+            gro: true,
+            repairs: false,
+        }
+    }
+}
+
 /// All that receive.
 #[derive(Debug, Default)]
 pub(crate) struct Viewers {
@@ -42,12 +60,12 @@ impl Viewers {
         server: &mut Server,
         count: usize,
         sent: &SentTimes,
-        gro: bool,
+        clients: Clients,
     ) -> Result<(), Failure> {
         for index in 0..count {
             // The first and the last of them read everything.
             let proves = index == 0 || index + 1 == count;
-            let viewer = Viewer::connect(server, sent.clone(), proves, gro).await?;
+            let viewer = Viewer::connect(server, sent.clone(), proves, clients).await?;
             self.viewers.push(viewer);
         }
         Ok(())
@@ -56,7 +74,7 @@ impl Viewers {
     /// Lets one more in, for a moment; how long its offer waited for the answer.
     pub(crate) async fn try_one(server: &mut Server) -> Result<Duration, Failure> {
         let asked = Instant::now();
-        Viewer::connect(server, SentTimes::new(), false, true).await?;
+        Viewer::connect(server, SentTimes::new(), false, Clients::default()).await?;
         Ok(asked.elapsed())
     }
 
@@ -169,19 +187,20 @@ impl Viewer {
         server: &mut Server,
         sent: SentTimes,
         proves: bool,
-        gro: bool,
+        clients: Clients,
     ) -> Result<Self, Failure> {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0")?;
         enlarge_buffers(&socket)?;
         socket.set_nonblocking(true)?;
         let address = socket.local_addr()?;
-        let negotiated = negotiate(server, Role::Viewer, address).await?;
+        let negotiated = negotiate(server, Role::Viewer, address, clients.repairs).await?;
         let tally = Arc::new(Mutex::new(Tally::new(sent)));
         let wants_keyframe = Arc::new(Notify::new());
         let reads = Arc::new(AtomicBool::new(true));
         let socket = Arc::new(UdpSocket::from_std(socket)?);
         let task = ViewerTask {
-            batches: gro
+            batches: clients
+                .gro
                 .then(|| UdpSocketState::new((&*socket).into()))
                 .transpose()?,
             socket: Arc::clone(&socket),

@@ -13,7 +13,7 @@ use tokio::runtime::Builder;
 
 use super::Failure;
 use super::arguments::{Arguments, Scenario};
-use super::clients::{Pace, Shape};
+use super::clients::{Clients, Pace, Shape};
 use super::cores::Cores;
 use super::report::{Row, print_doubts, print_rows};
 use super::servers::ServerKind;
@@ -92,7 +92,10 @@ impl Bench {
         let surroundings = Surroundings {
             cores: self.cores,
             workers,
-            gro: self.arguments.gro,
+            clients: Clients {
+                gro: self.arguments.gro,
+                repairs: self.arguments.repairs,
+            },
         };
         Session::start(kind, fanout, surroundings).await
     }
