@@ -4,12 +4,21 @@
 mod call;
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/coturn.rs"]
+#[allow(dead_code, reason = "each test file uses a part of it")]
+mod coturn;
 mod eight;
 #[path = "../room/hall.rs"]
 #[allow(dead_code, reason = "each test file uses a part of it")]
 mod hall;
 mod injection;
+mod negotiator;
 #[path = "../room/page.rs"]
 #[allow(dead_code, reason = "each test file uses a part of it")]
 mod page;
 mod peer;
+mod relay;
+mod restart;
+#[path = "../forwarder/stage.rs"]
+#[allow(dead_code, reason = "each test file uses a part of it")]
+mod stage;
