@@ -13,9 +13,7 @@ use std::time::{Duration, Instant};
 
 use ractor_webrtc::faults::{Fault, Hook, Injected, Seen};
 use ractor_webrtc::forwarder::LayerWish;
-use ractor_webrtc::room::{
-    JoinRequest, LeaveReason, ParticipantId, RoomEvent, RoomLimits,
-};
+use ractor_webrtc::room::{JoinRequest, LeaveReason, ParticipantId, RoomEvent, RoomLimits};
 use ractor_webrtc::{MediaKind, MediaStreamTrack, PeerConnection, PeerConnectionBuilder, TrackId};
 use tokio::time::timeout;
 
