@@ -22,3 +22,4 @@ mod restart;
 #[path = "../forwarder/stage.rs"]
 #[allow(dead_code, reason = "each test file uses a part of it")]
 mod stage;
+mod table;
