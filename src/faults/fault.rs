@@ -1,13 +1,14 @@
 //! What is to go wrong, and where.
 
 use std::collections::BTreeSet;
+use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ractor::{ActorCell, ActorId, ActorProcessingErr};
 use tokio::sync::watch;
 
-use super::register::is_below;
+use super::register::{is_below, is_newer, started};
 
 /// What is to go wrong, and where. Takes effect with [`inject`](Self::inject).
 ///
@@ -19,6 +20,7 @@ pub struct Fault {
     part: Option<String>,
     actor: Option<ActorId>,
     below: Option<ActorId>,
+    newer: Option<u64>,
     hook: Option<Hook>,
     message: Option<String>,
     is_after: bool,
@@ -99,6 +101,7 @@ impl Fault {
             part: None,
             actor: None,
             below: None,
+            newer: None,
             hook: None,
             message: None,
             is_after: false,
@@ -121,6 +124,12 @@ impl Fault {
     /// Only this actor and those below it, whenever they start.
     pub fn below(mut self, ancestor: &ActorCell) -> Self {
         self.below = Some(ancestor.get_id());
+        self
+    }
+
+    /// Only actors that start from now on.
+    pub fn newborn(mut self) -> Self {
+        self.newer = Some(started());
         self
     }
 
@@ -173,6 +182,7 @@ impl Fault {
             && self.part.as_deref().is_none_or(|part| part == seen.part)
             && self.message.as_ref().is_none_or(is_message)
             && self.actor.is_none_or(|wanted| wanted == actor)
+            && self.newer.is_none_or(|started| is_newer(actor, started))
             && self.below.is_none_or(|ancestor| is_below(actor, ancestor))
     }
 }
@@ -246,7 +256,8 @@ pub(super) async fn meet(
     for blow in blows {
         match blow {
             Blow::None => {}
-            Blow::Panic => panic!("a fault on purpose: {seen:?}"),
+            // Without a report on standard error: it is no surprise.
+            Blow::Panic => resume_unwind(Box::new(format!("a fault on purpose: {seen:?}"))),
             Blow::Error => return Err(format!("a fault on purpose: {seen:?}").into()),
             Blow::Kill => {
                 actor.kill();

@@ -1,9 +1,13 @@
 //! Which actors of the crate run, what they are, and below whom.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use ractor::{ActorCell, ActorId};
+
+/// How many have started so far.
+static STARTED: AtomicU64 = AtomicU64::new(0);
 
 static RUNNING: LazyLock<Mutex<HashMap<ActorId, Entry>>> = LazyLock::new(Mutex::default);
 
@@ -11,6 +15,8 @@ static RUNNING: LazyLock<Mutex<HashMap<ActorId, Entry>>> = LazyLock::new(Mutex::
 struct Entry {
     part: &'static str,
     supervisor: ActorId,
+    /// They are numbered as they start.
+    number: u64,
     cell: ActorCell,
 }
 
@@ -33,6 +39,7 @@ impl Registered {
         let entry = Entry {
             part,
             supervisor,
+            number: STARTED.fetch_add(1, Ordering::Relaxed),
             cell,
         };
         running().insert(id, entry);
@@ -75,6 +82,17 @@ pub fn part(ancestor: &ActorCell, part: &str) -> ActorCell {
     found
         .unwrap_or_else(|| panic!("no {part} below {}", ancestor.get_id()))
         .cell
+}
+
+/// How many actors have started so far.
+pub(super) fn started() -> u64 {
+    STARTED.load(Ordering::Relaxed)
+}
+
+/// Whether an actor has started when so many had.
+pub(super) fn is_newer(id: ActorId, started: u64) -> bool {
+    let running = running();
+    running.get(&id).is_some_and(|it| it.number >= started)
 }
 
 /// Whether an actor is this one or below it.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ractor::{ACTIVE_STATES, Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
+use ractor::{ACTIVE_STATES, Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
 use rand::Rng;
 use tokio::sync::{oneshot, watch};
 use tracing::{Instrument, Span};
@@ -37,6 +37,7 @@ pub(super) struct PeerConnectionArguments {
     pub(super) span: Span,
     pub(super) settings: Settings,
     pub(super) owner: Outlet<PeerEvent>,
+    pub(super) supervisor: ActorCell,
     /// Where the handle goes: it needs parts that only the started actor has.
     pub(super) handle: oneshot::Sender<PeerConnection>,
 }
@@ -121,6 +122,7 @@ async fn start(
         span,
         settings,
         owner,
+        supervisor,
         handle,
     } = arguments;
     // The owner need not be the supervisor. Watched first, so that its end is seen here or told.
@@ -162,7 +164,7 @@ async fn start(
         closing: None,
         effects: Vec::new(),
         events: Vec::new(),
-        life: Life::new(id, span, owner, states),
+        life: Life::new(id, span, owner, supervisor, states),
         _listed: Listed::new(peer),
         watched_owner,
     })

@@ -279,6 +279,7 @@ impl PeerConnectionBuilder {
             span: journal::span(id, self.label.as_deref()),
             settings: self.settle()?,
             owner: Outlet::new(owner),
+            supervisor: supervisor.clone(),
             handle,
         };
         spawn_linked(PeerConnectionActor, arguments, supervisor)

@@ -164,7 +164,7 @@ pub enum CloseReason {
     Requested,
     /// The owner is gone, so that nobody is left to work for.
     OwnerGone,
-    /// The actor was stopped from outside, by its supervisor as a rule.
+    /// The actor was stopped from outside, by its supervisor as a rule, or that has ended itself.
     Stopped,
     /// The actor itself failed or was killed; ractor tells its supervisor the text of a panic or error.
     Crashed,

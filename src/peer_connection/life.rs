@@ -19,6 +19,7 @@ pub(super) struct Life {
     /// Around all that the log tells of the peer.
     pub(super) span: Span,
     owner: Owner,
+    supervisor: ActorCell,
     states: watch::Sender<PeerConnectionStates>,
     meter: PeerMeter,
     /// What the owner hears last; a failure until something better is known.
@@ -31,12 +32,14 @@ impl Life {
         id: PeerId,
         span: Span,
         owner: Owner,
+        supervisor: ActorCell,
         states: watch::Sender<PeerConnectionStates>,
     ) -> Self {
         Self {
             id,
             span,
             owner,
+            supervisor,
             states,
             meter: PeerMeter::new(),
             reason: CloseReason::Crashed,
@@ -74,8 +77,12 @@ impl Life {
         }
         self.ended = true;
         // ractor kills the children of an actor that ends, without a hook of theirs.
-        if self.reason == CloseReason::Crashed && self.owner.status() >= ActorStatus::Stopping {
-            self.reason = CloseReason::OwnerGone;
+        if self.reason == CloseReason::Crashed {
+            if self.owner.status() >= ActorStatus::Stopping {
+                self.reason = CloseReason::OwnerGone;
+            } else if self.supervisor.get_status() >= ActorStatus::Stopping {
+                self.reason = CloseReason::Stopped;
+            }
         }
         self.states.send_modify(PeerConnectionStates::close);
         self.meter.ended(&self.reason);

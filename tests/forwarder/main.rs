@@ -7,4 +7,5 @@ mod comings_and_goings;
 #[path = "../common/mod.rs"]
 mod common;
 mod failing;
+#[allow(dead_code, reason = "each test file uses a part of it")]
 mod stage;

@@ -23,7 +23,8 @@ use crate::common::{PATIENCE, eventually};
 
 /// The server: a place in the tree, a Forwarder, and what that has told.
 pub(crate) struct Stage {
-    pub(crate) supervisor: ActorRef<StageMessage>,
+    /// Of a Forwarder that is its own.
+    supervisor: Option<ActorRef<StageMessage>>,
     forwarder: Arc<Mutex<Forwarder>>,
     events: UnboundedReceiver<ForwarderEvent>,
     told: Vec<ForwarderEvent>,
@@ -76,8 +77,21 @@ impl Stage {
         let (supervisor, _) = Actor::spawn(None, Supervisor, sender).await.unwrap();
         let forwarder = builder.spawn_linked(&supervisor).await.unwrap();
         Self {
-            supervisor,
+            supervisor: Some(supervisor),
             forwarder: Arc::new(Mutex::new(forwarder)),
+            events,
+            told: Vec::new(),
+        }
+    }
+
+    /// Around a Forwarder that is somebody else's, and may be another one later.
+    pub(crate) fn around(
+        forwarder: Arc<Mutex<Forwarder>>,
+        events: UnboundedReceiver<ForwarderEvent>,
+    ) -> Self {
+        Self {
+            supervisor: None,
+            forwarder,
             events,
             told: Vec::new(),
         }
@@ -87,9 +101,13 @@ impl Stage {
         self.forwarder.lock().unwrap().clone()
     }
 
+    pub(crate) fn supervisor(&self) -> &ActorRef<StageMessage> {
+        self.supervisor.as_ref().unwrap()
+    }
+
     /// The actor of the Forwarder.
     pub(crate) fn hub(&self) -> ActorCell {
-        self.supervisor.get_children().pop().unwrap()
+        self.supervisor().get_children().pop().unwrap()
     }
 
     /// Kills the Forwarder, and waits until it is gone.
@@ -107,7 +125,7 @@ impl Stage {
     /// Another one in its place.
     pub(crate) async fn succeed(&self, builder: ForwarderBuilder) {
         let former = self.forwarder();
-        let next = builder.succeeding(&former).spawn_linked(&self.supervisor);
+        let next = builder.succeeding(&former).spawn_linked(self.supervisor());
         *self.forwarder.lock().unwrap() = next.await.unwrap();
     }
 
@@ -486,7 +504,7 @@ impl Coding {
 /// Owner of the Forwarder, and no more.
 struct Supervisor;
 
-pub(crate) struct StageMessage(ForwarderEvent);
+pub(crate) struct StageMessage(pub(crate) ForwarderEvent);
 
 impl From<ForwarderEvent> for StageMessage {
     fn from(event: ForwarderEvent) -> Self {

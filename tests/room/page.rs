@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use ractor_webrtc::jsep::SdpType;
@@ -39,9 +39,29 @@ pub(crate) struct Page {
     pub(crate) failures: Vec<PerfectNegotiationError>,
     /// Packets by the stream that they came on, by kind.
     received: HashMap<(String, MediaKind), usize>,
+    /// What has come from each camera or microphone.
+    arrivals: HashMap<u32, Arrivals>,
     /// Where each remote track belongs.
     streams: HashMap<TrackId, (String, MediaKind)>,
     cameras: Vec<JoinHandle<()>>,
+    sources: Vec<u32>,
+}
+
+/// The packets of one source.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrivals {
+    first: u32,
+    last: u32,
+    pub(crate) count: u32,
+    /// When the last of them came.
+    pub(crate) at: Instant,
+}
+
+impl Arrivals {
+    /// Of those between the first and the last.
+    pub(crate) fn lost(&self) -> u32 {
+        self.last - self.first + 1 - self.count
+    }
 }
 
 /// How a page begins.
@@ -154,8 +174,10 @@ impl Page {
             heard: Vec::new(),
             failures: Vec::new(),
             received: HashMap::new(),
+            arrivals: HashMap::new(),
             streams: HashMap::new(),
             cameras: Vec::new(),
+            sources: Vec::new(),
         })
     }
 
@@ -181,14 +203,21 @@ impl Page {
 
     /// Sends a packet each fiftieth of a second, on a track that it has.
     pub(crate) fn film(&mut self, track: &MediaStreamTrack, level: i8) {
+        self.film_every(Duration::from_millis(20), track, level);
+    }
+
+    /// Sends a packet each time that so much has passed.
+    pub(crate) fn film_every(&mut self, pause: Duration, track: &MediaStreamTrack, level: i8) {
         let (pc, track) = (self.pc.clone(), track.clone());
+        let source = NEXT_SOURCE.fetch_add(1, Ordering::Relaxed);
+        self.sources.push(source);
         self.cameras.push(tokio::spawn(async move {
             for number in 0.. {
-                let packet = packet(track.kind(), number, level);
+                let packet = packet(track.kind(), source, number, level);
                 if pc.send_rtp(track.id(), packet).is_err() {
                     return;
                 }
-                tokio::time::sleep(Duration::from_millis(20)).await;
+                tokio::time::sleep(pause).await;
             }
         }));
     }
@@ -231,9 +260,44 @@ impl Page {
             }) => {
                 let place = self.streams.get(track_id).expect("a track that was told");
                 *self.received.entry(place.clone()).or_default() += packets.len();
+                for packet in packets.iter() {
+                    self.note_arrival(packet.payload());
+                }
             }
             _ => {}
         }
+    }
+
+    fn note_arrival(&mut self, payload: &[u8]) {
+        let (source, number) = said(payload);
+        let now = Instant::now();
+        let arrivals = self.arrivals.entry(source).or_insert(Arrivals {
+            first: number,
+            last: number,
+            count: 0,
+            at: now,
+        });
+        arrivals.first = arrivals.first.min(number);
+        arrivals.last = arrivals.last.max(number);
+        arrivals.count += 1;
+        arrivals.at = now;
+    }
+
+    /// What has come from what others send, by [`source`](Self::sources).
+    pub(crate) fn arrivals(&mut self) -> &HashMap<u32, Arrivals> {
+        self.catch_up();
+        &self.arrivals
+    }
+
+    /// Counts anew.
+    pub(crate) fn forget_arrivals(&mut self) {
+        self.catch_up();
+        self.arrivals.clear();
+    }
+
+    /// The names of what it films and records, as others get them.
+    pub(crate) fn sources(&self) -> &[u32] {
+        &self.sources
     }
 
     /// Waits for what `pick` wants.
@@ -385,13 +449,17 @@ impl Drop for Page {
 /// Speech near a microphone, in dBov.
 const LOUD: i8 = -20;
 
-/// Each of a picture a whole one, and of sound as loud as told.
-fn packet(kind: MediaKind, number: u32, level: i8) -> RtpPacket {
-    let (payload_type, ticks, payload) = match kind {
+static NEXT_SOURCE: AtomicU32 = AtomicU32::new(1);
+
+/// Each of a picture a whole one, and of sound as loud as told. It says whose it is, and its number.
+fn packet(kind: MediaKind, source: u32, number: u32, level: i8) -> RtpPacket {
+    let (payload_type, ticks, mut payload) = match kind {
         MediaKind::Audio => (111, 960, vec![0xfc, 1, 2, 3]),
         // The start of a VP8 keyframe (RFC 7741 §4.2, §4.3).
         MediaKind::Video => (96, 1_800, vec![0x10, 0x00, 1, 2, 3]),
     };
+    payload.extend(source.to_be_bytes());
+    payload.extend(number.to_be_bytes());
     let packet = RtpPacket::new(
         PayloadType::new(payload_type).unwrap(),
         SequenceNumber(number as u16),
@@ -409,6 +477,13 @@ fn packet(kind: MediaKind, number: u32, level: i8) -> RtpPacket {
     };
     // The default number of the header extension.
     packet.with_extensions(&[(1, &[level.to_byte()])]).unwrap()
+}
+
+/// What a payload says at its end.
+fn said(payload: &[u8]) -> (u32, u32) {
+    let (rest, number) = payload.split_last_chunk().unwrap();
+    let (_, source) = rest.split_last_chunk().unwrap();
+    (u32::from_be_bytes(*source), u32::from_be_bytes(*number))
 }
 
 struct PageActor;

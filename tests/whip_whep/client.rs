@@ -110,10 +110,14 @@ impl Server {
         client
     }
 
+    /// The actor of the Broadcaster.
+    pub(crate) fn actor(&self) -> ActorCell {
+        self.owner.get_children().remove(0)
+    }
+
     /// The actors below the Broadcaster, one for each stream.
     pub(crate) fn streams(&self) -> Vec<ActorCell> {
-        let broadcaster = self.owner.get_children().remove(0);
-        broadcaster.get_children()
+        self.actor().get_children()
     }
 
     pub(crate) async fn snapshot(&self) -> BroadcasterSnapshot {

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use ractor::ActorCell;
+use ractor_webrtc::faults::{Fault, running_below};
 use ractor_webrtc::peer_connection::{DtlsTransportState, Event};
 use ractor_webrtc::signaling::broadcaster::BroadcasterEvent;
 use tokio::time::Instant;
 
-use crate::client::{Request, Server, post};
+use crate::client::{Client, Request, Server, post};
 use crate::common::owner::{Ours, loopback};
 use crate::common::{PATIENCE, eventually};
 use crate::streams::{Voice, on_air};
@@ -88,6 +89,30 @@ async fn a_stream_that_fails_is_one_stream_and_begins_anew_with_who_comes_next()
 }
 
 #[tokio::test]
+async fn a_broadcaster_that_fails_takes_its_sessions_along_and_every_client_sees_it() {
+    for fault in [Fault::panic(), Fault::kill()] {
+        let server = Server::start().await;
+        let mut clients = [
+            server.connected("/whip").await,
+            server.connected("/whep").await,
+        ];
+        let broadcaster = server.actor();
+        let injected = fault.in_actor(&broadcaster).inject();
+        assert!(server.broadcaster.snapshot().await.is_err());
+        injected.struck().await;
+        for client in &mut clients {
+            expect_goodbye(client).await;
+        }
+        eventually(PATIENCE, "nothing is left", async || {
+            running_below(&broadcaster).is_empty().then_some(())
+        })
+        .await;
+        let reply = server.ask(&post("/whip", &clients[0].offer)).await;
+        assert_eq!(reply.status, 503);
+    }
+}
+
+#[tokio::test]
 async fn who_is_there_when_the_broadcaster_is_shut_down_is_told() {
     let server = Server::start().await;
     let mut clients = [
@@ -99,12 +124,7 @@ async fn who_is_there_when_the_broadcaster_is_shut_down_is_told() {
     server.broadcaster.shut_down().await;
     assert!(begun.elapsed() < Duration::from_secs(2));
     for client in &mut clients {
-        let closed = |event: &Event| {
-            let closed = DtlsTransportState::Closed;
-            matches!(event, Event::DtlsTransportStateChange(state) if *state == closed)
-                .then_some(())
-        };
-        client.peer.expect("the server's goodbye", closed).await;
+        expect_goodbye(client).await;
     }
     // Others are put off, and nothing is there any more.
     let mut peer = Ours::spawn(loopback()).await;
@@ -117,4 +137,12 @@ async fn who_is_there_when_the_broadcaster_is_shut_down_is_told() {
         .await;
     assert_eq!(gone.status, 404);
     server.broadcaster.shut_down().await;
+}
+
+async fn expect_goodbye(client: &mut Client) {
+    let closed = |event: &Event| {
+        let closed = DtlsTransportState::Closed;
+        matches!(event, Event::DtlsTransportStateChange(state) if *state == closed).then_some(())
+    };
+    client.peer.expect("the server's goodbye", closed).await;
 }

@@ -7,7 +7,9 @@ use super::Participant;
 use super::machine::{Effect, ParticipantMachine, ParticipantTimer};
 use super::message::{PageRequest, ParticipantMessage, WaitingLimit};
 use crate::forwarder::Forwarder;
-use crate::peer_connection::{Event, Monitor, PeerConnection, PeerEvent, RtpDelivery};
+use crate::peer_connection::{
+    Event, Monitor, PeerConnection, PeerConnectionState, PeerEvent, RtpDelivery,
+};
 use crate::perfect_negotiation::{
     NegotiationEvent, PerfectNegotiation, PerfectNegotiationEvent, Politeness,
 };
@@ -319,8 +321,12 @@ impl ParticipantShell {
             self.leave(LeaveReason::ListenerGone);
             return;
         }
-        let is_negotiator = |parts: &Parts| parts.negotiation.is(who);
-        if self.parts.as_ref().is_some_and(is_negotiator) {
+        // A negotiator ends with its connection, and may be heard of first.
+        let has_failed = |parts: &Parts| {
+            let state = parts.peer.connection_state();
+            parts.negotiation.is(who) && state != PeerConnectionState::Closed
+        };
+        if self.parts.as_ref().is_some_and(has_failed) {
             self.leave(LeaveReason::Crashed);
         } else {
             self.leave(LeaveReason::ConnectionFailed);
