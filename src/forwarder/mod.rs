@@ -140,6 +140,7 @@ use crate::call::{CallError, StartError, ask};
 use crate::outlet::Outlet;
 use crate::peer_connection::{Event, PeerConnection, PeerEvent, PeerId, SignalingState};
 use crate::start::spawn_linked;
+use crate::stop::{END_DEADLINE, force_after};
 use crate::track::{MediaStreamTrack, TrackId};
 
 /// Handle to a running Forwarder. Cheap to clone; without effect once the Forwarder has ended.
@@ -360,9 +361,10 @@ impl Forwarder {
         ask(&self.actor, |reply| ForwarderMessage::Snapshot { reply }).await
     }
 
-    /// Ends the Forwarder; peers, their tracks and routes stay as they are. Does not wait.
+    /// Ends the Forwarder; peers, their tracks and routes stay as they are. Does not wait. One that is stuck is killed after a second.
     pub fn stop(&self) {
         self.cast(ForwarderMessage::Stop);
+        force_after(self.actor.get_cell(), END_DEADLINE);
     }
 
     /// What it knew, once it writes nothing more to it.

@@ -52,6 +52,7 @@ pub(crate) use self::stun::{
 use crate::call::{CallError, StartError, ask};
 use crate::egress::Egress;
 use crate::start::spawn_linked;
+use crate::stop::{END_DEADLINE, force_after};
 
 /// Handle to a running endpoint. Cheap to clone; dead once the endpoint has stopped.
 ///
@@ -129,9 +130,11 @@ impl UdpEndpoint {
         })
     }
 
-    /// Stops reading. The socket closes when the last peer that sends on it has gone. Does not wait.
+    /// Stops reading. The socket closes when the last peer that sends on it has gone. Does not wait. One that is stuck is killed after
+    /// a second.
     pub fn stop(&self) {
         self.actor.stop(None);
+        force_after(self.cell(), END_DEADLINE);
     }
 
     /// The actor, to be watched.

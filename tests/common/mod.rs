@@ -4,6 +4,7 @@
 #![allow(dead_code, clippy::wildcard_enum_match_arm)]
 
 pub(crate) mod adapting;
+pub(crate) mod clients;
 pub(crate) mod link;
 pub(crate) mod owner;
 pub(crate) mod poison;
