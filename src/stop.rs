@@ -40,6 +40,31 @@ impl Forced {
     }
 }
 
+/// An actor of which nobody knows yet. Ends with this, where the rest of what it belongs to does not start, or whoever wanted
+/// it waits no longer.
+#[derive(Debug)]
+pub(crate) struct StopOnDrop(Option<ActorCell>);
+
+impl StopOnDrop {
+    pub(crate) fn new(actor: ActorCell) -> Self {
+        Self(Some(actor))
+    }
+
+    /// It is known now.
+    pub(crate) fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        if let Some(actor) = self.0.take() {
+            actor.stop(None);
+            force_after(actor, END_DEADLINE);
+        }
+    }
+}
+
 /// For an actor that has nothing to do but to end.
 pub(crate) const END_DEADLINE: Duration = Duration::from_secs(1);
 

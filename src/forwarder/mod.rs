@@ -197,7 +197,7 @@ impl ForwarderBuilder {
     where
         M: Message + From<ForwarderEvent>,
     {
-        let memory = match self.former {
+        let memory = match &self.former {
             Some(former) => former.hand_over().await,
             None => Arc::default(),
         };
@@ -209,6 +209,10 @@ impl ForwarderBuilder {
         };
         let supervisor = owner.get_cell();
         let actor = spawn_linked(ForwarderActor, arguments, supervisor).await?;
+        // Not before: from one that has not started, or was not waited for, the next has to go on.
+        if let Some(former) = &self.former {
+            former.memory.forget();
+        }
         Ok(Forwarder { actor, memory })
     }
 }
@@ -367,12 +371,12 @@ impl Forwarder {
         force_after(self.actor.get_cell(), END_DEADLINE);
     }
 
-    /// What it knew, once it writes nothing more to it.
+    /// A copy of what it knew, once it writes nothing more to it.
     async fn hand_over(&self) -> Arc<Memory> {
         self.actor.kill();
         // It writes between two awaits, so that one which is killed has ended when it comes to the next.
         let _late = self.actor.wait(Some(HAND_OVER_TIMEOUT)).await;
-        Arc::new(self.memory.take())
+        Arc::new(self.memory.copy())
     }
 
     /// Asks for what takes as long as a peer connection takes to do several things.

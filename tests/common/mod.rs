@@ -5,6 +5,7 @@
 
 pub(crate) mod adapting;
 pub(crate) mod clients;
+pub(crate) mod cut_short;
 pub(crate) mod link;
 pub(crate) mod owner;
 pub(crate) mod poison;

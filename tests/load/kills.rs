@@ -9,9 +9,9 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::task::JoinSet;
 
+use crate::common::cut_short::cut_short;
 use crate::common::owner::{loopback, shared_endpoint};
 use crate::counts::Counts;
-use crate::cut_short::cut_short;
 use crate::side::{Root, Side, connect};
 
 /// Connects so many pairs, gives each up at some step, kills one of its actors, and ends what is left.

@@ -23,7 +23,6 @@ mod at_once;
 #[path = "../common/mod.rs"]
 mod common;
 mod counts;
-mod cut_short;
 mod cycles;
 #[path = "../room/hall.rs"]
 #[allow(dead_code, reason = "each test file uses a part of it")]

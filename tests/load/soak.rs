@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ractor::ActorCell;
+use ractor_webrtc::faults::{Fault, Hook, Injected};
 use ractor_webrtc::room::{JoinRequest, ParticipantId, RoomLimits};
 use ractor_webrtc::{Certificate, MediaKind, MediaStreamTrack, PeerConnectionState};
 use rand::rngs::StdRng;
@@ -80,6 +81,8 @@ struct Soak {
     guests: Vec<Guest>,
     random: StdRng,
     joined: u64,
+    /// What is to happen yet.
+    faults: Vec<Injected>,
 }
 
 /// A page that is there, or about to be.
@@ -102,6 +105,7 @@ impl Soak {
             guests: Vec::new(),
             random: StdRng::seed_from_u64(seed),
             joined: seed << 32,
+            faults: Vec::new(),
         }
     }
 
@@ -113,6 +117,9 @@ impl Soak {
             beat.tick().await;
             self.look(record);
             self.expect_nobody_stuck();
+            if self.room().is_none() {
+                self.reopen(|_| {}).await;
+            }
             let dice = self.random.random_range(0..100);
             let crowded = self.guests.len() >= MOST;
             match dice {
@@ -120,6 +127,7 @@ impl Soak {
                 0..15 if !crowded => self.join(record).await,
                 15..22 => self.leave(record).await,
                 22..30 => self.crash(record).await,
+                30..34 => self.inject(record),
                 _ => {}
             }
         }
@@ -128,6 +136,10 @@ impl Soak {
     /// Nothing more is done to it: in the end all hear all.
     async fn comes_to_itself(&mut self, record: &mut Record) {
         let began = Instant::now();
+        self.forget_faults(record, 0);
+        if self.room().is_none() {
+            self.reopen(|_| {}).await;
+        }
         for guest in &mut self.guests {
             guest.heard.clear();
         }
@@ -159,8 +171,11 @@ impl Soak {
             true
         });
         for (guest, other, silence) in self.silences() {
-            if guest != other {
-                record.longest_silence = record.longest_silence.max(silence);
+            if silence > record.longest_silence {
+                if silence > REMARKABLE {
+                    println!("soak: {guest} has not heard {other} for {silence:.1?}");
+                }
+                record.longest_silence = silence;
             }
         }
     }
@@ -253,13 +268,15 @@ impl Soak {
 
     /// Kills any actor, some kinds of them more often than their number would have it.
     async fn crash(&mut self, record: &mut Record) {
-        let room = self.hall.cell();
+        let Some(room) = self.room() else {
+            return;
+        };
         let what = match self.random.random_range(0..100) {
             0..45 => self.kill_one_of(descendants(&room), "crash below the room"),
             45..60 => self.kill_one_of(room.get_children(), "crash a child of the room"),
             60..90 => self.crash_page(),
             90..96 => {
-                self.reopen(|hall| hall.cell().kill()).await;
+                self.reopen(|_| room.kill()).await;
                 "crash the room"
             }
             _ => {
@@ -268,6 +285,39 @@ impl Soak {
             }
         };
         *record.done.entry(what).or_default() += 1;
+    }
+
+    /// Has some part of the room fail at some hook, when it comes to that.
+    fn inject(&mut self, record: &mut Record) {
+        let blows: [fn() -> Fault; 3] = [Fault::panic, Fault::error, Fault::kill];
+        let blow = blows.choose(&mut self.random).expect("there are three");
+        let part = PARTS.choose(&mut self.random).expect("there are some");
+        let hook = HOOKS.choose(&mut self.random).expect("there are five");
+        let fault = blow().in_part(part).at(*hook).below(&self.hall.owner);
+        // What hangs in its last hook is to be killed at its deadline; elsewhere nobody has told it to end.
+        let hangs = *hook == Hook::PostStop && self.random.random_bool(0.5);
+        let fault = if hangs {
+            Fault::hang()
+                .in_part(part)
+                .at(*hook)
+                .below(&self.hall.owner)
+        } else {
+            fault
+        };
+        self.faults.push(fault.inject());
+        self.forget_faults(record, AWAITED_FAULTS);
+    }
+
+    fn forget_faults(&mut self, record: &mut Record, but: usize) {
+        while self.faults.len() > but {
+            let strikes = self.faults.remove(0).strikes();
+            *record.done.entry("crash where it comes to it").or_default() += strikes;
+        }
+    }
+
+    /// As long as there is one.
+    fn room(&self) -> Option<ActorCell> {
+        self.hall.owner.get_children().pop()
     }
 
     fn kill_one_of(&mut self, actors: Vec<ActorCell>, what: &'static str) -> &'static str {
@@ -293,11 +343,17 @@ impl Soak {
     /// All who are there have to be told, and come again to another room.
     async fn reopen(&mut self, end: impl FnOnce(&Hall)) {
         end(&self.hall);
-        for guest in &mut self.guests {
+        // Of a page of which something was crashed nothing is known any more.
+        let present = self
+            .guests
+            .iter_mut()
+            .filter(|guest| guest.goes_at.is_none());
+        for guest in present {
             let told = timeout(STUCK, guest.page.expect_closed());
             told.await.expect("all hear of the end");
         }
         self.guests.clear();
+        self.faults.clear();
         self.hall = open_hall(&self.certificate).await;
     }
 }
@@ -388,6 +444,30 @@ fn left(ends_at: Instant) -> String {
     format!("{:.0?}", Duration::from_secs(left.as_secs()))
 }
 
+/// What fails where it comes to it. The others are killed.
+const PARTS: [&str; 9] = [
+    "PeerConnection",
+    "Ice",
+    "Dtls",
+    "RtpTransport",
+    "Forwarder",
+    "Subscriber",
+    "Room",
+    "Participant",
+    "PerfectNegotiation",
+];
+
+const HOOKS: [Hook; 5] = [
+    Hook::PreStart,
+    Hook::PostStart,
+    Hook::Handle,
+    Hook::HandleSupervisorEvt,
+    Hook::PostStop,
+];
+
+/// At the same time.
+const AWAITED_FAULTS: usize = 3;
+
 const STRETCHES: u64 = 30;
 /// Seconds.
 const SHORTEST: u64 = 4;
@@ -403,6 +483,9 @@ const LOSS: f64 = 0.03;
 
 /// In dBov.
 const LOUD: i8 = -20;
+
+/// Longer than what a crash of the forwarder costs.
+const REMARKABLE: Duration = Duration::from_secs(5);
 
 /// Longer than what a lossy handshake takes on a busy machine.
 const STUCK: Duration = Duration::from_secs(20);
