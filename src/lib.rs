@@ -154,6 +154,7 @@ pub mod signaling;
 pub mod srtp;
 mod start;
 pub mod stats;
+mod stop;
 mod timer;
 pub mod track;
 mod turn;

@@ -27,12 +27,18 @@ impl Memory {
         write(&mut self.lock());
     }
 
-    /// All of it; nothing stays behind.
-    pub(super) fn take(&self) -> Self {
-        let remembered = mem::take(&mut *self.lock());
+    /// All of it.
+    pub(super) fn copy(&self) -> Self {
+        let (records, peers) = self.read();
         Self {
-            remembered: Mutex::new(remembered),
+            remembered: Mutex::new(Remembered { records, peers }),
         }
+    }
+
+    /// Nothing stays behind.
+    pub(super) fn forget(&self) {
+        // What it was is dropped after the lock.
+        let _forgotten = mem::take(&mut *self.lock());
     }
 
     /// A copy of the records, and the peers.

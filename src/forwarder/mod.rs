@@ -140,6 +140,7 @@ use crate::call::{CallError, StartError, ask};
 use crate::outlet::Outlet;
 use crate::peer_connection::{Event, PeerConnection, PeerEvent, PeerId, SignalingState};
 use crate::start::spawn_linked;
+use crate::stop::{END_DEADLINE, force_after};
 use crate::track::{MediaStreamTrack, TrackId};
 
 /// Handle to a running Forwarder. Cheap to clone; without effect once the Forwarder has ended.
@@ -196,7 +197,7 @@ impl ForwarderBuilder {
     where
         M: Message + From<ForwarderEvent>,
     {
-        let memory = match self.former {
+        let memory = match &self.former {
             Some(former) => former.hand_over().await,
             None => Arc::default(),
         };
@@ -208,6 +209,10 @@ impl ForwarderBuilder {
         };
         let supervisor = owner.get_cell();
         let actor = spawn_linked(ForwarderActor, arguments, supervisor).await?;
+        // Not before: from one that has not started, or was not waited for, the next has to go on.
+        if let Some(former) = &self.former {
+            former.memory.forget();
+        }
         Ok(Forwarder { actor, memory })
     }
 }
@@ -360,17 +365,18 @@ impl Forwarder {
         ask(&self.actor, |reply| ForwarderMessage::Snapshot { reply }).await
     }
 
-    /// Ends the Forwarder; peers, their tracks and routes stay as they are. Does not wait.
+    /// Ends the Forwarder; peers, their tracks and routes stay as they are. Does not wait. One that is stuck is killed after a second.
     pub fn stop(&self) {
         self.cast(ForwarderMessage::Stop);
+        force_after(self.actor.get_cell(), END_DEADLINE);
     }
 
-    /// What it knew, once it writes nothing more to it.
+    /// A copy of what it knew, once it writes nothing more to it.
     async fn hand_over(&self) -> Arc<Memory> {
         self.actor.kill();
         // It writes between two awaits, so that one which is killed has ended when it comes to the next.
         let _late = self.actor.wait(Some(HAND_OVER_TIMEOUT)).await;
-        Arc::new(self.memory.take())
+        Arc::new(self.memory.copy())
     }
 
     /// Asks for what takes as long as a peer connection takes to do several things.

@@ -18,6 +18,7 @@ use crate::peer_connection::{
     Monitor, PeerConnection, PeerId, RouteError, RouteSource, SignalingState,
 };
 use crate::start::spawn_linked;
+use crate::stop::{END_DEADLINE, force_after};
 use crate::track::{MediaStreamTrack, TrackId};
 
 /// Handle to the part of one peer.
@@ -86,6 +87,7 @@ impl Subscriber {
 
     pub(super) fn stop(&self) {
         self.actor.stop(None);
+        force_after(self.actor.get_cell(), END_DEADLINE);
     }
 
     pub(super) fn is(&self, actor: &ActorCell) -> bool {

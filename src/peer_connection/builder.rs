@@ -272,7 +272,7 @@ impl PeerConnectionBuilder {
     where
         M: Message + From<PeerEvent>,
     {
-        let (handle, started) = oneshot::channel();
+        let (handle, mut started) = oneshot::channel();
         let id = PeerId::next();
         let arguments = PeerConnectionArguments {
             id,
@@ -285,8 +285,9 @@ impl PeerConnectionBuilder {
         spawn_linked(PeerConnectionActor, arguments, supervisor)
             .await
             .map_err(start_error)?;
+        // Without waiting: whoever gave up here would leave a peer behind that nobody knows.
         Ok(started
-            .await
+            .try_recv()
             .expect("a peer connection that has started has sent its handle"))
     }
 

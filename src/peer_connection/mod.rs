@@ -74,6 +74,7 @@ use crate::jsep::{
 };
 use crate::rtp_transport::RtpTransport;
 pub use crate::rtp_transport::{MediaLimits, MediaStats, QueueLimit, RtpDelivery};
+use crate::stop::force_after;
 use crate::track::MediaStreamTrack;
 
 /// Within this time after a close nothing of a peer is left: parts that have not ended by
@@ -423,12 +424,15 @@ impl PeerConnection {
 
     /// Ends the peer: the remote side is told (RTCP BYE, DTLS close_notify), then all parts stop. Returns
     /// when the peer's actors are gone, at the latest after [`CLOSE_DEADLINE`]. Closing twice is fine,
-    /// in any state, also from an event handler of the owner.
+    /// in any state, also from an event handler of the owner. Who does not wait for the end has told the peer to end all the same, once
+    /// the future was polled.
     pub async fn close(&self) {
         // An actor that is gone needs no telling.
         let _gone = self.actor.cast(Message::Close);
-        // The actor keeps its deadline itself; the margin covers a busy machine.
-        let _late = self.actor.wait(Some(CLOSE_DEADLINE * 2)).await;
+        // The actor keeps its deadline itself. The margin covers a busy machine, and what is behind it an actor that is stuck.
+        force_after(self.actor.get_cell(), CLOSE_DEADLINE * 2)
+            .wait()
+            .await;
     }
 
     /// Has another actor told of the peer's end as its supervisor is, for as long as the answer lives.

@@ -106,6 +106,7 @@ use crate::call::StartError;
 use crate::outlet::Outlet;
 use crate::peer_connection::{Event, PeerConnection, PeerEvent, PeerId};
 use crate::start::spawn_linked;
+use crate::stop::{END_DEADLINE, force_after};
 
 /// What a side does with an offer that meets its own. The two sides of a connection must differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -170,9 +171,10 @@ impl PerfectNegotiation {
         self.cast(PerfectNegotiationMessage::Received(message));
     }
 
-    /// Ends the negotiator; the peer connection stays. Does not wait.
+    /// Ends the negotiator; the peer connection stays. Does not wait. One that is stuck is killed after a second.
     pub fn stop(&self) {
         self.cast(PerfectNegotiationMessage::Stop);
+        force_after(self.actor.get_cell(), END_DEADLINE);
     }
 
     /// Whether this is the negotiator's actor.

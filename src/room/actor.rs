@@ -22,6 +22,7 @@ use crate::forwarder::{Forwarder, ForwarderBuilder, ForwarderLimits};
 use crate::outlet::{ListenerGone, Outlet};
 use crate::peer_connection::CLOSE_DEADLINE;
 use crate::start::spawn_linked;
+use crate::stop::force_after;
 use crate::timer::TimerTable;
 
 /// The actor; all that changes lives in [`RoomShell`].
@@ -393,6 +394,7 @@ impl Place {
         self.listener.close(reason);
         if let Some(actor) = &self.actor {
             let _ended = actor.cast(ParticipantMessage::End);
+            force_after(actor.get_cell(), CLOSING);
         }
     }
 

@@ -69,6 +69,7 @@ pub use self::snapshot::{ParticipantSnapshot, PublicationSnapshot, RoomSnapshot}
 use crate::call::{CallError, ask};
 use crate::outlet::Outlet;
 use crate::peer_connection::CLOSE_DEADLINE;
+use crate::stop::force_after;
 
 /// Who wants to join.
 #[derive(Clone, Debug)]
@@ -184,8 +185,10 @@ impl Room {
     /// all is gone, a second and a half later at the latest. Closing twice is fine, also from a handler of the owner.
     pub async fn close(&self) {
         self.cast(RoomMessage::Close);
-        // The room keeps its deadline itself; the margin covers a busy machine.
-        let _late = self.actor.wait(Some(CLOSE_DEADLINE * 3)).await;
+        // The room keeps its deadline itself. The margin covers a busy machine, and what is behind it a room that is stuck.
+        force_after(self.actor.get_cell(), CLOSE_DEADLINE * 3)
+            .wait()
+            .await;
     }
 
     /// Why nobody answered: the participant went before it was all there, or the room did.

@@ -52,6 +52,7 @@ pub(crate) use self::stun::{
 use crate::call::{CallError, StartError, ask};
 use crate::egress::Egress;
 use crate::start::spawn_linked;
+use crate::stop::{END_DEADLINE, StopOnDrop, force_after};
 
 /// Handle to a running endpoint. Cheap to clone; dead once the endpoint has stopped.
 ///
@@ -90,18 +91,15 @@ impl UdpEndpoint {
         let actor = spawn_linked(UdpActor, arguments, supervisor)
             .await
             .map_err(StartError::from)?;
-        match Egress::spawn(actor.get_cell()).await {
-            Ok(egress) => Ok(Self {
-                actor,
-                socket,
-                egress,
-                peers: Arc::default(),
-            }),
-            Err(error) => {
-                actor.stop(None);
-                Err(error.into())
-            }
-        }
+        let half = StopOnDrop::new(actor.get_cell());
+        let egress = Egress::spawn(actor.get_cell()).await?;
+        half.keep();
+        Ok(Self {
+            actor,
+            socket,
+            egress,
+            peers: Arc::default(),
+        })
     }
 
     /// The address that the socket is bound to. Unspecified where it takes all of the machine's.
@@ -129,9 +127,11 @@ impl UdpEndpoint {
         })
     }
 
-    /// Stops reading. The socket closes when the last peer that sends on it has gone. Does not wait.
+    /// Stops reading. The socket closes when the last peer that sends on it has gone. Does not wait. One that is stuck is killed after
+    /// a second.
     pub fn stop(&self) {
         self.actor.stop(None);
+        force_after(self.cell(), END_DEADLINE);
     }
 
     /// The actor, to be watched.

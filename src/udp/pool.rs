@@ -9,6 +9,7 @@ use std::thread;
 use ractor::ActorCell;
 
 use super::{UdpEndpoint, UdpEndpointConfiguration, UdpEndpointError};
+use crate::stop::StopOnDrop;
 
 /// Endpoints that share the peers of a server among them, one for each core as a rule. Cheap to clone.
 ///
@@ -63,15 +64,13 @@ impl UdpEndpointPool {
         supervisor: ActorCell,
     ) -> Result<Self, UdpEndpointError> {
         let mut endpoints = Vec::with_capacity(count.get());
+        let mut started = Vec::with_capacity(count.get());
         for socket in configuration.bind_several(count)? {
-            match UdpEndpoint::start(socket, supervisor.clone()).await {
-                Ok(endpoint) => endpoints.push(endpoint),
-                Err(error) => {
-                    endpoints.iter().for_each(UdpEndpoint::stop);
-                    return Err(error);
-                }
-            }
+            let endpoint = UdpEndpoint::start(socket, supervisor.clone()).await?;
+            started.push(StopOnDrop::new(endpoint.cell()));
+            endpoints.push(endpoint);
         }
+        started.into_iter().for_each(StopOnDrop::keep);
         Ok(Self::of(endpoints))
     }
 

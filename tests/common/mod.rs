@@ -4,6 +4,8 @@
 #![allow(dead_code, clippy::wildcard_enum_match_arm)]
 
 pub(crate) mod adapting;
+pub(crate) mod clients;
+pub(crate) mod cut_short;
 pub(crate) mod link;
 pub(crate) mod owner;
 pub(crate) mod poison;

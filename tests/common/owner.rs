@@ -203,6 +203,13 @@ impl Ours {
         self.expect_state(PeerConnectionState::Connected).await;
     }
 
+    /// Waits until sound and picture of the remote side are announced.
+    pub(crate) async fn expect_tracks(&mut self) {
+        while self.remote.len() < 2 {
+            self.event().await.expect("an owner that runs");
+        }
+    }
+
     /// Waits for the last event and tells why the peer ended.
     pub(crate) async fn expect_closed(&mut self) -> CloseReason {
         self.expect("closed", |event| match event {

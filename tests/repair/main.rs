@@ -24,7 +24,7 @@ use self::common::link::{Class, Link, Verdict};
 use self::common::owner::{Ours, loopback, rtp_packet};
 use self::common::session::{Offerer, Session, connect_ours};
 use self::common::str0m_peer::{Str0mEvent, Str0mOptions, Str0mPeer};
-use self::stage::{Publisher, Viewer, expect_tracks};
+use self::stage::{Publisher, Viewer};
 
 #[tokio::test]
 async fn c109_at_10_percent_loss_and_60_ms_a_forwarded_picture_arrives() {
@@ -134,7 +134,7 @@ async fn client(link: Option<&Link>) -> Session {
     let ours = Ours::spawn(loopback()).await;
     let theirs = Str0mPeer::spawn(Str0mOptions::default()).await.unwrap();
     let mut session = Session::connect(ours, theirs, Offerer::Ours, false, link).await;
-    expect_tracks(&mut session.ours).await;
+    session.ours.expect_tracks().await;
     session
 }
 

@@ -26,12 +26,21 @@ impl Hall {
     }
 
     pub(crate) async fn open_with(settings: impl FnOnce(RoomBuilder) -> RoomBuilder) -> Self {
+        Self::open_sharing(|builder, shared| {
+            settings(builder.connection(move || loopback().endpoint(shared.clone())))
+        })
+        .await
+    }
+
+    /// The settings say themselves who uses the socket.
+    pub(crate) async fn open_sharing(
+        settings: impl FnOnce(RoomBuilder, UdpEndpoint) -> RoomBuilder,
+    ) -> Self {
         let (socket, endpoint) = shared_endpoint().await;
         let (news, heard) = mpsc::unbounded_channel();
         let (owner, _) = Actor::spawn(None, Owner, news).await.unwrap();
-        let shared = endpoint.clone();
-        let builder = Room::builder().connection(move || loopback().endpoint(shared.clone()));
-        let room = settings(builder).spawn_linked(&owner).await.unwrap();
+        let room = settings(Room::builder(), endpoint.clone());
+        let room = room.spawn_linked(&owner).await.unwrap();
         Self {
             room,
             owner,

@@ -408,10 +408,15 @@ impl Page {
 
     /// Packets since the last time.
     pub(crate) fn count(&mut self, kind: MediaKind) -> usize {
-        self.catch_up();
-        let received = std::mem::take(&mut self.received);
+        let received = self.take_received();
         let of_kind = received.iter().filter(|(place, _)| place.1 == kind);
         of_kind.map(|(_, count)| count).sum()
+    }
+
+    /// The same by the streams that they came on.
+    pub(crate) fn take_received(&mut self) -> HashMap<(String, MediaKind), usize> {
+        self.catch_up();
+        std::mem::take(&mut self.received)
     }
 
     /// Remote tracks that the room sends now, by stream and kind, as transceivers show them.

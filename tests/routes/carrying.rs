@@ -12,9 +12,7 @@ use crate::common::owner::{Ours, loopback, rtp_packet, shared_endpoint};
 use crate::common::session::{Offerer, connect_ours, negotiate};
 use crate::common::str0m_peer::{OfferedMedia, OutgoingRtp, Str0mEvent, Str0mOptions, Str0mPeer};
 use crate::common::{PATIENCE, eventually};
-use crate::stage::{
-    Publisher, Viewer, codec_of, connect, expect_tracks, go_on, other_numbers, payload,
-};
+use crate::stage::{Publisher, Viewer, codec_of, connect, go_on, other_numbers, payload};
 
 #[tokio::test]
 async fn every_viewer_gets_every_packet_as_its_own_negotiation_has_it() {
@@ -381,8 +379,8 @@ async fn a_loop_of_routes_harms_nobody_else_and_ends_with_a_route() {
     let mut one = Ours::spawn(loopback()).await;
     let mut other = Ours::spawn(loopback()).await;
     connect_ours(&mut one, &mut other, None).await;
-    expect_tracks(&mut one).await;
-    expect_tracks(&mut other).await;
+    one.expect_tracks().await;
+    other.expect_tracks().await;
     let to_itself = async |ours: &Ours| {
         let source = RouteSource::new(&ours.peer, ours.remote_track(MediaKind::Video).id());
         ours.peer.set_route(ours.video.id(), source).await.unwrap();

@@ -5,17 +5,14 @@
 use std::time::{Duration, Instant};
 
 use ractor_webrtc::peer_connection::{MediaLimits, QueueLimit, RouteSource};
-use ractor_webrtc::{Event, MediaKind, MediaStreamTrack, PeerConnectionBuilder};
+use ractor_webrtc::{Event, MediaKind};
 use str0m::format::Codec;
-use str0m::media::{Mid, Pt};
-use str0m::rtp::RtpWrite;
-use tokio::runtime::{Builder, Handle, Runtime};
 
-use crate::common::owner::{Ours, loopback, shared_endpoint};
-use crate::common::session::{Offerer, Session};
-use crate::common::str0m_peer::{Str0mEvent, Str0mOptions, Str0mPeer};
+use crate::common::clients::{Clients, write_frame};
+use crate::common::owner::{loopback, shared_endpoint};
+use crate::common::session::Session;
+use crate::common::str0m_peer::Str0mEvent;
 use crate::common::{PATIENCE, eventually};
-use crate::stage::expect_tracks;
 
 const KIND: MediaKind = MediaKind::Video;
 
@@ -50,7 +47,9 @@ async fn in_a_flood_the_oldest_goes_and_control_answers() {
     } = camera;
     let payload_type = theirs.payload_type(mid, Codec::Vp8).await.unwrap();
     let write = async |first| {
-        let write = theirs.with(move |rtc| write_frame(rtc, mid, payload_type, first));
+        let payload = |number| vec![number as u8; 1_100];
+        let write = theirs
+            .with(move |rtc| write_frame(rtc, mid, payload_type, first, FRAME_PACKETS, payload));
         write.await;
     };
     let mut number = 1_000;
@@ -117,52 +116,6 @@ async fn in_a_flood_the_oldest_goes_and_control_answers() {
         found
     })
     .await;
-}
-
-fn write_frame(rtc: &mut str0m::Rtc, mid: Mid, payload_type: u8, first: u64) {
-    let mut direct = rtc.direct_api();
-    let stream = direct.stream_tx_by_mid(mid, None).unwrap();
-    for number in first..first + FRAME_PACKETS {
-        let pt = Pt::new_with_value(payload_type);
-        let (time, now) = (first as u32 * 180, Instant::now());
-        let payload = vec![number as u8; 1_100];
-        stream.write_rtp(RtpWrite::new(pt, number.into(), time, now, payload));
-    }
-}
-
-/// The thread of the clients.
-struct Clients(Option<Runtime>);
-
-impl Clients {
-    fn start() -> Self {
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build();
-        Self(Some(runtime.unwrap()))
-    }
-
-    /// One of our peers, with so many pictures to send, and a client there.
-    async fn connect(&self, builder: PeerConnectionBuilder, pictures: usize) -> Session {
-        let ours = Ours::spawn(builder).await;
-        for _ in 1..pictures {
-            let screen = MediaStreamTrack::new(KIND, []);
-            ours.peer.add_track(&screen).await.unwrap();
-        }
-        let clients: &Handle = self.0.as_ref().unwrap().handle();
-        let theirs = clients.spawn(Str0mPeer::spawn(Str0mOptions::default()));
-        let theirs = theirs.await.unwrap().unwrap();
-        let mut session = Session::connect(ours, theirs, Offerer::Ours, false, None).await;
-        expect_tracks(&mut session.ours).await;
-        session
-    }
-}
-
-impl Drop for Clients {
-    fn drop(&mut self) {
-        // To wait for it is not allowed here.
-        self.0.take().unwrap().shutdown_background();
-    }
 }
 
 /// So many times each packet is sent.

@@ -50,15 +50,8 @@ pub(crate) async fn connect(builder: PeerConnectionBuilder, options: Str0mOption
     let ours = Ours::spawn(builder).await;
     let theirs = Str0mPeer::spawn(options).await.unwrap();
     let mut session = Session::connect(ours, theirs, Offerer::Ours, false, None).await;
-    expect_tracks(&mut session.ours).await;
+    session.ours.expect_tracks().await;
     session
-}
-
-/// Waits until sound and picture of the remote side are announced.
-pub(crate) async fn expect_tracks(ours: &mut Ours) {
-    while ours.remote.len() < 2 {
-        ours.event().await.expect("an owner that runs");
-    }
 }
 
 impl Publisher {

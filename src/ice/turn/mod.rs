@@ -35,6 +35,7 @@ use self::message::{Leaving, RelayMessage};
 use super::actor::IceSinks;
 use crate::lane::{LaneCapacity, LaneReceiver, LaneSender, lane};
 use crate::start::spawn_linked;
+use crate::stop::{END_DEADLINE, force_after};
 use crate::udp::{
     ChannelNumber, DatagramSink, EndpointSocket, OutgoingStun, TransportPath,
     UdpEndpointConfiguration,
@@ -172,6 +173,7 @@ impl Relay {
 impl Drop for Relay {
     fn drop(&mut self) {
         self.actor.stop(None);
+        force_after(self.actor.get_cell(), END_DEADLINE);
     }
 }
 

@@ -14,6 +14,7 @@ use super::{BroadcasterLimits, SHUT_DOWN_DEADLINE};
 use crate::call::CallError;
 use crate::outlet::Outlet;
 use crate::peer_connection::PeerConnectionBuilder;
+use crate::stop::{END_DEADLINE, force_after};
 use crate::timer::TimerTable;
 
 /// The actor; all that changes lives in [`BroadcasterShell`].
@@ -253,6 +254,7 @@ impl BroadcasterShell {
                     && let Some(actor) = self.streams.remove(&empty)
                 {
                     actor.stop(Some("its last session has ended".to_owned()));
+                    force_after(actor.get_cell(), END_DEADLINE);
                 }
             }
         }

@@ -52,6 +52,7 @@ use crate::call::{CallError, StartError, ask};
 use crate::outlet::Outlet;
 use crate::peer_connection::{CLOSE_DEADLINE, PeerConnection, PeerConnectionBuilder};
 use crate::start::spawn_linked;
+use crate::stop::force_after;
 
 /// Handle to a running Broadcaster. Cheap to clone; without effect once it has ended.
 ///
@@ -252,8 +253,10 @@ impl Broadcaster {
     pub async fn shut_down(&self) {
         // One that has ended needs no telling.
         let _gone = self.actor.cast(BroadcasterMessage::ShutDown);
-        // The actor keeps its deadline itself; the margin covers a busy machine.
-        let _late = self.actor.wait(Some(SHUT_DOWN_DEADLINE * 2)).await;
+        // The actor keeps its deadline itself. The margin covers a busy machine, and what is behind it an actor that is stuck.
+        force_after(self.actor.get_cell(), SHUT_DOWN_DEADLINE * 2)
+            .wait()
+            .await;
     }
 
     /// Asks for what may wait for the gathering of candidates.

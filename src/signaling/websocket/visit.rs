@@ -14,6 +14,7 @@ use super::door::{Door, FromPage};
 use super::goodbye::Goodbye;
 use super::limits::WebSocketLimits;
 use super::page::{Line, Page, Said, WeakPage};
+use crate::stop::{END_DEADLINE, force_after};
 
 type Sink = SplitSink<WebSocket, Message>;
 
@@ -73,15 +74,14 @@ impl Visitor {
     /// Stops the actor. One that is stuck in a message does not hear that, and is killed.
     async fn leave(self, limits: WebSocketLimits) {
         self.0.stop(Some(GONE.to_owned()));
-        if self.0.wait(Some(limits.handling)).await.is_err() {
-            self.0.kill();
-        }
+        force_after(self.0.clone(), limits.handling).wait().await;
     }
 }
 
 impl Drop for Visitor {
     fn drop(&mut self) {
         self.0.stop(Some(GONE.to_owned()));
+        force_after(self.0.clone(), END_DEADLINE);
     }
 }
 

@@ -8,13 +8,14 @@ use super::machine::{Effect, StreamMachine};
 use super::message::{StreamMessage, StreamNews};
 use crate::forwarder::{Forwarder, ForwarderBuilder, ForwarderEvent, ForwarderLimits, OnRequest};
 use crate::outlet::Outlet;
-use crate::peer_connection::PeerConnectionBuilder;
+use crate::peer_connection::{CLOSE_DEADLINE, PeerConnectionBuilder};
 use crate::signaling::broadcaster::BroadcasterLimits;
 use crate::signaling::broadcaster::error::PatchError;
 use crate::signaling::broadcaster::name::SessionId;
 use crate::signaling::broadcaster::session::{
     self, Connected, OpenRequest, PatchRequest, SessionArguments, SessionMessage,
 };
+use crate::stop::force_after;
 
 /// The actor; all that changes lives in [`StreamShell`].
 #[derive(Debug)]
@@ -184,8 +185,12 @@ impl StreamShell {
         Ok(())
     }
 
+    /// Its connection is closed within half of the time.
     fn end(&self, session: SessionId, why: &'static str) {
         self.cast(session, SessionMessage::End(why));
+        if let Some(actor) = self.sessions.get(&session) {
+            force_after(actor.get_cell(), CLOSE_DEADLINE * 2);
+        }
     }
 
     fn hear(&mut self, event: ForwarderEvent) {

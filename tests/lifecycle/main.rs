@@ -1,7 +1,12 @@
 //! How a peer connection ends, and what is left of it: nothing.
 #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm)]
 
+mod cancelled;
+#[path = "../common/mod.rs"]
 mod common;
+mod hanging;
+mod ignorant;
+mod states;
 
 use std::time::Duration;
 
