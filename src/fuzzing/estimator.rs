@@ -90,7 +90,7 @@ impl Game {
             1 => Urgency::Repair,
             _ => Urgency::Sound,
         };
-        let bytes = usize::from(bytes);
+        let bytes = usize::from(bytes) + LEAST_BYTES;
         for _ in 0..count {
             self.given += 1;
             if self.pacer.admit(urgency, bytes, self.now) {
@@ -218,6 +218,9 @@ fn written(input: &mut Input<'_>, next: u16) -> Vec<u8> {
 
 /// A twentieth of a second at the highest bitrate is less.
 const LARGEST_PROBE: usize = 125_000;
+
+/// A packet without a payload.
+const LEAST_BYTES: usize = 40;
 
 /// Of one move; more only take longer.
 const MOST_TURNS: usize = 500;
