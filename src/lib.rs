@@ -128,7 +128,9 @@ pub mod faults;
 #[cfg(not(feature = "fault-injection"))]
 #[path = "faults/off.rs"]
 mod faults;
-#[cfg(test)]
+// Fuzzing uses a part of it.
+#[cfg(any(test, fuzzing))]
+#[cfg_attr(not(test), allow(dead_code))]
 mod fixtures;
 pub mod forwarder;
 #[cfg(any(test, fuzzing))]

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| ractor_webrtc::fuzzing::sdp(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| ractor_webrtc::fuzzing::run("sdp", data));

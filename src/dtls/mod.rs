@@ -23,6 +23,8 @@ mod certificate;
 mod der;
 mod error;
 mod fingerprint;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod guard;
 mod handshake;
 mod inbound;

@@ -52,14 +52,14 @@ use self::actor::EgressActor;
 pub(crate) use self::congestion::ArrivalReport;
 pub(crate) use self::counters::SendingCounters;
 pub(crate) use self::machine::ReportRequest;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(crate) use self::machine::SendingHalf;
 use self::message::{EgressMessage, MemberId, NewMember};
 pub(crate) use self::message::{
     Outgoing, PublisherRequest, RouteLayer, RouteOrigin, SendingCommand, SendingEvent, StreamId,
     Subscription,
 };
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(crate) use self::outbox::Outbox;
 pub(crate) use self::retransmission::RetransmissionRequest;
 pub(crate) use self::sent_track::SentTrack;

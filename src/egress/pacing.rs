@@ -46,7 +46,7 @@ impl Sender {
 
 impl SendingHalf {
     /// The remote side has told how packets arrived.
-    pub(super) fn handle_arrivals(
+    pub(crate) fn handle_arrivals(
         &mut self,
         report: &ArrivalReport,
         now: Instant,
@@ -68,12 +68,12 @@ impl SendingHalf {
     }
 
     /// When [`pace`](Self::pace) is to be called; to be asked again after packets were sent.
-    pub(super) fn wakes_at(&self) -> Option<Instant> {
+    pub(crate) fn wakes_at(&self) -> Option<Instant> {
         self.congestion.as_ref()?.wakes_at()
     }
 
     /// Sends what has waited long enough. Says whether pictures were given up, so that a keyframe is wanted.
-    pub(super) fn pace(
+    pub(crate) fn pace(
         &mut self,
         now: Instant,
         outbox: &mut Outbox,

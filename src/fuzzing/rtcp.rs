@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::rtp::RtcpPacket;
 
 /// One datagram. What is read can be shown, and what can be written is read as the same again.
-pub fn rtcp(data: &[u8]) {
+pub(super) fn rtcp(data: &[u8]) {
     let Ok(packets) = RtcpPacket::parse_compound(&Bytes::copy_from_slice(data)) else {
         return;
     };

@@ -14,7 +14,7 @@ use crate::rtp::{
 use crate::track::{MediaKind, MediaStreamTrack};
 
 /// Packets, each behind a byte with its length: of one session, one after the other.
-pub fn rtp(data: &[u8]) {
+pub(super) fn rtp(data: &[u8]) {
     let mut session = Session::new();
     let mut rest = data;
     while let Some((&length, behind)) = rest.split_first() {

@@ -14,7 +14,7 @@ use crate::track::{MediaKind, MediaStreamTrack};
 ///
 /// What is refused changes nothing; what is taken can be answered, and our side of it can be
 /// read by ourselves.
-pub fn sdp(data: &[u8]) {
+pub(super) fn sdp(data: &[u8]) {
     let Some((&choice, rest)) = data.split_first() else {
         return;
     };
@@ -36,7 +36,7 @@ pub fn sdp(data: &[u8]) {
 }
 
 /// A candidate, as text and as JSON, before and after the descriptions.
-pub fn candidate(data: &[u8]) {
+pub(super) fn candidate(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let plain = IceCandidate {
         candidate: text.clone().into_owned(),
@@ -124,7 +124,7 @@ fn check_ours(jsep: &Jsep) {
     }
 }
 
-fn machine() -> Jsep {
+pub(super) fn machine() -> Jsep {
     Jsep::new(JsepArguments {
         configuration: Arc::new(MediaConfiguration::default()),
         ice: IceParameters {

@@ -9,7 +9,7 @@ use crate::srtp::{Protector, SrtpError, SrtpMasterKey, SrtpProfile, Unprotector}
 
 /// The first byte chooses the profile and one of two games: the rest is one packet from a
 /// stranger, or the rest is what happens in a session, four bytes each.
-pub fn srtp(data: &[u8]) {
+pub(super) fn srtp(data: &[u8]) {
     let Some((&choice, rest)) = data.split_first() else {
         return;
     };

@@ -113,7 +113,7 @@ fn label(name: &str) -> Option<&str> {
 }
 
 /// The first address that a message gives to a name.
-fn answers(message: &[u8], name: &str) -> Option<IpAddr> {
+pub(super) fn answers(message: &[u8], name: &str) -> Option<IpAddr> {
     let label = label(name)?;
     let head = message.first_chunk::<12>()?;
     let is_response = head[2] & 0x80 != 0;

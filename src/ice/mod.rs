@@ -39,6 +39,8 @@ mod consent;
 mod effect;
 #[cfg(test)]
 mod fixtures;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod gathering;
 mod generations;
 mod ledger;

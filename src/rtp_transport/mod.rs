@@ -35,6 +35,8 @@ mod congestion;
 mod delivery;
 mod depths;
 mod feedback;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod inbound;
 mod keyframes;
 mod layers;

@@ -153,9 +153,11 @@ impl TurnMachine {
         for purpose in given_up {
             self.handle_refusal(purpose, RelayError::NoAnswer, effects);
         }
-        if let Phase::Allocated { refresh_at, .. } = &mut self.phase
-            && *refresh_at <= now
-        {
+        // What is given back, or lost, needs no channels.
+        let Phase::Allocated { refresh_at, .. } = &mut self.phase else {
+            return;
+        };
+        if *refresh_at <= now {
             // Put off until its answer says when.
             *refresh_at = now + FOREVER;
             self.ask(Purpose::Refresh, now, effects);

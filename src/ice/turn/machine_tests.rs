@@ -291,6 +291,28 @@ fn c086_a_release_is_repeated_until_it_is_answered() {
     assert!(client.requests().is_empty());
 }
 
+/// Found by fuzzing: channels that became due while the release was repeated were asked for again, of an allocation that was
+/// no more, and its end waited for the answers.
+#[test]
+fn what_is_given_back_asks_for_no_channels() {
+    let mut client = Client::allocated();
+    client.send(1);
+    client.be_served(&mut TestServer::default());
+    // The channel would be due in a second.
+    client.pass(Duration::from_secs(239));
+    client.send(1);
+    client.effects.clear();
+    client.machine.release(client.now, &mut client.effects);
+    client.pass(Duration::from_secs(8));
+    let methods: Vec<_> = client
+        .requests()
+        .iter()
+        .map(|request| StunMessage::parse_any(request).unwrap().method())
+        .collect();
+    assert_eq!(methods, [4; 5]);
+    assert!(client.machine.is_over());
+}
+
 #[test]
 fn a_peer_of_another_family_is_not_asked_for() {
     let mut client = Client::allocated();

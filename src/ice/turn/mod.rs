@@ -14,9 +14,11 @@
 mod actor;
 mod channels;
 mod exchange;
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzzing;
 mod machine;
 mod message;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 mod server_side;
 #[cfg(test)]
 mod tests;

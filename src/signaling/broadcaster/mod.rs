@@ -31,6 +31,8 @@ mod error;
 mod machine;
 mod message;
 mod name;
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::session::fuzzing;
 mod session;
 mod stream;
 

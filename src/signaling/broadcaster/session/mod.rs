@@ -10,6 +10,8 @@
 
 mod actor;
 mod etag;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod machine;
 mod message;
 mod offer;
