@@ -79,6 +79,9 @@ pub mod advanced {
     #[doc = include_str!("../guides/advanced/simulcast.md")]
     pub mod simulcast {}
 
+    #[doc = include_str!("../guides/advanced/supervision.md")]
+    pub mod supervision {}
+
     /// [broadcaster]: crate::signaling::broadcaster
     /// [deploying]: super::deploying::bare
     /// [encoder_media]: crate::signaling::broadcaster::encoder_media

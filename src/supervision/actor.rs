@@ -193,6 +193,7 @@ impl SupervisorShell {
                 let slot = key.and_then(|key| self.slots.get(&key));
                 answer(reply, slot.and_then(|slot| slot.actor.clone()));
             }
+            SupervisorMessage::Failure { reply } => answer(reply, Arc::clone(&self.failure)),
             SupervisorMessage::Snapshot { reply } => answer(reply, self.snapshot()),
             SupervisorMessage::Started {
                 key,

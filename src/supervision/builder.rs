@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use ractor::{Actor, ActorCell, ActorRef, Message, SpawnErr};
+use ractor::{ActorCell, ActorRef, Message, SpawnErr};
 
 use super::Supervisor;
 use super::actor::{SupervisorActor, SupervisorArguments};
@@ -17,6 +17,7 @@ use super::machine::{KILL_DEADLINE, Settings};
 use super::policy::{SHUTDOWN_DEADLINE, Strategy};
 use crate::call::StartError;
 use crate::outlet::Outlet;
+use crate::start::{spawn, spawn_linked};
 
 /// Settings of a new supervisor; see the [module](super).
 #[derive(Clone)]
@@ -134,10 +135,10 @@ impl SupervisorBuilder {
             span: tracing::Span::current(),
         };
         let started = match supervisor {
-            Some(above) => Actor::spawn_linked(None, SupervisorActor, arguments, above).await,
-            None => Actor::spawn(None, SupervisorActor, arguments).await,
+            Some(above) => spawn_linked(SupervisorActor, arguments, above).await,
+            None => spawn(SupervisorActor, arguments).await,
         };
-        let (actor, _) = started.map_err(start_error)?;
+        let actor = started.map_err(start_error)?;
         Ok(Supervisor { actor, failure })
     }
 }

@@ -1,9 +1,11 @@
 //! What a supervisor is told.
 
+use std::sync::{Arc, OnceLock};
+
 use ractor::{ActorCell, RpcReplyPort};
 
 use super::child::{ChildId, ChildSpec};
-use super::error::{ChildStartError, StartChildError, StopChildError};
+use super::error::{ChildStartError, StartChildError, StopChildError, SupervisorFailure};
 use super::machine::{ChildKey, Incarnation};
 use super::snapshot::SupervisorSnapshot;
 use crate::timer::Generation;
@@ -26,6 +28,10 @@ pub(crate) enum SupervisorMessage {
     Child {
         id: ChildId,
         reply: RpcReplyPort<Option<ActorCell>>,
+    },
+    /// Where it says why it has given up, for one more handle.
+    Failure {
+        reply: RpcReplyPort<Arc<OnceLock<SupervisorFailure>>>,
     },
     /// All children.
     Snapshot {

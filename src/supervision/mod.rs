@@ -141,6 +141,22 @@ impl Supervisor {
         Ok(actor.filter(takes_those).map(Into::into))
     }
 
+    /// A child that is a supervisor itself, as long as this incarnation of it runs; `None` if there is none of that name.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when this supervisor has ended, or that one meanwhile.
+    pub async fn child_supervisor(
+        &self,
+        id: impl Into<ChildId>,
+    ) -> Result<Option<Self>, CallError> {
+        let Some(actor) = self.child(id).await? else {
+            return Ok(None);
+        };
+        let failure = ask(&actor, |reply| SupervisorMessage::Failure { reply }).await?;
+        Ok(Some(Self { actor, failure }))
+    }
+
     /// All children, and what they are doing.
     ///
     /// # Errors

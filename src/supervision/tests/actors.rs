@@ -514,13 +514,9 @@ async fn a_supervisor_that_gives_up_is_started_again_by_the_one_above_with_all_i
     let outer = outer.spawn().await.unwrap();
     started(&mut heard, "inner").await;
     diary.take();
-    let inner = outer.snapshot().await.unwrap().children[0]
-        .actor
-        .clone()
-        .unwrap();
-    let children = inner.get_children();
-    assert_eq!(children.len(), 2);
-    children[0].kill();
+    let inner = outer.child_supervisor("inner").await.unwrap().unwrap();
+    child(&inner, "b").await.kill();
+    assert!(inner.ended().await.is_some());
     let end = ended(&mut heard, "inner").await;
     assert!(end.to_string().contains("more than 0 restarts"), "{end}");
     started(&mut heard, "inner").await;
