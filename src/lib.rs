@@ -97,11 +97,13 @@
 //! | [`perfect_negotiation`] | an actor that negotiates for both sides to change tracks at any time | W3C webrtc-pc §10.7 |
 //! | [`forwarder`] | an actor that gives tracks of some peers to others | |
 //! | [`room`] | many peers, each sending and receiving | |
+//! | [`supervision`] | starts actors, and starts them again when they fail | |
 //! | [`jsep`] | descriptions, transceivers, what negotiation may refuse | RFC 9429 |
 //! | [`ice`] | candidates, servers | RFC 8445, 8838 |
 //! | [`dtls`] | certificates, fingerprints | RFC 5764, 8122 |
 //! | [`srtp`] | protection of media, usable by itself | RFC 3711, 7714 |
 //! | [`rtp`] | packets and reports | RFC 3550, 8285 |
+//! | [`observe`] | a look at actors while they run | |
 //! | [`stats`] | what `getStats()` tells | W3C webrtc-stats |
 //! | [`udp`] | sockets that many peers share | RFC 7983 |
 #![cfg_attr(
@@ -145,6 +147,7 @@ pub mod metrics;
 #[cfg(not(feature = "metrics"))]
 #[path = "metrics/off.rs"]
 mod metrics;
+pub mod observe;
 mod outlet;
 pub mod peer_connection;
 pub mod perfect_negotiation;
@@ -157,6 +160,7 @@ pub mod srtp;
 mod start;
 pub mod stats;
 mod stop;
+pub mod supervision;
 mod timer;
 pub mod track;
 mod turn;
@@ -179,5 +183,6 @@ pub use self::perfect_negotiation::{PerfectNegotiation, Politeness};
 pub use self::room::{Participant, Room, RoomEvent};
 pub use self::rtp::{Rid, RtcpPacket, RtpBatch, RtpPacket};
 pub use self::srtp::SrtpProfile;
+pub use self::supervision::Supervisor;
 pub use self::track::{MediaKind, MediaStreamTrack, StreamId, TrackId};
 pub use self::udp::{UdpEndpoint, UdpEndpointConfiguration, UdpEndpointPool};

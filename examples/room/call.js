@@ -7,9 +7,9 @@
 'use strict';
 
 class Call {
-  // `told` hears a sentence for each thing worth knowing, `changed` that something is to be shown anew.
-  constructor({ name, key, changed, told }) {
-    Object.assign(this, { name, key, changed, told });
+  // `told` hears a sentence for each thing worth knowing, `changed` that something is to be shown anew; `path` is where the WebSocket is.
+  constructor({ name, key, changed, told, path = '/ws' }) {
+    Object.assign(this, { name, key, changed, told, path });
     this.status = 'connecting';
     // What this page sends: its tracks, whether connected or not.
     this.own = { microphone: null, camera: null, screen: null };
@@ -50,7 +50,7 @@ class Call {
 
   connect() {
     const scheme = location.protocol === 'https:' ? 'wss' : 'ws';
-    const socket = this.socket = new WebSocket(`${scheme}://${location.host}/ws`);
+    const socket = this.socket = new WebSocket(`${scheme}://${location.host}${this.path}`);
     socket.onopen = () => this.say({ join: { name: this.name, key: this.key } });
     socket.onmessage = async ({ data }) => {
       try {

@@ -1,6 +1,5 @@
 //! An actor in which something can go wrong.
 
-use std::any::type_name;
 use std::fmt::Debug;
 use std::sync::OnceLock;
 
@@ -9,6 +8,7 @@ use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, Supervisio
 use super::fault::{Hook, Seen, is_any, meet};
 use super::kind::kind_of;
 use super::register::Registered;
+use crate::start::part_name;
 
 /// Does what the actor within does, and fails where it is told to.
 #[derive(Debug)]
@@ -140,11 +140,4 @@ fn event_name(event: &SupervisionEvent) -> String {
         SupervisionEvent::ProcessGroupChanged(_) => "ProcessGroupChanged",
     };
     name.to_owned()
-}
-
-/// The type's own name, without its path and without `Actor`.
-fn part_name<A>() -> &'static str {
-    let name = type_name::<A>();
-    let name = name.rsplit("::").next().unwrap_or(name);
-    name.strip_suffix("Actor").unwrap_or(name)
 }

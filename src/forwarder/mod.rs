@@ -125,14 +125,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ractor::rpc::CallResult;
-use ractor::{ActorRef, Message, RpcReplyPort};
+use ractor::{ActorCell, ActorRef, Message, RpcReplyPort};
 
 use self::actor::{ForwarderActor, ForwarderArguments};
 pub use self::error::{AddPeerError, SubscribeError};
 pub use self::limits::ForwarderLimits;
 use self::memory::Memory;
 pub use self::message::ForwarderEvent;
-use self::message::{ForwarderMessage, PeerNews};
+pub(crate) use self::message::ForwarderMessage;
+use self::message::PeerNews;
 pub use self::policy::{AllOthers, ForwardingPolicy, OnRequest, Publication};
 pub use self::snapshot::{ForwarderSnapshot, PublicationSnapshot, SubscriptionSnapshot};
 pub use self::wish::LayerWish;
@@ -398,6 +399,12 @@ impl Forwarder {
     /// One that has ended wants nothing any more.
     fn cast(&self, message: ForwarderMessage) {
         let _ended = self.actor.cast(message);
+    }
+}
+
+impl From<Forwarder> for ActorCell {
+    fn from(forwarder: Forwarder) -> Self {
+        forwarder.actor.get_cell()
     }
 }
 

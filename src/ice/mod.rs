@@ -75,8 +75,7 @@ pub(crate) use self::candidate::IceParameters;
 pub use self::candidate::{IceCandidate, IceRole};
 pub(crate) use self::configuration::IceConfiguration;
 pub use self::configuration::IceTransportPolicy;
-pub(crate) use self::message::IceEvent;
-use self::message::IceMessage;
+pub(crate) use self::message::{IceEvent, IceMessage};
 pub use self::remote_candidate::CandidateError;
 pub(crate) use self::remote_candidate::CandidateKind;
 pub use self::server::{

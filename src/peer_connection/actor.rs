@@ -149,6 +149,7 @@ async fn start(
         stats: Arc::new(StatsDesk::new(parts.ice.clone(), parts.dtls.clone())),
         states: watched,
     };
+    tracing::debug!("started");
     // The builder may have been cancelled; then the supervisor stops us.
     let _cancelled = handle.send(peer.clone());
     Ok(PeerConnectionShell {

@@ -61,8 +61,10 @@ impl PeerConnectionShell {
         message: String,
         myself: &ActorRef<PeerConnectionMessage>,
     ) {
+        let part = self.parts.identify(child);
+        tracing::debug!(?part, message, "an actor of the peer ended");
         if self.closing.is_none()
-            && let Some(part) = self.parts.identify(child)
+            && let Some(part) = part
         {
             self.begin_close(CloseReason::PartFailed { part, message }, myself);
         }

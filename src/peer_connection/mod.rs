@@ -64,7 +64,7 @@ pub use self::state::{
     DtlsTransportState, IceConnectionState, IceGatheringState, PeerConnectionState, SignalingState,
 };
 use self::statistics::StatsDesk;
-use crate::call::{CallError, ask};
+use crate::call::{CallError, ask, ask_within};
 use crate::codec::RtpCodec;
 use crate::ice::IceCandidate;
 use crate::jsep::{
@@ -440,6 +440,17 @@ impl PeerConnection {
         Monitor::new(watcher, self.actor.get_cell())
     }
 
+    /// The actor.
+    pub(crate) fn cell(&self) -> ActorCell {
+        self.actor.get_cell()
+    }
+
+    /// Whether it takes its turn, in so much time.
+    pub(crate) async fn answers_within(&self, limit: Duration) -> Result<(), CallError> {
+        ask_within(limit, &self.actor, |reply| Message::Descriptions { reply }).await?;
+        Ok(())
+    }
+
     /// One error out of "could not ask" and "was refused".
     async fn ask<Q, T, E>(
         &self,
@@ -455,5 +466,11 @@ impl PeerConnection {
 
     async fn descriptions(&self) -> Result<Descriptions, CallError> {
         ask(&self.actor, |reply| Message::Descriptions { reply }).await
+    }
+}
+
+impl From<PeerConnection> for ActorCell {
+    fn from(peer: PeerConnection) -> Self {
+        peer.cell()
     }
 }

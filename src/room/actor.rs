@@ -359,6 +359,7 @@ impl RoomShell {
             let _ended = participant.cast(ParticipantMessage::Adopt(forwarder.clone()));
         }
         self.forwarder = forwarder;
+        tracing::info!(room = %self.life.room, "the forwarder of a room was started again");
         // One that does not answer has failed again, or is about to.
         if let Ok(shown) = self.forwarder.snapshot().await {
             let effects = &mut self.effects;

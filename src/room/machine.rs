@@ -1,7 +1,7 @@
 //! Who is there, what they publish, who has muted what, and who must hear of it.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::time::{Duration, Instant};
+use std::collections::{BTreeMap, HashMap};
+use std::time::Instant;
 
 use super::JoinRequest;
 use super::error::JoinError;
@@ -14,13 +14,14 @@ use crate::call::CallError;
 use crate::peer_connection::{PeerConnectionState, PeerId};
 use crate::perfect_negotiation::PerfectNegotiationError;
 use crate::rtp::AudioLevel;
+use crate::supervision::{RestartIntensity, RestartLog};
 use crate::track::{MediaKind, StreamId, TrackId};
 
 /// Decides; the shell owns the actors and the time.
 #[derive(Debug)]
 pub(super) struct RoomMachine {
     pub(super) limits: RoomLimits,
-    pub(super) forwarder_period: Duration,
+    pub(super) forwarder_intensity: RestartIntensity,
     pub(super) members: BTreeMap<ParticipantId, Member>,
     pub(super) by_peer: HashMap<PeerId, ParticipantId>,
     pub(super) publishers: HashMap<TrackId, ParticipantId>,
@@ -29,7 +30,7 @@ pub(super) struct RoomMachine {
     pub(super) speakers: Speakers,
     /// A timer runs that ends in [`Self::handle_silence_check`].
     pub(super) silence_awaited: bool,
-    pub(super) forwarder_failures: VecDeque<Instant>,
+    pub(super) forwarder_failures: RestartLog,
     /// Everybody is going, for this.
     pub(super) closing: Option<RoomCloseReason>,
 }
@@ -73,15 +74,18 @@ pub(super) enum Audience {
 impl RoomMachine {
     pub(super) fn new(limits: RoomLimits, times: &RoomTimes) -> Self {
         Self {
+            forwarder_intensity: RestartIntensity {
+                restarts: u32::try_from(limits.forwarder_restarts).unwrap_or(u32::MAX),
+                period: times.forwarder_period,
+            },
             limits,
-            forwarder_period: times.forwarder_period,
             members: BTreeMap::new(),
             by_peer: HashMap::new(),
             publishers: HashMap::new(),
             leaving: BTreeMap::new(),
             speakers: Speakers::default(),
             silence_awaited: false,
-            forwarder_failures: VecDeque::new(),
+            forwarder_failures: RestartLog::default(),
             closing: None,
         }
     }
@@ -203,13 +207,12 @@ impl RoomMachine {
 
     /// The forwarder has failed.
     pub(super) fn handle_forwarder_ended(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        let failures = &mut self.forwarder_failures;
-        failures.retain(|at| now.duration_since(*at) < self.forwarder_period);
-        failures.push_back(now);
+        let intensity = self.forwarder_intensity;
+        let is_too_many = self.forwarder_failures.note(intensity, now);
         if self.closing.is_some() {
             return;
         }
-        if failures.len() > self.limits.forwarder_restarts {
+        if is_too_many {
             self.handle_close(RoomCloseReason::ForwarderFailed, now, effects);
             return;
         }

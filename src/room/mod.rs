@@ -54,7 +54,7 @@ mod tests;
 use std::time::Duration;
 
 use ractor::rpc::CallResult;
-use ractor::{ActorRef, Message};
+use ractor::{ActorCell, ActorRef, Message};
 
 pub use self::builder::RoomBuilder;
 pub use self::error::JoinError;
@@ -63,7 +63,7 @@ pub use self::event::{
     RoomId, RoomNews,
 };
 pub use self::limits::{RoomLimits, RoomTimes};
-use self::message::RoomMessage;
+pub(crate) use self::message::RoomMessage;
 pub use self::participant::Participant;
 pub use self::snapshot::{ParticipantSnapshot, PublicationSnapshot, RoomSnapshot};
 use crate::call::{CallError, ask};
@@ -203,6 +203,12 @@ impl Room {
     /// A room that has ended wants nothing any more.
     fn cast(&self, message: RoomMessage) {
         let _ended = self.actor.cast(message);
+    }
+}
+
+impl From<Room> for ActorCell {
+    fn from(room: Room) -> Self {
+        room.actor.get_cell()
     }
 }
 

@@ -39,7 +39,7 @@ pub use self::configuration::{UdpBufferSizes, UdpEndpointConfiguration, UdpEndpo
 pub(crate) use self::datagrams::{DatagramSink, Datagrams, MediaInbound, PeerSinks};
 pub(crate) use self::machine::{DatagramKind, PeerKey, RouteTable, UsernameFragmentTaken};
 pub use self::message::UdpEndpointStatistics;
-use self::message::UdpMessage;
+pub(crate) use self::message::UdpMessage;
 pub(crate) use self::message::{OutgoingStun, StunPurpose};
 pub(crate) use self::pool::Seat;
 pub use self::pool::UdpEndpointPool;
@@ -163,6 +163,12 @@ impl UdpEndpoint {
         })
         .await??;
         Ok(registration)
+    }
+}
+
+impl From<UdpEndpoint> for ActorCell {
+    fn from(endpoint: UdpEndpoint) -> Self {
+        endpoint.actor.get_cell()
     }
 }
 

@@ -77,7 +77,8 @@ async fn a_call_that_is_given_up_leaves_a_peer_that_goes_on() {
         for polls in 1.. {
             let finished = cut_short(call(&scene), polls).await.is_some();
             let answered = scene.peer.transceivers().await;
-            answered.unwrap_or_else(|error| panic!("after {name}, given up at poll {polls}: {error}"));
+            answered
+                .unwrap_or_else(|error| panic!("after {name}, given up at poll {polls}: {error}"));
             if finished {
                 break;
             }
@@ -126,7 +127,10 @@ async fn a_room_and_a_join_that_are_given_up_leave_nothing() {
         joined.map(Result::unwrap)
     })
     .await;
-    assert_eq!(room.snapshot().await.unwrap().participants[0].id, joined.id());
+    assert_eq!(
+        room.snapshot().await.unwrap().participants[0].id,
+        joined.id()
+    );
     assert!(cut_short(room.close(), 1).await.is_none());
     nothing_is_left(&owner, with_owner).await;
     owner.stop_and_wait(None, None).await.unwrap();
@@ -158,7 +162,8 @@ async fn a_forwarder_whose_succession_is_given_up_is_succeeded_by_the_next() {
         for polls in 1.. {
             let finished = cut_short(call(&last, &peer), polls).await.is_some();
             let answered = last.snapshot().await;
-            answered.unwrap_or_else(|error| panic!("after {name}, given up at poll {polls}: {error}"));
+            answered
+                .unwrap_or_else(|error| panic!("after {name}, given up at poll {polls}: {error}"));
             if finished {
                 break;
             }
@@ -220,9 +225,20 @@ const CALLS: [(&str, Call); 31] = [
     call!(create_answer(scene)),
     call!(set_local_description(scene, None)),
     call!(add_ice_candidate(scene, None::<IceCandidate>)),
-    call!(add_track(scene, &MediaStreamTrack::new(MediaKind::Audio, []))),
-    call!(add_transceiver(scene, MediaKind::Video, RtpTransceiverDirection::SendOnly.into())),
-    call!(set_direction(scene, scene.transceiver, RtpTransceiverDirection::SendRecv)),
+    call!(add_track(
+        scene,
+        &MediaStreamTrack::new(MediaKind::Audio, [])
+    )),
+    call!(add_transceiver(
+        scene,
+        MediaKind::Video,
+        RtpTransceiverDirection::SendOnly.into()
+    )),
+    call!(set_direction(
+        scene,
+        scene.transceiver,
+        RtpTransceiverDirection::SendRecv
+    )),
     call!(set_codec_preferences(scene, scene.transceiver, Vec::new())),
     call!(replace_track(scene, scene.sender, None)),
     call!(remove_track(scene, scene.sender)),
@@ -251,17 +267,25 @@ type ForwarderCall = for<'a> fn(&'a Forwarder, &'a Ours) -> Pin<Box<dyn Future<O
 
 const FORWARDER_CALLS: [(&str, ForwarderCall); 4] = [
     ("add_peer", |forwarder, ours| {
-        Box::pin(async move { let _whatever = forwarder.add_peer(&ours.peer).await; })
+        Box::pin(async move {
+            let _whatever = forwarder.add_peer(&ours.peer).await;
+        })
     }),
     ("add_slot", |forwarder, ours| {
         let slot = MediaStreamTrack::new(MediaKind::Video, []);
-        Box::pin(async move { let _whatever = forwarder.add_slot(ours.peer.id(), slot).await; })
+        Box::pin(async move {
+            let _whatever = forwarder.add_slot(ours.peer.id(), slot).await;
+        })
     }),
     ("switch", |forwarder, ours| {
-        Box::pin(async move { let _whatever = forwarder.switch(ours.video.id(), None).await; })
+        Box::pin(async move {
+            let _whatever = forwarder.switch(ours.video.id(), None).await;
+        })
     }),
     ("snapshot", |forwarder, _| {
-        Box::pin(async move { let _whatever = forwarder.snapshot().await; })
+        Box::pin(async move {
+            let _whatever = forwarder.snapshot().await;
+        })
     }),
 ];
 

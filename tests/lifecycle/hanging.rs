@@ -7,7 +7,9 @@ use ractor::{ActorCell, ActorRef, ActorStatus};
 use ractor_webrtc::faults::{Fault, Hook, Injected, part, running_below};
 use ractor_webrtc::peer_connection::CLOSE_DEADLINE;
 use ractor_webrtc::room::{JoinRequest, Participant, Room};
-use ractor_webrtc::{Forwarder, PerfectNegotiation, Politeness, UdpEndpoint, UdpEndpointConfiguration};
+use ractor_webrtc::{
+    Forwarder, PerfectNegotiation, Politeness, UdpEndpoint, UdpEndpointConfiguration,
+};
 use tokio::time::Instant;
 
 use super::common::owner::{Ours, loopback};
@@ -15,7 +17,14 @@ use super::common::session::connect_ours;
 use super::common::{PATIENCE, eventually};
 use super::ignorant::{Anything, Ignorant};
 
-const PARTS: [&str; 6] = ["PeerConnection", "Ice", "Dtls", "RtpTransport", "Udp", "Egress"];
+const PARTS: [&str; 6] = [
+    "PeerConnection",
+    "Ice",
+    "Dtls",
+    "RtpTransport",
+    "Udp",
+    "Egress",
+];
 
 const PARTS_OF_A_ROOM: [&str; 6] = [
     "Room",
@@ -29,7 +38,9 @@ const PARTS_OF_A_ROOM: [&str; 6] = [
 #[tokio::test]
 async fn a_connected_peer_closes_in_time_whatever_of_it_hangs() {
     let hooks = [Hook::Handle, Hook::PostStop];
-    let all = hooks.iter().flat_map(|hook| PARTS.map(|part| close_while_it_hangs(part, *hook)));
+    let all = hooks
+        .iter()
+        .flat_map(|hook| PARTS.map(|part| close_while_it_hangs(part, *hook)));
     join_all(all).await;
 }
 
@@ -45,7 +56,10 @@ async fn close_while_it_hangs(part: &'static str, hook: Hook) {
     let took = began.elapsed();
     // The peer's own actor is waited for twice as long.
     let late = CLOSE_DEADLINE * 2 + MARGIN;
-    assert!(took < late, "{part} hangs in {hook:?}: closed after {took:?}");
+    assert!(
+        took < late,
+        "{part} hangs in {hook:?}: closed after {took:?}"
+    );
     for it in actors {
         let what = format!("{part} hangs in {hook:?}: the end of {}", it.part);
         has_ended(&it.cell, &what).await;
@@ -103,7 +117,9 @@ async fn what_stands_alone_ends_within_a_second_though_it_hangs() {
     let negotiation = PerfectNegotiation::spawn_linked(&peer.peer, Politeness::Polite, &owner);
     let negotiation = negotiation.await.unwrap();
     let configuration = UdpEndpointConfiguration::address("127.0.0.1:0".parse().unwrap());
-    let endpoint = UdpEndpoint::spawn(configuration, owner.get_cell()).await.unwrap();
+    let endpoint = UdpEndpoint::spawn(configuration, owner.get_cell())
+        .await
+        .unwrap();
     let names = ["Forwarder", "PerfectNegotiation", "Udp"];
     let actors = names.map(|name| part(&owner, name));
     let _hang = actors.each_ref().map(|actor| hang(actor, Hook::PostStop));

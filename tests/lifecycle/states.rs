@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, ActorStatus};
-use ractor_webrtc::peer_connection::{CLOSE_DEADLINE, PeerConnectionState, PeerEvent};
 use ractor_webrtc::PeerConnectionBuilder;
+use ractor_webrtc::peer_connection::{CLOSE_DEADLINE, PeerConnectionState, PeerEvent};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
@@ -228,10 +228,12 @@ async fn connected(link: Option<Link>) -> Scene {
 async fn cut_off(until: PeerConnectionState) -> Scene {
     let is_cut = Arc::new(AtomicBool::new(false));
     let cut = Arc::clone(&is_cut);
-    let link = Link::new(move |_: Way, _: &[u8]| match is_cut.load(Ordering::Relaxed) {
-        true => Verdict::Drop,
-        false => Verdict::Forward,
-    });
+    let link = Link::new(
+        move |_: Way, _: &[u8]| match is_cut.load(Ordering::Relaxed) {
+            true => Verdict::Drop,
+            false => Verdict::Forward,
+        },
+    );
     let mut scene = connected(Some(link.await.unwrap())).await;
     cut.store(true, Ordering::Relaxed);
     scene.ours.expect_state(until).await;
@@ -259,7 +261,12 @@ impl Actor for Hanging {
         Ok(())
     }
 
-    async fn handle(&self, _: ActorRef<Hang>, _: Hang, (): &mut ()) -> Result<(), ActorProcessingErr> {
+    async fn handle(
+        &self,
+        _: ActorRef<Hang>,
+        _: Hang,
+        (): &mut (),
+    ) -> Result<(), ActorProcessingErr> {
         std::future::pending().await
     }
 }
