@@ -37,7 +37,6 @@ use crate::lane::LaneReceiver;
 /// The agent and all that runs for it. Dropping it closes the agent.
 pub(super) struct AgentGuard {
     agent: OpenAgent,
-    conn: Arc<AgentConn>,
     from_agent: LaneReceiver<AgentPacket>,
     /// Dials or accepts; never ends by itself where the checks fail.
     connecting: JoinHandle<()>,
@@ -48,16 +47,18 @@ pub(super) struct AgentGuard {
 /// An agent that is closed when this is dropped. Left open, it would run for ever.
 struct OpenAgent {
     agent: Arc<Agent>,
+    conn: Arc<AgentConn>,
     runtime: Handle,
 }
 
 impl OpenAgent {
     /// In a task of its own, so that an actor that is killed meanwhile leaves no open agent behind.
-    async fn new(config: AgentConfig) -> Result<Self, AgentError> {
+    async fn new(config: AgentConfig, conn: Arc<AgentConn>) -> Result<Self, AgentError> {
         let opening = async move {
             let agent = Agent::new(config).await?;
             Ok(Self {
                 agent: Arc::new(agent),
+                conn,
                 runtime: Handle::current(),
             })
         };
@@ -69,6 +70,8 @@ impl OpenAgent {
 
 impl Drop for OpenAgent {
     fn drop(&mut self) {
+        // One that still gathers begins to read when it has been closed, and goes on until there is nothing to read from.
+        self.conn.end();
         let agent = Arc::clone(&self.agent);
         self.runtime.spawn(async move {
             // It says whether it was closed already.
@@ -102,7 +105,8 @@ impl AgentGuard {
     pub(super) async fn start(arguments: AgentArguments<'_>) -> Result<Self, AgentError> {
         let session = arguments.session.clone();
         let (conn, from_agent) = AgentConn::new(move || session.tell(SessionFact::AgentSent));
-        let open = OpenAgent::new(agent_config(&arguments, &conn)).await?;
+        let config = agent_config(&arguments, &conn);
+        let open = OpenAgent::new(config, Arc::clone(&conn)).await?;
         let agent = Arc::clone(&open.agent);
         conn.serve(&agent);
         agent.on_candidate(Box::new(|_| Box::pin(std::future::ready(()))));
@@ -118,7 +122,6 @@ impl AgentGuard {
         );
         let guard = Self {
             agent: open,
-            conn,
             from_agent,
             connecting: tokio::spawn(connecting.in_current_span()),
             _cancel: cancel,
@@ -142,7 +145,7 @@ impl AgentGuard {
 
     /// A packet for the agent; `then_hurry` has it go on at once when it has read it.
     pub(super) fn give(&self, bytes: Vec<u8>, from: SocketAddr, then_hurry: bool) {
-        self.conn.give(bytes, from, then_hurry);
+        self.agent.conn.give(bytes, from, then_hurry);
     }
 
     /// Moves what the agent has sent into `into`.

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use async_trait::async_trait;
@@ -71,6 +71,7 @@ pub(super) struct AgentConn {
     to_transport: LaneSender<AgentPacket>,
     agent: OnceLock<Weak<Agent>>,
     hurries: AtomicU16,
+    has_ended: AtomicBool,
 }
 
 struct Inbox {
@@ -118,6 +119,7 @@ impl AgentConn {
             to_transport,
             agent: OnceLock::new(),
             hurries: AtomicU16::new(0),
+            has_ended: AtomicBool::new(false),
         };
         (Arc::new(conn), from_agent)
     }
@@ -135,6 +137,12 @@ impl AgentConn {
             from,
             then_hurry,
         });
+    }
+
+    /// Nothing is read any more: whoever reads, or is about to, is told so.
+    pub(super) fn end(&self) {
+        self.has_ended.store(true, Ordering::Release);
+        self.arrived.notify_one();
     }
 
     /// The next packet, and whether the agent is to hurry about the one before.
@@ -199,6 +207,9 @@ impl Conn for AgentConn {
         buffer: &mut [u8],
     ) -> Result<(usize, SocketAddr), webrtc_util::Error> {
         loop {
+            if self.has_ended.load(Ordering::Acquire) {
+                return Err(webrtc_util::Error::ErrUseClosedNetworkConn);
+            }
             let (hurry, next) = self.next();
             if hurry {
                 self.hurry();
