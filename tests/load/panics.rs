@@ -10,8 +10,10 @@ static OTHERS: AtomicUsize = AtomicUsize::new(0);
 pub(crate) fn watch() {
     let print = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
-        let said = info.payload_as_str().unwrap_or_default();
-        if said.contains(PURPOSE) {
+        let payload = info.payload();
+        let written = payload.downcast_ref::<String>().map(String::as_str);
+        let said = written.or_else(|| payload.downcast_ref::<&str>().copied());
+        if said.is_some_and(|said| said.contains(PURPOSE)) {
             ON_PURPOSE.fetch_add(1, Ordering::Relaxed);
         } else {
             OTHERS.fetch_add(1, Ordering::Relaxed);
