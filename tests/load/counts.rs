@@ -87,6 +87,11 @@ impl fmt::Display for Counts {
     }
 }
 
+/// In how many parts so many are done, with a look at the counts behind each, and one part before them that fills tables and buffers.
+pub(crate) fn rounds(count: u64) -> u64 {
+    if count < 1_000 { 2 } else { 10 }
+}
+
 /// All actors below.
 pub(crate) fn descendants(actor: &ActorCell) -> Vec<ActorCell> {
     let mut all = actor.get_children();

@@ -8,7 +8,7 @@ use ractor_webrtc::{Certificate, PeerConnectionBuilder};
 use tokio::task::JoinSet;
 
 use crate::common::owner::{loopback, shared_endpoint};
-use crate::counts::{Counts, descendants};
+use crate::counts::{Counts, descendants, rounds};
 use crate::side::{Root, Side, connect};
 
 /// Connects and closes so many pairs: a client with a socket of its own, a server with one for all.
@@ -20,10 +20,11 @@ pub(crate) async fn run(count: u64) {
     let server = loopback().certificate(certificate).endpoint(endpoint);
     let settings = [client, server];
     let mut counted: Vec<Counts> = Vec::new();
-    for round in 0..=ROUNDS {
+    let rounds = rounds(count);
+    for round in 0..=rounds {
         let (began, cpu) = (Instant::now(), ProcessTime::now());
-        let cycles = count.div_ceil(ROUNDS);
-        rounds(&root, &settings, cycles).await;
+        let cycles = count.div_ceil(rounds);
+        connect_and_close(&root, &settings, cycles).await;
         let counts = Counts::at_rest(&root.get_cell(), 0).await;
         println!(
             "cycles: {:>7} in {:.1?}, {:.2} ms of CPU each: {counts}",
@@ -39,7 +40,11 @@ pub(crate) async fn run(count: u64) {
     socket.stop_and_wait(None, None).await.unwrap();
 }
 
-async fn rounds(root: &ActorRef<()>, settings: &[PeerConnectionBuilder; 2], cycles: u64) {
+async fn connect_and_close(
+    root: &ActorRef<()>,
+    settings: &[PeerConnectionBuilder; 2],
+    cycles: u64,
+) {
     let mut running = JoinSet::new();
     for number in 0..cycles {
         if running.len() == AT_ONCE {
@@ -72,8 +77,6 @@ async fn cycle(root: &ActorRef<()>, settings: [PeerConnectionBuilder; 2], number
     client.end().await;
     server.end().await;
 }
-
-const ROUNDS: u64 = 10;
 
 /// Pairs that overlap.
 const AT_ONCE: usize = 8;

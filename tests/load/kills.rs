@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::common::cut_short::cut_short;
 use crate::common::owner::{loopback, shared_endpoint};
-use crate::counts::Counts;
+use crate::counts::{Counts, rounds};
 use crate::side::{Root, Side, connect};
 
 /// Connects so many pairs, gives each up at some step, kills one of its actors, and ends what is left.
@@ -24,9 +24,10 @@ pub(crate) async fn run(count: u64) {
     let alone = [client.clone(), client];
     let mut counted: Vec<Counts> = Vec::new();
     let mut ends = BTreeMap::new();
-    for round in 0..=ROUNDS {
+    let rounds = rounds(count);
+    for round in 0..=rounds {
         let began = Instant::now();
-        let kills = count.div_ceil(ROUNDS);
+        let kills = count.div_ceil(rounds);
         let mut running = JoinSet::new();
         for number in round * kills..(round + 1) * kills {
             if running.len() == AT_ONCE {
@@ -116,8 +117,6 @@ async fn until(what: &str, holds: impl Fn() -> bool) {
 
 /// Between the moment in which a part fails and the end of its peer: the deadline, and a busy machine.
 const SOON: Duration = Duration::from_secs(5);
-
-const ROUNDS: u64 = 10;
 
 /// Pairs that overlap.
 const AT_ONCE: usize = 8;

@@ -52,22 +52,22 @@ struct Program {
 const PROGRAMS: [Program; 5] = [
     Program {
         name: "cycles",
-        short: 200,
+        short: 80,
         run: |count| block_on(cycles::run(count)),
     },
     Program {
         name: "kills",
-        short: 100,
+        short: 60,
         run: |count| block_on(kills::run(count)),
     },
     Program {
         name: "at_once",
-        short: 40,
+        short: 20,
         run: |count| block_on(at_once::run(count)),
     },
     Program {
         name: "overload",
-        short: 4,
+        short: 3,
         run: |seconds| block_on(overload::run(seconds)),
     },
     Program {

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
+use ractor_webrtc::configuration::MediaFeature;
 use ractor_webrtc::peer_connection::{Event, PeerEvent, RouteSource, RtpDelivery};
-use ractor_webrtc::{MediaKind, PeerConnectionBuilder};
+use ractor_webrtc::{MediaConfiguration, MediaKind, PeerConnectionBuilder};
 use str0m::format::Codec;
 use str0m::media::Mid;
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -24,7 +25,7 @@ pub(crate) async fn run(seconds: u64) {
     let root = Root::spawn().await;
     let (socket, endpoint) = shared_endpoint().await;
     let before = Counts::at_rest(&root.get_cell(), 0).await;
-    let stage = Stage::set(loopback().endpoint(endpoint), &root).await;
+    let stage = Stage::set(settings().endpoint(endpoint), &root).await;
     stage.times.store(OVERLOAD, Ordering::Relaxed);
     let mut watched = stage.watch(Duration::from_secs(seconds)).await;
     println!("overload: {}", stage.told().await);
@@ -32,13 +33,27 @@ pub(crate) async fn run(seconds: u64) {
     let recovered = stage.recovers().await;
     println!("overload: {}, recovered in {recovered:.1?}", watched.told());
     watched.hold(seconds);
-    assert!(recovered < Duration::from_secs(1), "{recovered:?}");
+    // Among other tests the machine is busy with them.
+    let bound = if seconds < FULL {
+        PATIENCE
+    } else {
+        Duration::from_secs(1)
+    };
+    assert!(recovered < bound, "{recovered:?}");
     stage.end().await;
     let after = Counts::at_rest(&root.get_cell(), 0).await;
     assert_eq!((after.actors, after.tasks), (before.actors, before.tasks));
     assert_eq!(after.descriptors, before.descriptors);
     root.stop_and_wait(None, None).await.unwrap();
     socket.stop_and_wait(None, None).await.unwrap();
+}
+
+/// Without estimates and repairs: clients that get no time of a busy machine are to us what a narrow path is, and this is about us.
+fn settings() -> PeerConnectionBuilder {
+    let media = MediaConfiguration::builder()
+        .feature(MediaFeature::TransportWideFeedback, false)
+        .feature(MediaFeature::Nack, false);
+    loopback().media(media.build().unwrap())
 }
 
 /// A camera, its slow owner, and a wall of screens.
@@ -189,8 +204,7 @@ impl Watched {
     }
 
     fn hold(&self, seconds: u64) {
-        // Among other tests the machine is busy with them.
-        let slowest = if seconds < 60 {
+        let slowest = if seconds < FULL {
             nearly_all(&self.answers)
         } else {
             self.answers[self.answers.len() - 1]
@@ -337,6 +351,9 @@ impl Actor for Slow {
         Ok(())
     }
 }
+
+/// So many seconds are the proof; fewer are a test among others.
+const FULL: u64 = 60;
 
 const KIND: MediaKind = MediaKind::Video;
 
