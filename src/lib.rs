@@ -133,6 +133,7 @@ mod faults;
 // Fuzzing uses a part of it.
 #[cfg(any(test, fuzzing))]
 #[cfg_attr(not(test), allow(dead_code))]
+#[allow(clippy::unwrap_used)]
 mod fixtures;
 pub mod forwarder;
 #[cfg(any(test, fuzzing))]

@@ -1,4 +1,5 @@
 //! Two live peers whose traffic is tampered with on its way: sockets, actors, and the crates below with the tasks that they spawn.
+#![allow(clippy::wildcard_enum_match_arm)]
 
 mod wire;
 
