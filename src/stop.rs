@@ -71,6 +71,7 @@ pub(crate) const END_DEADLINE: Duration = Duration::from_secs(1);
 #[cfg(test)]
 mod tests {
     use ractor::{Actor, ActorProcessingErr, ActorRef, ActorStatus};
+    use tokio::sync::oneshot;
     use tokio::time::Instant;
 
     use super::*;
@@ -90,7 +91,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_that_hangs_is_killed_at_the_deadline_though_nobody_waits() {
         let (actor, _) = Actor::spawn(None, Deaf, ()).await.unwrap();
-        actor.cast(()).unwrap();
+        let (hangs, hanging) = oneshot::channel();
+        actor.cast(hangs).unwrap();
+        hanging.await.unwrap();
         let began = Instant::now();
         actor.stop(None);
         drop(force_after(actor.get_cell(), DEADLINE));
@@ -102,20 +105,25 @@ mod tests {
     struct Deaf;
 
     impl Actor for Deaf {
-        type Msg = ();
+        type Msg = oneshot::Sender<()>;
         type State = ();
         type Arguments = ();
 
-        async fn pre_start(&self, _: ActorRef<()>, (): ()) -> Result<(), ActorProcessingErr> {
+        async fn pre_start(
+            &self,
+            _: ActorRef<Self::Msg>,
+            (): (),
+        ) -> Result<(), ActorProcessingErr> {
             Ok(())
         }
 
         async fn handle(
             &self,
-            _: ActorRef<()>,
-            (): (),
+            _: ActorRef<Self::Msg>,
+            hangs: Self::Msg,
             (): &mut (),
         ) -> Result<(), ActorProcessingErr> {
+            hangs.send(()).expect("the test waits for it");
             std::future::pending().await
         }
     }

@@ -53,7 +53,7 @@ enum Order {
     Fail,
     Stop,
     Hang,
-    /// Until the other end is dropped.
+    /// From the first word that comes until the other end is dropped.
     Block(std::sync::mpsc::Receiver<()>),
 }
 
@@ -97,6 +97,7 @@ impl Actor for Worker {
             Order::Stop => myself.stop(Some("done".into())),
             Order::Hang => std::future::pending().await,
             Order::Block(until) => {
+                let _begun = until.recv();
                 let _dropped = until.recv();
             }
         }
@@ -697,8 +698,10 @@ async fn a_child_that_blocks_its_thread_is_left_to_itself_and_another_takes_its_
     let builder = builder.child(worker("a", &diary)).child(blocked);
     let supervisor = builder.spawn().await.unwrap();
     let (actor, _) = started(&mut heard, "blocked").await;
-    let (hold, until) = std::sync::mpsc::channel();
+    let (hold, until) = std::sync::mpsc::sync_channel(0);
     actor.cast(Order::Block(until)).unwrap();
+    // Taken by a child that blocks; one that has not begun can still be killed.
+    hold.send(()).unwrap();
     child(&supervisor, "a").await.kill();
     assert_eq!(ended(&mut heard, "blocked").await, ChildEnd::Abandoned);
     started(&mut heard, "blocked").await;
