@@ -55,6 +55,7 @@ pub mod advanced {
     /// [bad]: bad_networks
     /// [connectivity]: connectivity
     /// [deploying]: super::deploying::bare
+    /// [observe]: crate::observe::observe
     /// [perfect]: perfect_negotiation
     /// [stats]: crate::PeerConnection::get_stats
     #[doc = ""]

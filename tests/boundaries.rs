@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// Folders in which every file is pure, and pure files of rooms, beside every `machine.rs`.
-const PURE: [&str; 23] = [
+const PURE: [&str; 24] = [
     "src/jsep",
     "src/rtp/",
     "src/srtp",
@@ -27,6 +27,7 @@ const PURE: [&str; 23] = [
     "src/signaling/broadcaster/session/offer.rs",
     "src/signaling/sdpfrag",
     "src/supervision/intensity.rs",
+    "src/supervision/life.rs",
     "src/supervision/policy.rs",
     "src/supervision/round.rs",
 ];

@@ -13,7 +13,7 @@ use ractor_webrtc::observe::{
 use ractor_webrtc::peer_connection::PeerConnectionState;
 use ractor_webrtc::room::{JoinRequest, ParticipantEvent, Room, RoomNews};
 use ractor_webrtc::supervision::{ChildSpec, RestartIntensity, Supervisor};
-use ractor_webrtc::{MediaKind, UdpEndpoint};
+use ractor_webrtc::{MediaKind, PeerEvent, UdpEndpoint};
 
 use self::common::owner::{Ours, loopback, rtp_packet};
 use self::common::session::connect_ours;
@@ -94,8 +94,8 @@ async fn a_look_ends_in_time_when_parts_hang_and_says_which() {
     let limit = Duration::from_millis(100);
     let mut observer = Observer::new().answer_within(limit);
     for (name, kind) in [("RtpTransport", "RtpTransport"), ("Ice", "IceTransport")] {
-        let hanging = part(alice.peer.clone(), name);
-        let fault = Fault::hang().in_actor(hanging).at(Hook::Handle).inject();
+        let hanging = part(&alice.peer.clone().into(), name);
+        let fault = Fault::hang().in_actor(&hanging).at(Hook::Handle).inject();
         let begun = Instant::now();
         let tree = observer.look(alice.peer.clone()).await;
         let took = begun.elapsed();
@@ -199,9 +199,27 @@ async fn of_more_actors_than_are_wanted_those_further_down_are_left_out() {
 }
 
 #[tokio::test]
+async fn a_look_at_two_hundred_peers_asks_all_of_them_at_once() {
+    let (socket, endpoint) = common::owner::shared_endpoint().await;
+    let (owner, _) = Actor::spawn(None, Listener, ()).await.unwrap();
+    for _ in 0..200 {
+        let peer = loopback().endpoint(endpoint.clone());
+        peer.spawn_linked(&owner).await.unwrap();
+    }
+    let mut observer = Observer::new().answer_within(PATIENCE);
+    let tree = observer.look(owner.get_cell()).await;
+    println!("{} actors in {:?}", tree.actors, tree.took);
+    assert_eq!(tree.actors, 1 + 200 * 4);
+    let missing = |it: &&ActorSnapshot| it.answer == Some(Answer::Missing);
+    assert_eq!(tree.all().into_iter().filter(missing).count(), 0);
+    socket.stop(None);
+    owner.stop(None);
+}
+
+#[tokio::test]
 async fn a_shared_endpoint_shows_its_peers() {
     let (socket, endpoint) = common::owner::shared_endpoint().await;
-    let alice = Ours::spawn(loopback().endpoint(endpoint.clone())).await;
+    let mut alice = Ours::spawn(loopback().endpoint(endpoint.clone())).await;
     alice.offer().await;
     let tree = eventually(PATIENCE, "a registered peer", async || {
         let tree = observe(UdpEndpoint::clone(&endpoint)).await;
@@ -247,8 +265,15 @@ fn of_kind<'a>(tree: &'a TreeSnapshot, kind: &str) -> &'a ActorSnapshot {
 struct Listener;
 
 enum ListenerMessage {
+    Peer,
     News,
     Participant,
+}
+
+impl From<PeerEvent> for ListenerMessage {
+    fn from(_: PeerEvent) -> Self {
+        Self::Peer
+    }
 }
 
 impl From<RoomNews> for ListenerMessage {
@@ -283,7 +308,7 @@ impl Actor for Listener {
         (): &mut (),
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            ListenerMessage::News | ListenerMessage::Participant => Ok(()),
+            ListenerMessage::Peer | ListenerMessage::News | ListenerMessage::Participant => Ok(()),
         }
     }
 }

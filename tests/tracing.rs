@@ -6,9 +6,11 @@ mod common;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
+use ractor::{Actor, ActorProcessingErr, ActorRef};
 use ractor_webrtc::jsep::SessionDescription;
 use ractor_webrtc::peer_connection::{PeerConnectionBuilder, PeerConnectionState};
-use ractor_webrtc::{Event as PeerEvent, MediaKind, PeerConnection};
+use ractor_webrtc::supervision::ChildSpec;
+use ractor_webrtc::{Event as PeerEvent, MediaKind, PeerConnection, Supervisor};
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id};
@@ -20,6 +22,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use self::common::owner::{Ours, loopback, rtp_packet};
 use self::common::session::{connect_ours, with_other_fingerprint};
+use self::common::{PATIENCE, eventually};
 
 #[tokio::test]
 async fn every_line_is_in_the_span_of_the_peer_that_it_speaks_of() {
@@ -119,6 +122,49 @@ async fn a_refused_operation_is_told_with_its_reason() {
     assert_eq!(line.level, Level::DEBUG);
     assert_eq!(line.peer.as_ref().unwrap().1, "alice");
     assert!(line.text.contains("error="), "{line:?}");
+}
+
+#[tokio::test]
+async fn starts_ends_and_restarts_of_supervised_children_are_told_with_their_names() {
+    let (log, _guard) = Log::listen(LevelFilter::DEBUG);
+    let child = ChildSpec::actor("idle", || (Idle, ()));
+    let supervisor = Supervisor::builder().child(child).spawn().await.unwrap();
+    let idle: ActorRef<()> = supervisor.child("idle").await.unwrap().unwrap();
+    idle.kill();
+    eventually(PATIENCE, "another child", async || {
+        let next = supervisor.child::<()>("idle").await.unwrap()?;
+        (next.get_id() != idle.get_id()).then_some(())
+    })
+    .await;
+    supervisor.stop().await;
+    let lines = log.lines().into_iter();
+    let told: Vec<_> = lines
+        .filter(|line| line.target.starts_with("ractor_webrtc::supervision"))
+        .map(|line| (line.level, line.text))
+        .collect();
+    let expected = [
+        (Level::DEBUG, "child started child=idle"),
+        (Level::WARN, "child ended child=idle end=was killed"),
+        (Level::INFO, "children are started again because=idle"),
+        (Level::DEBUG, "child started child=idle"),
+    ];
+    assert_eq!(told.len(), expected.len(), "{told:#?}");
+    for ((level, text), (wanted, begin)) in told.iter().zip(expected) {
+        assert!(*level == wanted && text.starts_with(begin), "{told:#?}");
+    }
+}
+
+/// Does nothing, for as long as it may.
+struct Idle;
+
+impl Actor for Idle {
+    type Msg = ();
+    type State = ();
+    type Arguments = ();
+
+    async fn pre_start(&self, _: ActorRef<()>, (): ()) -> Result<(), ActorProcessingErr> {
+        Ok(())
+    }
 }
 
 #[tokio::test]

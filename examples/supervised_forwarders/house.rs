@@ -241,10 +241,12 @@ impl Actor for Keeper {
                 let _gone = reply.send(room.clone());
                 Ok(())
             }
-            KeeperMessage::News(RoomNews { event, .. }) => match event {
-                RoomEvent::Closed { reason } => Err(format!("the room closed: {reason:?}").into()),
-                _ => Ok(()),
-            },
+            KeeperMessage::News(RoomNews { event, .. }) => {
+                if let RoomEvent::Closed { reason } = event {
+                    return Err(format!("the room closed: {reason:?}").into());
+                }
+                Ok(())
+            }
         }
     }
 }

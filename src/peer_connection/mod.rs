@@ -447,7 +447,7 @@ impl PeerConnection {
 
     /// Whether it takes its turn, in so much time.
     pub(crate) async fn answers_within(&self, limit: Duration) -> Result<(), CallError> {
-        ask_within(limit, &self.actor, |reply| Message::Descriptions { reply }).await?;
+        ask_within(limit, &self.actor, |reply| Message::Configuration { reply }).await?;
         Ok(())
     }
 

@@ -15,10 +15,11 @@ use super::error::{
     ChildStartError, StartChildError, StopChildError, SupervisorFailure, SupervisorStartError,
 };
 use super::event::{ChildEnd, SupervisorEvent, SupervisorNews};
-use super::machine::{ChildKey, Effect, Incarnation, Phase, Settings, SupervisorMachine};
+use super::life::{ChildKey, Incarnation};
+use super::machine::{Effect, Settings, SupervisorMachine};
 use super::message::SupervisorMessage;
 use super::shutdown::stop_all;
-use super::snapshot::{ChildSnapshot, ChildState, SupervisorSnapshot};
+use super::snapshot::{ChildSnapshot, SupervisorSnapshot};
 use super::start::{Start, start};
 use crate::outlet::Outlet;
 use crate::timer::TimerTable;
@@ -249,7 +250,7 @@ impl SupervisorShell {
                 }
                 let end = self.unclaimed.remove(&actor.get_id());
                 self.slot(key).start = None;
-                self.child_runs(key, actor.clone());
+                self.child_runs(key, actor);
                 if let Some((actor, Some(end))) = end {
                     self.actor_ended(&actor, end);
                 }
@@ -482,18 +483,6 @@ impl Slot {
             start: None,
             waiting_for_start: None,
             waiting_for_end: Vec::new(),
-        }
-    }
-}
-
-impl From<Phase> for ChildState {
-    fn from(phase: Phase) -> Self {
-        match phase {
-            Phase::Down => Self::Waiting,
-            Phase::Starting => Self::Starting,
-            Phase::Up { .. } => Self::Running,
-            Phase::Stopping { .. } => Self::Stopping,
-            Phase::Ended => Self::Ended,
         }
     }
 }

@@ -7,6 +7,7 @@ use super::child::ChildId;
 use super::error::{ChildStartError, StartChildError, StopChildError, SupervisorFailure};
 use super::event::ChildEnd;
 use super::intensity::{RestartIntensity, RestartLog};
+use super::life::{Child, ChildKey, Incarnation, Phase};
 use super::policy::{ChildPolicy, Restart, Strategy};
 use super::round::{Round, Stage};
 
@@ -30,47 +31,6 @@ pub(super) struct Settings {
     pub(super) strategy: Strategy,
     pub(super) intensity: RestartIntensity,
     pub(super) max_children: usize,
-}
-
-/// Names a child for as long as it is one; greater for those added later.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct ChildKey(u64);
-
-/// Names one start of a child. Never used again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Incarnation(u64);
-
-/// A child, whether it runs or not.
-#[derive(Debug)]
-pub(super) struct Child {
-    pub(super) id: ChildId,
-    policy: ChildPolicy,
-    /// Part of the tree as it was built; it stays on the list when it has ended.
-    pub(super) is_static: bool,
-    pub(super) phase: Phase,
-    pub(super) incarnation: Incarnation,
-    /// How often it has been started.
-    pub(super) starts: u64,
-    failures_in_a_row: u32,
-    /// Somebody wants it to go.
-    is_leaving: bool,
-}
-
-/// Where one child is between its starts and its ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
-    /// To be started by the round that it is in.
-    Down,
-    Starting,
-    Up {
-        since: Instant,
-    },
-    Stopping {
-        until: Instant,
-        is_killed: bool,
-    },
-    /// Its work is done.
-    Ended,
 }
 
 /// What the shell has to do, in this order.
@@ -341,18 +301,9 @@ impl SupervisorMachine {
         policy: ChildPolicy,
         is_static: bool,
     ) -> (ChildKey, Incarnation) {
-        let key = ChildKey(self.next());
-        let incarnation = Incarnation(self.next());
-        let child = Child {
-            id,
-            policy,
-            is_static,
-            phase: Phase::Down,
-            incarnation,
-            starts: 0,
-            failures_in_a_row: 0,
-            is_leaving: false,
-        };
+        let key = ChildKey::new(self.next());
+        let incarnation = Incarnation::new(self.next());
+        let child = Child::new(id, policy, is_static, incarnation);
         self.children.insert(key, child);
         (key, incarnation)
     }
@@ -379,11 +330,7 @@ impl SupervisorMachine {
             }));
             return;
         }
-        let child = self.child(key);
-        child.failures_in_a_row = child.failures_in_a_row.saturating_add(1);
-        let failures = child.failures_in_a_row;
-        let backoff = child.policy.backoff;
-        let after = backoff.map_or(Duration::ZERO, |backoff| backoff.after(failures));
+        let after = self.child(key).pause_after_failure();
         let mut round = Round::new(self.affected_by(key), now.checked_add(after));
         for other in std::mem::take(&mut self.rounds) {
             if round.members.is_disjoint(&other.members) {
@@ -479,7 +426,7 @@ impl SupervisorMachine {
                 Phase::Up { .. } => {}
                 Phase::Starting | Phase::Stopping { .. } => return false,
                 Phase::Down | Phase::Ended => {
-                    let incarnation = Incarnation(self.next());
+                    let incarnation = Incarnation::new(self.next());
                     let child = self.child(*key);
                     child.incarnation = incarnation;
                     child.phase = Phase::Starting;
@@ -525,20 +472,6 @@ impl SupervisorMachine {
         }
         self.children.remove(&key);
         effects.push(Effect::Forget(key, error));
-    }
-}
-
-impl Child {
-    fn up(&mut self, now: Instant) {
-        self.phase = Phase::Up { since: now };
-        self.starts += 1;
-    }
-
-    /// One that has run for long begins anew with its pauses.
-    fn note_run(&mut self, ran_for: Duration) {
-        if self.policy.backoff.is_some_and(|it| ran_for > it.maximum) {
-            self.failures_in_a_row = 0;
-        }
     }
 }
 

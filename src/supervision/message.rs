@@ -6,7 +6,7 @@ use ractor::{ActorCell, RpcReplyPort};
 
 use super::child::{ChildId, ChildSpec};
 use super::error::{ChildStartError, StartChildError, StopChildError, SupervisorFailure};
-use super::machine::{ChildKey, Incarnation};
+use super::life::{ChildKey, Incarnation};
 use super::snapshot::SupervisorSnapshot;
 use crate::timer::Generation;
 

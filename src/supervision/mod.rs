@@ -54,6 +54,7 @@ mod child;
 mod error;
 mod event;
 mod intensity;
+mod life;
 mod machine;
 mod message;
 mod policy;
@@ -82,7 +83,7 @@ pub use self::policy::{Backoff, Restart, Strategy};
 pub use self::snapshot::{ChildSnapshot, ChildState, SupervisorSnapshot};
 use crate::call::{CallError, ask, ask_within};
 
-/// Handle to a running supervisor. Cheap to clone; without effect once the supervisor has ended.
+/// Handle to a running supervisor. Cheap to clone; without effect once the supervisor has ended. Dropping it ends nothing.
 ///
 /// See the [module](self) for what it does.
 #[derive(Clone, Debug)]

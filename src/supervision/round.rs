@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use super::machine::{Child, ChildKey, Phase};
+use super::life::{Child, ChildKey, Phase};
 
 /// Children that are stopped, and then started again.
 #[derive(Debug)]

@@ -4,6 +4,7 @@ use ractor::ActorCell;
 use serde::Serialize;
 
 use super::child::ChildId;
+use super::life::Phase;
 use super::policy::{Restart, Strategy};
 
 /// The children of a supervisor. JSON in camel case.
@@ -50,4 +51,16 @@ pub enum ChildState {
     Stopping,
     /// It has done its work, and is not started again by itself.
     Ended,
+}
+
+impl From<Phase> for ChildState {
+    fn from(phase: Phase) -> Self {
+        match phase {
+            Phase::Down => Self::Waiting,
+            Phase::Starting => Self::Starting,
+            Phase::Up { .. } => Self::Running,
+            Phase::Stopping { .. } => Self::Stopping,
+            Phase::Ended => Self::Ended,
+        }
+    }
 }

@@ -7,7 +7,7 @@ use tracing::Instrument;
 
 use super::child::ChildSpec;
 use super::error::ChildStartError;
-use super::machine::{ChildKey, Incarnation};
+use super::life::{ChildKey, Incarnation};
 use super::message::SupervisorMessage;
 
 /// A start under way; dropping it ends it.

@@ -1,4 +1,8 @@
 //! Supervisors with actors below them, in paused time.
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "a test picks the events that it wants"
+)]
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};

@@ -9,9 +9,8 @@ use proptest::sample::Index;
 use crate::supervision::error::ChildStartError;
 use crate::supervision::event::ChildEnd;
 use crate::supervision::intensity::RestartIntensity;
-use crate::supervision::machine::{
-    ChildKey, Effect, Incarnation, KILL_DEADLINE, Phase, Settings, SupervisorMachine,
-};
+use crate::supervision::life::{ChildKey, Incarnation, Phase};
+use crate::supervision::machine::{Effect, KILL_DEADLINE, Settings, SupervisorMachine};
 use crate::supervision::policy::{Backoff, ChildPolicy, Restart, Strategy};
 
 /// One thing that may happen; children are chosen among all that ever were.

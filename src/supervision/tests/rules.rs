@@ -8,9 +8,8 @@ use crate::supervision::error::{
 };
 use crate::supervision::event::ChildEnd;
 use crate::supervision::intensity::RestartIntensity;
-use crate::supervision::machine::{
-    ChildKey, Effect, Incarnation, KILL_DEADLINE, Phase, Settings, SupervisorMachine,
-};
+use crate::supervision::life::{ChildKey, Incarnation, Phase};
+use crate::supervision::machine::{Effect, KILL_DEADLINE, Settings, SupervisorMachine};
 use crate::supervision::policy::{Backoff, ChildPolicy, Restart, Strategy};
 
 const SECOND: Duration = Duration::from_secs(1);
