@@ -15,6 +15,7 @@ use crate::egress::{
 };
 use crate::fixtures::*;
 use crate::lane::LaneDrops;
+use crate::limits::PeerLimits;
 use crate::peer_connection::Event;
 use crate::rtp::{
     Asked, CreditLimit, FullIntraRequest, Goodbye, HeaderExtension, Load, Nack,
@@ -64,13 +65,14 @@ impl Bench {
             }),
             waiting: limit,
             batch_packets: 256,
+            ssrcs: 256,
             audio_levels: None,
             seed: 7,
         });
         let counters = Arc::new(SendingCounters::default());
         Self {
             machine,
-            sending: SendingHalf::new(Arc::clone(&counters)),
+            sending: SendingHalf::new(Arc::clone(&counters), &PeerLimits::default()),
             counters,
             remote: Remote::new(),
             session,

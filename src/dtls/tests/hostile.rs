@@ -3,8 +3,12 @@
 use std::mem;
 
 use super::*;
-use crate::dtls::guard::tests::{aborting_datagrams, panicking_inputs, panicking_messages, record};
+use crate::dtls::guard::tests::{
+    aborting_datagrams, fragment, panicking_inputs, panicking_messages, record,
+};
 use crate::dtls::guard::{ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE};
+use crate::dtls::handshake::tests::client_hello;
+use crate::dtls::link::POISON;
 
 /// Everything that was seen to end a reader of the crate, but for alerts.
 fn poison() -> Vec<Vec<u8>> {
@@ -260,4 +264,28 @@ async fn c113_any_changed_byte_or_cut_during_a_handshake_costs_a_repetition_at_m
         server.set_wire(&spoil(&client));
         connect(&mut client, &mut server).await;
     }
+}
+
+// The crate reads in a task of its own. After a panic there, a connection looked as if the remote side had closed it.
+#[tokio::test(start_paused = true)]
+async fn a_reader_of_the_crate_that_panics_fails_the_connection_and_says_so() {
+    let (mut client, mut server) = pair().await;
+    connect(&mut client, &mut server).await;
+    let mut contents = vec![0; 24];
+    contents.extend(POISON);
+    server.receive(&record(APPLICATION_DATA, 1, &contents));
+    let failed = DtlsEvent::Failed(DtlsError::Broken);
+    assert_eq!(server.next().await, failed);
+    server.expect_state(DtlsTransportState::Failed).await;
+    // The remote side is told goodbye all the same.
+    assert_eq!(client.next().await, DtlsEvent::ClosedByPeer);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_of_the_crate_that_panics_fails_the_handshake_and_says_so() {
+    let (client, mut server) = pair().await;
+    server.start(DtlsRole::Server, &client.certificate);
+    let hello = client_hello(&[(14, &[0, 2, 0, 7, 0]), (99, POISON)]);
+    server.receive(&fragment(1, hello.len(), 0, 0, &hello));
+    assert_eq!(server.expect_failure().await, DtlsError::Broken);
 }
