@@ -66,7 +66,8 @@ impl UdpEndpointPool {
         let mut endpoints = Vec::with_capacity(count.get());
         let mut started = Vec::with_capacity(count.get());
         for socket in configuration.bind_several(count)? {
-            let endpoint = UdpEndpoint::start(socket, configuration.limits, supervisor.clone()).await?;
+            let endpoint =
+                UdpEndpoint::start(socket, configuration.limits, supervisor.clone()).await?;
             started.push(StopOnDrop::new(endpoint.cell()));
             endpoints.push(endpoint);
         }

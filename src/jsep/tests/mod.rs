@@ -1,6 +1,5 @@
 //! The negotiation as a whole: two machines that talk, and recorded descriptions.
 
-
 mod candidates;
 mod conformance;
 mod feedback;
