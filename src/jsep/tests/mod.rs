@@ -1,5 +1,6 @@
 //! The negotiation as a whole: two machines that talk, and recorded descriptions.
 
+mod bombs;
 mod candidates;
 mod conformance;
 mod feedback;
