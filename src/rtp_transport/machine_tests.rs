@@ -732,6 +732,24 @@ fn a_sender_that_a_new_plan_removes_says_goodbye() {
 }
 
 #[test]
+fn so_many_streams_are_known_and_four_times_as_many_are_taken() {
+    let mut bench = Bench::connected(session());
+    for (up_to, forgotten, refused) in [(256, 0, 0), (257, 1, 0), (1024, 768, 0), (1025, 768, 1)] {
+        let known = bench.stats().rtp_received + bench.stats().ssrcs_refused;
+        let packets = (u32::try_from(known).unwrap()..up_to).map(|number| {
+            let packet = rtp_bytes(VIDEO, 1, Ssrc(number + 1), &[(4, "v")], &[7; 100]);
+            bench.remote.rtp(&packet)
+        });
+        let packets = packets.collect();
+        bench.receive(packets);
+        let stats = bench.stats();
+        let counted = (stats.streams_forgotten, stats.ssrcs_refused);
+        assert_eq!(counted, (forgotten, refused), "{up_to}");
+        assert_eq!(stats.unprotect_failed, 0);
+    }
+}
+
+#[test]
 fn c116_a_slow_owner_loses_the_oldest_and_is_told_how_much() {
     let mut bench = Bench::connected(session());
     // Ten packets may be in the mailbox, ten more may wait.
