@@ -68,6 +68,11 @@ pub mod advanced {
     #[doc = include_str!("../guides/advanced/bad_networks.md")]
     pub mod bad_networks {}
 
+    /// [media]: crate::limits::MediaLimits
+    #[doc = ""]
+    #[doc = include_str!("../guides/advanced/limits.md")]
+    pub mod limits {}
+
     /// [forwarding]: super::introduction::forwarding
     /// [perfect]: perfect_negotiation
     #[doc = ""]

@@ -115,6 +115,7 @@
     doc = "| [`signaling`] | what a web server needs: WebSockets for pages, WHIP and WHEP | RFC 6455, 9725 |"
 )]
 //! | [`configuration`], [`codec`] | what to negotiate | |
+//! | [`limits`] | how much of everything there may be | |
 //! | [`track`] | tracks and streams | |
 //!
 //! The guides start at [`guides::introduction::intro`]; in the repository they are under `guides/`.
@@ -143,6 +144,7 @@ pub mod guides;
 pub mod ice;
 pub mod jsep;
 mod lane;
+pub mod limits;
 #[cfg(feature = "metrics")]
 pub mod metrics;
 #[cfg(not(feature = "metrics"))]
@@ -176,6 +178,7 @@ pub use self::jsep::{
     CandidateError, NegotiationError, RtpTransceiverDirection, RtpTransceiverInit, SdpType,
     SessionDescription, TransceiverError,
 };
+pub use self::limits::Limits;
 pub use self::peer_connection::{
     CloseReason, Event, PeerConnection, PeerConnectionBuilder, PeerConnectionState, PeerEvent,
     PeerId, SendError, SpawnError,

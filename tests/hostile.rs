@@ -329,6 +329,48 @@ async fn a_stranger_s_media_and_handshakes_reach_nobody() {
     expect_genuine(&mut victim).await;
 }
 
+// Whoever could have the first one read from anywhere could have a certificate sent to anybody.
+#[tokio::test]
+async fn a_first_client_hello_is_taken_from_the_verified_address_alone() {
+    let (mut ours, mut theirs, link, gate) = held_handshake(false).await;
+    let hello = eventually(common::PATIENCE, "a held hello", async || {
+        gate.held().first().cloned()
+    })
+    .await;
+    let stranger = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    for _ in 0..10 {
+        let address = link.address_of_a().unwrap();
+        stranger.send_to(&hello, address).await.unwrap();
+    }
+    let mut answer = [0; 2048];
+    let answered = tokio::time::timeout(Duration::from_millis(300), stranger.recv(&mut answer));
+    assert!(answered.await.is_err());
+    // It has begun nothing: from the verified address it begins the handshake.
+    for datagram in gate.release() {
+        link.inject_to_a(&datagram).await.unwrap();
+    }
+    ours.expect_connected().await;
+    theirs.expect_connected().await;
+}
+
+#[tokio::test]
+async fn a_repeated_request_reaches_the_owner_once() {
+    for profile in PROFILES {
+        let mut victim = Victim::connect(profile, false).await;
+        victim.goes_on().await;
+        let (ssrc, _) = victim.session.promised(MediaKind::Video);
+        let mut request = picture_loss_indication(ssrc);
+        victim.protector().protect_rtcp(&mut request, 0).unwrap();
+        for _ in 0..5 {
+            victim.inject(&request).await;
+        }
+        let heard = heard_before_next_packet(&mut victim).await;
+        let times = heard.iter().filter(|event| is_pli_of_attacker(event));
+        assert_eq!(times.count(), 1, "{heard:?}");
+        victim.goes_on().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_of_garbage_at_a_shared_endpoint_ends_no_session_there() {
     let (_supervisor, endpoint) = shared_endpoint().await;

@@ -1,13 +1,16 @@
-//! What strangers and forgers send costs no memory. One test, for the count is of the process.
+//! What strangers and forgers send costs no memory, and what a remote side says costs in proportion. One test at a time, for the
+//! count is of the process.
 #![allow(clippy::unwrap_used)]
 
 mod common;
 
 use std::alloc::System;
 
+use ractor_webrtc::SessionDescription;
 use ractor_webrtc::srtp::SrtpProfile;
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use tokio::net::UdpSocket;
+use tokio::sync::Mutex;
 
 use self::common::link::Link;
 use self::common::link::Verdict;
@@ -21,6 +24,7 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 // 200 000 forged SSRCs grew the context of webrtc-srtp 0.17.2 by 27 MB, for ever.
 #[tokio::test]
 async fn forged_packets_leave_no_memory_behind() {
+    let _alone = ALONE.lock().await;
     for profile in [SrtpProfile::AeadAes128Gcm, SrtpProfile::Aes128CmHmacSha1_80] {
         let link = Link::new(|_, _| Verdict::Forward).await.unwrap();
         let ours = Ours::spawn(loopback().srtp_profiles([profile])).await;
@@ -34,6 +38,35 @@ async fn forged_packets_leave_no_memory_behind() {
         session.exchange().await;
         let grown = heap_bytes().saturating_sub(before);
         assert!(grown < BOUND, "{profile:?}: {grown} bytes more");
+    }
+}
+
+#[tokio::test]
+async fn a_description_costs_memory_in_proportion_to_its_length() {
+    let _alone = ALONE.lock().await;
+    for line in LINES {
+        let mut text = HEAD.to_owned();
+        for number in 0.. {
+            let line = line.replace("{}", &number.to_string());
+            if text.len() + line.len() > LONGEST {
+                break;
+            }
+            text.push_str(&line);
+        }
+        let ours = Ours::spawn(loopback()).await;
+        let (length, before) = (text.len(), heap_bytes());
+        let allocated = ALLOCATOR.stats().bytes_allocated;
+        let applied = ours
+            .peer
+            .set_remote_description(SessionDescription::offer(text));
+        let applied = applied.await;
+        // All that was ever taken bounds what was held at any time.
+        let taken = ALLOCATOR.stats().bytes_allocated - allocated;
+        let kept = heap_bytes().saturating_sub(before);
+        println!("{line:?}: {length} bytes, {taken} taken, {kept} kept, {applied:?}");
+        assert!(taken < 16 * length, "{line:?}: {taken} bytes for {length}");
+        assert!(kept < length, "{line:?}: {kept} bytes of {length}");
+        ours.peer.close().await;
     }
 }
 
@@ -71,6 +104,27 @@ fn forged(number: u32) -> [Vec<u8>; 4] {
     dtls.extend([0, 0, 0, 0, 0, 1, 7]);
     [rtp, rtcp, stun, dtls]
 }
+
+/// What may come over and over in one m-line.
+const LINES: [&str; 8] = [
+    "a=ssrc:{} cname:x\r\n",
+    "a=candidate:1 1 udp {} 192.0.2.1 9 typ host\r\n",
+    "a=rtcp-fb:111 x{}\r\n",
+    "a=fmtp:111 {}=1;a=2;b=3\r\n",
+    "a=rid:r{} send\r\n",
+    "a=msid:s{} t\r\n",
+    "a=x{}\r\n",
+    "\n",
+];
+
+const HEAD: &str = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\n\
+    a=ice-ufrag:abcd\r\na=ice-pwd:abcdefghijklmnopqrstuvwx\r\na=setup:actpass\r\na=rtcp-mux\r\na=rtpmap:111 opus/48000/2\r\n\
+    a=fingerprint:sha-256 00:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F:10:11:12:13:14:15:16:17:18:19:1A:1B:1C:1D:1E:1F\r\n";
+
+/// `PeerLimits::description_bytes`.
+const LONGEST: usize = 256 * 1024;
+
+static ALONE: Mutex<()> = Mutex::const_new(());
 
 fn heap_bytes() -> usize {
     let stats = ALLOCATOR.stats();

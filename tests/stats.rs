@@ -87,6 +87,7 @@ async fn c026_after_traffic_every_object_has_the_members_that_browsers_give_it()
         ("remote-inbound-rtp", 2),
         ("remote-outbound-rtp", 2),
         ("transport", 1),
+        ("x-guards", 1),
         ("x-lane", 5),
         ("x-media-path", 1),
         ("x-retransmission-cache", 1),
@@ -537,7 +538,7 @@ fn shape_of(kind: &str) -> (BTreeSet<String>, BTreeSet<String>) {
 }
 
 /// webrtc-stats §6, as far as it concerns a peer without encoder, decoder and playout.
-const SHAPES: [(&str, &str, &str); 15] = [
+const SHAPES: [(&str, &str, &str); 16] = [
     (
         "codec",
         "payloadType transportId mimeType clockRate channels sdpFmtpLine",
@@ -606,6 +607,11 @@ const SHAPES: [(&str, &str, &str); 15] = [
         "",
     ),
     ("x-media-path", "rtpReceived sent", ""),
+    (
+        "x-guards",
+        "stunRefused stunOverflow checksHeldBack candidatesIgnored dtlsRefused dtlsOverflow",
+        "",
+    ),
     (
         "x-lane",
         "name packetsWaiting bytesWaiting mostPacketsWaiting packetLimit packetsDropped",

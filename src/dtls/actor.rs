@@ -112,6 +112,9 @@ impl DtlsShell {
             DtlsMessage::ConnectionEnded { attempt } => {
                 self.machine.handle_connection_ended(attempt, effects);
             }
+            DtlsMessage::ConnectionBroke { attempt } => {
+                self.machine.handle_connection_broke(attempt, effects);
+            }
             DtlsMessage::TimerFired { timer, generation } => {
                 if self.timers.accept(timer, generation) {
                     self.machine.handle_timer(timer, effects);
@@ -136,6 +139,7 @@ impl DtlsShell {
                         fingerprints,
                         certificate: self.arguments.certificate.clone(),
                         profiles: self.arguments.profiles.clone(),
+                        handshakes: self.arguments.handshakes.clone(),
                         inbound: self.inbound.clone(),
                         path: self.path.clone(),
                         actor: myself.clone(),

@@ -25,6 +25,7 @@ use super::link::{Link, PathSlot};
 use super::machine::Attempt;
 use super::message::{DtlsMessage, HandshakeOutcome};
 use crate::srtp::{SrtpKeys, SrtpProfile};
+use crate::udp::HandshakeGate;
 
 /// What one connection needs.
 #[derive(Debug)]
@@ -34,6 +35,7 @@ pub(super) struct ConnectionArguments {
     pub(super) fingerprints: Vec<Fingerprint>,
     pub(super) certificate: Certificate,
     pub(super) profiles: Vec<SrtpProfile>,
+    pub(super) handshakes: HandshakeGate,
     pub(super) inbound: DtlsInbound,
     pub(super) path: PathSlot,
     pub(super) actor: ActorRef<DtlsMessage>,
@@ -59,6 +61,7 @@ async fn run(arguments: ConnectionArguments, mut hung_up: oneshot::Receiver<()>)
         actor: arguments.actor.clone(),
         attempt: arguments.attempt,
         failure: Some(DtlsError::Internal),
+        broke: true,
     };
     let link = Arc::new(Link::new(
         arguments.role,
@@ -74,7 +77,7 @@ async fn run(arguments: ConnectionArguments, mut hung_up: oneshot::Receiver<()>)
     match shaken {
         Ok((connection, outcome)) => {
             report.completed(outcome);
-            drain(&connection, hung_up).await;
+            report.broke = drain(&connection, &link, hung_up).await == Ending::Broken;
         }
         Err(error) => report.failure = Some(error),
     }
@@ -91,6 +94,8 @@ struct Report {
     attempt: Attempt,
     /// What to say should the handshake end here.
     failure: Option<DtlsError>,
+    /// Whether the connection, should it end here, does so by nobody's wish.
+    broke: bool,
 }
 
 impl Report {
@@ -111,6 +116,7 @@ impl Drop for Report {
         let attempt = self.attempt;
         let last_words = match self.failure.take() {
             Some(error) => DtlsMessage::HandshakeFailed { attempt, error },
+            None if self.broke => DtlsMessage::ConnectionBroke { attempt },
             None => DtlsMessage::ConnectionEnded { attempt },
         };
         self.tell(last_words);
@@ -132,6 +138,8 @@ async fn shake_hands(
             best_common(&arguments.profiles, &offered)
         }
     };
+    // From here on it costs memory and time, which all peers of the socket share.
+    let _place = arguments.handshakes.enter().await;
     install_crypto_provider();
     let refusal = Arc::new(OnceLock::new());
     let config = config(arguments, &profiles, &refusal);
@@ -142,6 +150,10 @@ async fn shake_hands(
     };
     let connection = handshake.map_err(|error| match refusal.get() {
         Some(refusal) => refusal.clone(),
+        // Its reader is gone, though it was given nothing to end for.
+        None if error == CrateError::ErrAlertFatalOrClose && !link.gave_alert() => {
+            DtlsError::Broken
+        }
         None => translate(error),
     })?;
     link.establish();
@@ -154,19 +166,35 @@ async fn shake_hands(
     }
 }
 
+/// How a connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// One of the two sides has closed it.
+    Closed,
+    /// The crate's reader is gone by itself. Its task panicked, as a rule, which nobody else hears of.
+    Broken,
+}
+
 /// Reads what the remote side sends until it closes, or until we hang up.
 ///
 /// Data channels are not there yet, so the data goes nowhere; but the crate looks at the next
 /// record, a close_notify perhaps, only when somebody has taken the last one.
-async fn drain(connection: &DTLSConn, mut hung_up: oneshot::Receiver<()>) {
+async fn drain(connection: &DTLSConn, link: &Link, mut hung_up: oneshot::Receiver<()>) -> Ending {
     let mut nowhere = [0; 16];
     loop {
         tokio::select! {
-            _ = &mut hung_up => return say_goodbye(connection).await,
+            _ = &mut hung_up => {
+                say_goodbye(connection).await;
+                return Ending::Closed;
+            }
             read = connection.read(&mut nowhere, None) => match read {
                 Ok(_) | Err(CrateError::ErrBufferTooSmall) => {}
                 // The crate has answered close_notify by itself.
-                Err(_closed) => return,
+                Err(_closed) if link.gave_alert() => return Ending::Closed,
+                Err(_gone) => {
+                    say_goodbye(connection).await;
+                    return Ending::Broken;
+                }
             },
         }
     }

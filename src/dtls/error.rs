@@ -35,6 +35,10 @@ pub enum DtlsError {
     /// The handshake went wrong; the source tells how.
     #[error("the handshake failed")]
     Handshake(#[source] HandshakeError),
+    /// The DTLS implementation below gave up a connection that neither side had closed, as after a panic in one of its tasks: its fault, or
+    /// ours for letting bytes through to it that it cannot read. Negotiate a new connection; a report with the log is welcome.
+    #[error("the dtls implementation gave up a connection that nobody closed")]
+    Broken,
     /// A task of ours ended without a word, which is our fault.
     #[error("the handshake task died")]
     Internal,

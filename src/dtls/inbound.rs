@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -29,6 +30,7 @@ struct Shared {
     queue: Mutex<Queue>,
     arrived: Notify,
     received: Counted,
+    refused: AtomicU64,
 }
 
 #[derive(Default)]
@@ -46,6 +48,7 @@ impl DtlsInbound {
                 queue: Mutex::default(),
                 arrived: Notify::new(),
                 received: Counted::default(),
+                refused: AtomicU64::new(0),
             }),
         }
     }
@@ -73,6 +76,16 @@ impl DtlsInbound {
     /// Packets that came, whether they were kept or not, and their bytes.
     pub(super) fn received(&self) -> (u64, u64) {
         self.shared.received.get()
+    }
+
+    /// The guard has kept back so many records of what was taken out.
+    pub(super) fn note_refused(&self, records: u64) {
+        self.shared.refused.fetch_add(records, Ordering::Relaxed);
+    }
+
+    /// How many records were kept back.
+    pub(super) fn refused(&self) -> u64 {
+        self.shared.refused.load(Ordering::Relaxed)
     }
 
     /// What was dropped so far.

@@ -16,7 +16,7 @@ use webrtc_util::conn::Conn;
 
 use super::actor::now;
 use super::fingerprint::DtlsRole;
-use super::guard::{Record, RecordGuard};
+use super::guard::{ALERT, Record, RecordGuard};
 use super::inbound::DtlsInbound;
 use super::last_flight::LastFlight;
 use super::traffic::Counted;
@@ -97,6 +97,8 @@ struct State {
     ready: VecDeque<Vec<u8>>,
     /// An alert in plaintext that no handshake message has followed yet.
     alert: Option<(u8, Instant)>,
+    /// The datagram that the crate was given last has an encrypted alert in it.
+    gave_alert: bool,
     closed: bool,
 }
 
@@ -110,6 +112,7 @@ impl Link {
                 last_flight: LastFlight::new(role),
                 ready: VecDeque::new(),
                 alert: None,
+                gave_alert: false,
                 closed: false,
             }),
             released: Notify::new(),
@@ -156,6 +159,12 @@ impl Link {
         self.released.notify_one();
     }
 
+    /// Whether what the crate has read last may be the reason for it to end: an alert. Without one it ends for no reason
+    /// of the remote side.
+    pub(super) fn gave_alert(&self) -> bool {
+        self.state().gave_alert
+    }
+
     /// How many records the guard has dropped.
     pub(super) fn dropped(&self) -> u64 {
         self.state().guard.dropped()
@@ -164,7 +173,9 @@ impl Link {
     fn take_in(&self, packet: &[u8]) {
         let mut state = self.state();
         let state = &mut *state;
+        let before = state.guard.dropped();
         let verdict = state.guard.accept(packet, &mut state.ready);
+        self.inbound.note_refused(state.guard.dropped() - before);
         if verdict.handshake {
             state.alert = None;
         }
@@ -180,7 +191,12 @@ impl Link {
     }
 
     fn take_ready(&self, buffer: &mut [u8]) -> Option<usize> {
-        let datagram = self.state().ready.pop_front()?;
+        let mut state = self.state();
+        let datagram = state.ready.pop_front()?;
+        state.gave_alert = has_record(&datagram, |record| record.content_type == ALERT);
+        drop(state);
+        #[cfg(test)]
+        assert!(!datagram.ends_with(POISON), "told to");
         // The guard makes none longer than the crate's buffer.
         let length = datagram.len().min(buffer.len());
         buffer[..length].copy_from_slice(&datagram[..length]);
@@ -224,7 +240,7 @@ impl Conn for Link {
             let mut state = self.state();
             let state = &mut *state;
             state.last_flight.note_sent(datagram, now());
-            if has_encrypted_record(datagram) {
+            if has_record(datagram, |record| record.epoch > 0) {
                 state.guard.note_encrypted_sent(&mut state.ready);
                 self.released.notify_one();
             }
@@ -257,9 +273,9 @@ impl Conn for Link {
     }
 }
 
-fn has_encrypted_record(mut datagram: &[u8]) -> bool {
+fn has_record(mut datagram: &[u8], is_meant: impl Fn(&Record<'_>) -> bool) -> bool {
     while let Some((record, rest)) = Record::read(datagram) {
-        if record.epoch > 0 {
+        if is_meant(&record) {
             return true;
         }
         datagram = rest;
@@ -273,3 +289,7 @@ fn not_applicable() -> webrtc_util::Error {
 
 /// Peers repeat a flight after a second at most; whoever is silent for longer has given up.
 const ALERT_GRACE: Duration = Duration::from_millis(1500);
+
+/// What a datagram ends with at which the task that reads it panics: one of the crate's.
+#[cfg(test)]
+pub(super) const POISON: &[u8] = b"the crate panics here";

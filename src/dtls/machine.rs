@@ -233,6 +233,27 @@ impl DtlsMachine {
         }
     }
 
+    /// The crate below has given up a connection that nobody closed. Media has its keys, but nothing of DTLS would be heard
+    /// any more, a goodbye least of all.
+    pub(crate) fn handle_connection_broke(&mut self, broken: Attempt, effects: &mut Vec<Effect>) {
+        match &self.phase {
+            Phase::Connected { attempt, .. } if *attempt == broken => {
+                self.fail(DtlsError::Broken, effects);
+            }
+            // It said goodbye on our behalf, as well as it could.
+            Phase::Closed {
+                leaving: Some(attempt),
+            } if *attempt == broken => effects.push(Effect::Stop),
+            // Of an earlier attempt.
+            Phase::New { .. }
+            | Phase::Connecting { .. }
+            | Phase::Connected { .. }
+            | Phase::Closed { .. }
+            | Phase::Left { .. }
+            | Phase::Failed => {}
+        }
+    }
+
     /// Chromium leaves and comes back at once when the m-line that its transport was made for is
     /// stopped. Nothing tells a server whether that is so but the next ClientHello, which costs
     /// nothing to wait for. A client would have to knock at a door that may be closed for good.

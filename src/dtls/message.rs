@@ -37,6 +37,8 @@ pub(crate) enum DtlsMessage {
     HandshakeFailed { attempt: Attempt, error: DtlsError },
     /// The connection of `attempt` is over: the remote side closed it, or we did and it is done.
     ConnectionEnded { attempt: Attempt },
+    /// The connection of `attempt` is over, and neither side has closed it: the crate below has given it up.
+    ConnectionBroke { attempt: Attempt },
     /// A timer armed by this actor went off.
     TimerFired {
         timer: DtlsTimer,
@@ -121,6 +123,7 @@ impl fmt::Debug for DtlsMessage {
             Self::HandshakeCompleted { .. } => "HandshakeCompleted",
             Self::HandshakeFailed { .. } => "HandshakeFailed",
             Self::ConnectionEnded { .. } => "ConnectionEnded",
+            Self::ConnectionBroke { .. } => "ConnectionBroke",
             Self::TimerFired { .. } => "TimerFired",
         })
     }

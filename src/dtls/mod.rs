@@ -56,7 +56,7 @@ use crate::call::StartError;
 use crate::outlet::Outlet;
 use crate::srtp::SrtpProfile;
 use crate::start::spawn_linked;
-use crate::udp::TransportPath;
+use crate::udp::{HandshakeGate, TransportPath};
 
 /// How long a handshake may take unless the arguments say otherwise.
 pub(crate) const DEFAULT_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
@@ -70,6 +70,8 @@ pub(crate) struct DtlsArguments {
     pub(crate) profiles: Vec<SrtpProfile>,
     /// Counted from the moment when role and path are known.
     pub(crate) handshake_timeout: Duration,
+    /// Of all peers of the same socket.
+    pub(crate) handshakes: HandshakeGate,
     pub(crate) outlet: Outlet<DtlsEvent>,
 }
 
@@ -140,6 +142,8 @@ impl DtlsTransport {
         DtlsTraffic {
             sent: self.path.sent(),
             received: self.inbound.received(),
+            refused: self.inbound.refused(),
+            overflow: self.inbound.drops().packets,
         }
     }
 

@@ -14,6 +14,10 @@ pub(super) struct Counted {
 pub(crate) struct DtlsTraffic {
     pub(crate) sent: (u64, u64),
     pub(crate) received: (u64, u64),
+    /// Records that the guard has kept back.
+    pub(crate) refused: u64,
+    /// Datagrams for which there was no room.
+    pub(crate) overflow: u64,
 }
 
 impl Counted {

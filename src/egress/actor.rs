@@ -14,7 +14,7 @@ use super::counters::SendingCounters;
 use super::machine::SendingHalf;
 use super::message::{
     EgressMessage, EgressTimer, MemberId, NewMember, Outgoing, PublisherRequest, RouteOrigin,
-    SendingCommand, SendingEvent, StreamId, Subscription,
+    RouteRefusal, SendingCommand, SendingEvent, StreamId, Subscription,
 };
 use super::outbox::Outbox;
 use super::routes::{Destination, Origin, Role, RouteTable};
@@ -150,7 +150,7 @@ impl Actor for EgressActor {
 impl EgressShell {
     fn join(&mut self, id: MemberId, member: NewMember) {
         let member = Member {
-            half: SendingHalf::new(Arc::clone(&member.counters)),
+            half: SendingHalf::new(Arc::clone(&member.counters), &member.limits),
             counters: member.counters,
             path: None,
             outbound: member.outbound,
@@ -391,7 +391,7 @@ impl EgressShell {
         &mut self,
         destination: Destination,
         origin: Option<RouteOrigin>,
-        reply: RpcReplyPort<Result<(), ListenerGone>>,
+        reply: RpcReplyPort<Result<(), RouteRefusal>>,
     ) {
         if !self.members.contains_key(&destination.member) {
             // The reply port is dropped, which tells the asker that the peer is gone.
@@ -399,8 +399,10 @@ impl EgressShell {
         }
         let outcome = match origin {
             Some(origin) => {
-                let opened = self.open_stream(origin);
-                opened.map(|stream| self.feed(destination, stream))
+                let limit = origin.subscribers;
+                self.open_stream(origin)
+                    .map_err(RouteRefusal::from)
+                    .and_then(|stream| self.join_stream(destination, stream, limit))
             }
             None => {
                 self.end_feeds(destination);
@@ -444,6 +446,22 @@ impl EgressShell {
         };
         self.routes.open(stream, key, incoming);
         Ok(stream)
+    }
+
+    /// Feeds the destination from a stream that has not too many already.
+    fn join_stream(
+        &mut self,
+        destination: Destination,
+        stream: StreamId,
+        limit: usize,
+    ) -> Result<(), RouteRefusal> {
+        if !self.routes.has_room(stream, destination, limit) {
+            // One that was opened for this alone goes again.
+            drop(self.routes.close_unused(stream));
+            return Err(RouteRefusal::TooMany { limit });
+        }
+        self.feed(destination, stream);
+        Ok(())
     }
 
     /// From now on this stream feeds the destination.

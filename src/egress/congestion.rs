@@ -62,10 +62,11 @@ pub(crate) struct ArrivalReport {
 }
 
 impl Congestion {
-    pub(super) fn new(now: Instant) -> Self {
+    /// In each of two queues so many packets may wait.
+    pub(super) fn new(most_packets: usize, now: Instant) -> Self {
         let estimator = BandwidthEstimator::new(BandwidthConfig::default(), now);
         let mut congestion = Self {
-            pacer: Pacer::new(UNKNOWN_BPS, now),
+            pacer: Pacer::new(UNKNOWN_BPS, now).with_limit(most_packets),
             estimator,
             demand: Demand::default(),
             next: 0,

@@ -17,6 +17,7 @@ use super::snapshot::count_requests;
 use super::way_out::{Placed, Sealing, WayOut};
 use crate::codec::RtpCodec;
 use crate::jsep::{MediaPlan, SendPlan};
+use crate::limits::PeerLimits;
 use crate::rtp::{
     ExtendedReportBlock, KeyframeMark, LayerFilter, LayerLimit, MAX_BLOCKS, Mid, Numbers,
     ReceptionReport, Report, RequestTally, Rewrite, Rid, RtcpPacket, RtpBatch, RtpPacket,
@@ -28,6 +29,10 @@ use crate::track::{MediaKind, TrackId};
 /// Rewrites and protects all that one peer sends. Nothing leaves before there are keys.
 #[derive(Debug)]
 pub(crate) struct SendingHalf {
+    /// How much of each stream is kept to be sent again.
+    retransmission_bytes: usize,
+    /// How many packets may wait for their turn, in each queue.
+    paced_packets: usize,
     pub(super) protector: Option<Protector>,
     pub(super) senders: Vec<Sender>,
     /// Of m-lines that may not send now. SRTP remembers what was sent with their SSRCs, so their
@@ -234,8 +239,10 @@ pub(crate) struct ReportRequest {
 }
 
 impl SendingHalf {
-    pub(crate) fn new(counters: Arc<SendingCounters>) -> Self {
+    pub(crate) fn new(counters: Arc<SendingCounters>, limits: &PeerLimits) -> Self {
         Self {
+            retransmission_bytes: limits.retransmission_bytes,
+            paced_packets: limits.paced_packets,
             protector: None,
             senders: Vec::new(),
             paused: Vec::new(),
@@ -282,7 +289,7 @@ impl SendingHalf {
                     mid: section.mid.clone(),
                     track: send.track,
                     rid: send.rid.clone(),
-                    stream: RtpStreamSender::new(&section.mid, send),
+                    stream: RtpStreamSender::new(&section.mid, send, self.retransmission_bytes),
                     layers: LayerFilter::default(),
                     wants_keyframe: true,
                     held_back: HeldBack::default(),
@@ -487,7 +494,7 @@ impl SendingHalf {
         };
         let counts = |index: &usize| self.senders[*index].stream.counts_for_transport();
         if self.congestion.is_none() && senders.iter().any(counts) {
-            let mut congestion = Congestion::new(now);
+            let mut congestion = Congestion::new(self.paced_packets, now);
             congestion.set_desired(self.desired_bps);
             self.congestion = Some(Box::new(congestion));
         }

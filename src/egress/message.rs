@@ -15,6 +15,7 @@ use super::snapshot::SendingSnapshot;
 use crate::codec::RtpCodec;
 use crate::jsep::MediaPlan;
 use crate::lane::{LaneCapacity, LaneDrops, LaneReceiver, LaneSender, Weigh};
+use crate::limits::PeerLimits;
 use crate::outlet::{ListenerGone, Outlet};
 use crate::rtp::{LayerLimit, Rid, RtcpPacket, RtpBatch};
 use crate::srtp::{SrtpMasterKey, SrtpProfile};
@@ -89,6 +90,7 @@ pub(crate) struct NewMember {
     /// What the application sends by hand.
     pub(super) outbound: LaneReceiver<Outgoing>,
     pub(super) counters: Arc<SendingCounters>,
+    pub(super) limits: PeerLimits,
     /// The peer's receiving half.
     pub(super) listener: Outlet<SendingEvent>,
 }
@@ -119,7 +121,7 @@ pub(crate) enum SendingCommand {
     SetRoute {
         track: SentTrack,
         origin: Option<RouteOrigin>,
-        reply: RpcReplyPort<Result<(), ListenerGone>>,
+        reply: RpcReplyPort<Result<(), RouteRefusal>>,
     },
     /// Send at most so many layers of a track.
     SetLayerLimit { track: TrackId, limit: LayerLimit },
@@ -167,6 +169,18 @@ pub(crate) struct RouteOrigin {
     pub(crate) publisher: Outlet<PublisherRequest>,
     /// How much may wait between the publisher and one sending actor.
     pub(crate) capacity: LaneCapacity,
+    /// How many destinations it may have at one sending actor.
+    pub(crate) subscribers: usize,
+}
+
+/// Why a route is not set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum RouteRefusal {
+    #[error(transparent)]
+    PublisherGone(#[from] ListenerGone),
+    /// Its origin has as many destinations as its peer's limits say.
+    #[error("more than {limit} destinations")]
+    TooMany { limit: usize },
 }
 
 /// Which encoding of a track a route takes.

@@ -56,8 +56,8 @@ pub(crate) use self::machine::ReportRequest;
 pub(crate) use self::machine::SendingHalf;
 use self::message::{EgressMessage, MemberId, NewMember};
 pub(crate) use self::message::{
-    Outgoing, PublisherRequest, RouteLayer, RouteOrigin, SendingCommand, SendingEvent, StreamId,
-    Subscription,
+    Outgoing, PublisherRequest, RouteLayer, RouteOrigin, RouteRefusal, SendingCommand,
+    SendingEvent, StreamId, Subscription,
 };
 #[cfg(any(test, fuzzing))]
 pub(crate) use self::outbox::Outbox;
@@ -66,6 +66,7 @@ pub(crate) use self::sent_track::SentTrack;
 pub(crate) use self::snapshot::{SendingSnapshot, SentStream};
 use crate::call::{CallError, StartError, ask};
 use crate::lane::{LaneCapacity, LaneDepth, LaneReceiver, LaneSender, lane};
+use crate::limits::PeerLimits;
 use crate::outlet::{ListenerGone, Outlet};
 use crate::start::spawn_linked;
 
@@ -93,7 +94,8 @@ impl Egress {
     }
 
     /// A place for one peer; to be taken with [`Reservation::join`].
-    pub(crate) fn reserve(&self, capacity: LaneCapacity) -> (SendingHandle, Reservation) {
+    pub(crate) fn reserve(&self, limits: PeerLimits) -> (SendingHandle, Reservation) {
+        let capacity = LaneCapacity::from(limits.media.outbound);
         let id = MemberId::next();
         let actor = self.actor.clone();
         let (lane, outbound) = lane(capacity, move || {
@@ -108,6 +110,7 @@ impl Egress {
             commands: commands.clone(),
             lane: lane.clone(),
             outbound,
+            limits,
         };
         (SendingHandle { commands, lane }, reservation)
     }
@@ -137,12 +140,12 @@ impl SendingHandle {
     ///
     /// # Errors
     ///
-    /// [`CallError`] when this peer's half is gone or stuck; [`ListenerGone`] when the publisher is gone.
+    /// [`CallError`] when this peer's half is gone or stuck; [`RouteRefusal`] says why the publisher does not feed it.
     pub(crate) async fn set_route(
         &self,
         track: impl Into<SentTrack>,
         origin: Option<RouteOrigin>,
-    ) -> Result<Result<(), ListenerGone>, CallError> {
+    ) -> Result<Result<(), RouteRefusal>, CallError> {
         let Commands { id, actor } = &self.commands;
         let track = track.into();
         ask(actor, |reply| EgressMessage::Command {
@@ -196,6 +199,7 @@ pub(crate) struct Reservation {
     commands: Commands,
     lane: LaneSender<Outgoing>,
     outbound: LaneReceiver<Outgoing>,
+    limits: PeerLimits,
 }
 
 impl Reservation {
@@ -205,6 +209,7 @@ impl Reservation {
         let member = NewMember {
             outbound: self.outbound,
             counters: Arc::clone(&counters),
+            limits: self.limits,
             listener,
         };
         let Commands { id, actor } = &self.commands;

@@ -172,6 +172,7 @@ mod tests {
     use crate::fixtures::{
         NUMBER, OUR_RTX_SSRC, OUR_SSRC, Remote, Session, VIDEO, keys, rtp_bytes,
     };
+    use crate::limits::PeerLimits;
     use crate::rtp::{ExtensionMap, RtpBatch, RtpPacket, RtpSource, TransportCc, TwccRecorder};
 
     /// A half whose remote side tells how packets arrive.
@@ -190,7 +191,7 @@ mod tests {
         fn new() -> Self {
             let session = Session::repairable(true);
             let counters = Arc::new(SendingCounters::default());
-            let mut half = SendingHalf::new(Arc::clone(&counters));
+            let mut half = SendingHalf::new(Arc::clone(&counters), &PeerLimits::default());
             let mut outbox = Outbox::default();
             half.install_key(keys().profile, &keys().local).unwrap();
             half.apply(&session.plan, &mut outbox);

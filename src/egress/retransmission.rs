@@ -113,6 +113,7 @@ mod tests {
     use crate::fixtures::{
         OUR_RTX_SSRC, OUR_SSRC, PLAYOUT, Remote, Session, VIDEO, keys, rtp_bytes,
     };
+    use crate::limits::PeerLimits;
     use crate::rtp::{ExtensionMap, PlayoutDelay, RtpBatch, RtpSource};
 
     const RTT: Duration = Duration::from_millis(60);
@@ -131,7 +132,7 @@ mod tests {
         fn new(rtx: bool) -> Self {
             let session = Session::repairable(rtx);
             let counters = Arc::new(SendingCounters::default());
-            let mut half = SendingHalf::new(Arc::clone(&counters));
+            let mut half = SendingHalf::new(Arc::clone(&counters), &PeerLimits::default());
             let mut outbox = Outbox::default();
             half.install_key(keys().profile, &keys().local).unwrap();
             half.apply(&session.plan, &mut outbox);

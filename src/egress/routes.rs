@@ -91,16 +91,32 @@ impl<S> RouteTable<S> {
         }
     }
 
+    /// Whether a stream may go to a destination, new or not, where it may go to so many.
+    pub(super) fn has_room(&self, id: StreamId, destination: Destination, limit: usize) -> bool {
+        self.streams.get(&id).is_none_or(|stream| {
+            let destinations = &stream.destinations;
+            destinations.len() < limit
+                || destinations.iter().any(|(known, _)| *known == destination)
+        })
+    }
+
+    /// Closes a stream that goes nowhere.
+    pub(super) fn close_unused(&mut self, id: StreamId) -> Option<S> {
+        self.streams
+            .get(&id)?
+            .destinations
+            .is_empty()
+            .then_some(())?;
+        self.close(id).map(|(source, _)| source)
+    }
+
     /// A stream no longer goes to a destination; without any it is closed.
     pub(super) fn leave(&mut self, id: StreamId, destination: Destination) -> Option<S> {
         let stream = self.streams.get_mut(&id)?;
         stream
             .destinations
             .retain(|(known, _)| *known != destination);
-        if !stream.destinations.is_empty() {
-            return None;
-        }
-        self.close(id).map(|(source, _)| source)
+        self.close_unused(id)
     }
 
     /// What is kept for a stream, and whom it goes to.

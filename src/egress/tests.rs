@@ -16,10 +16,11 @@ use super::message::{
     PublisherRequest, RouteLayer, RouteOrigin, SendingCommand, SendingEvent, StreamId, Subscription,
 };
 use super::retransmission::RetransmissionRequest;
-use super::{Egress, Membership, Outgoing, SendingCounters, SendingHandle};
+use super::{Egress, Membership, Outgoing, RouteRefusal, SendingCounters, SendingHandle};
 use crate::codec::RtpCodec;
 use crate::fixtures::*;
 use crate::lane::LaneCapacity;
+use crate::limits::{MediaLimits, PeerLimits, QueueLimit};
 use crate::outlet::{ListenerGone, Outlet};
 use crate::rtp::{
     ExtensionMap, HeaderExtension, LayerLimit, RtcpPacket, RtpBatch, RtpPacket, RtpSource,
@@ -86,7 +87,12 @@ impl Peer {
 
     async fn join_with(egress: &Egress, capacity: LaneCapacity) -> Self {
         let (actor, events) = listener().await;
-        let (handle, reservation) = egress.reserve(capacity);
+        let LaneCapacity { packets, bytes } = capacity;
+        let media = MediaLimits {
+            outbound: QueueLimit { packets, bytes },
+            ..MediaLimits::default()
+        };
+        let (handle, reservation) = egress.reserve(PeerLimits::default().media(media));
         let (membership, counters) = reservation.join(Outlet::with(&actor, |event| event));
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let session = session();
@@ -155,7 +161,7 @@ impl Peer {
         soon(self.events.recv()).await.unwrap()
     }
 
-    async fn route(&self, origin: impl Into<Option<RouteOrigin>>) -> Result<(), ListenerGone> {
+    async fn route(&self, origin: impl Into<Option<RouteOrigin>>) -> Result<(), RouteRefusal> {
         let track = self.session.local;
         self.handle.set_route(track, origin.into()).await.unwrap()
     }
@@ -186,6 +192,7 @@ impl Publisher {
             layer: RouteLayer::Best { up_to: None },
             publisher: Outlet::with(&self.actor, |request| request),
             capacity,
+            subscribers: 16,
         }
     }
 
@@ -670,9 +677,49 @@ async fn a_route_from_a_publisher_that_is_gone_is_refused_and_changes_nothing() 
         .stop_and_wait(None, Some(Duration::from_secs(5)))
         .await
         .unwrap();
-    assert_eq!(viewer.route(origin).await, Err(ListenerGone));
+    let gone = RouteRefusal::PublisherGone(ListenerGone);
+    assert_eq!(viewer.route(origin).await, Err(gone));
     stream.lane.push(alive.batch([1]));
     assert_eq!(viewer.numbers(1).await, [1]);
+}
+
+#[tokio::test]
+async fn a_stream_goes_to_as_many_as_its_publisher_lets_it_and_to_no_more() {
+    let egress = egress().await;
+    let (first, second) = (Peer::join(&egress).await, Peer::join(&egress).await);
+    let mut third = Peer::join(&egress).await;
+    let mut publisher = Publisher::new(1).await;
+    let origin = RouteOrigin {
+        subscribers: 2,
+        ..publisher.origin(ROOMY)
+    };
+    first.route(origin.clone()).await.unwrap();
+    let stream = publisher.subscription().await;
+    second.route(origin.clone()).await.unwrap();
+    let refused = Err(RouteRefusal::TooMany { limit: 2 });
+    assert_eq!(third.route(origin.clone()).await, refused);
+    // Who has it may ask again, and who lets go of it makes room.
+    second.route(origin.clone()).await.unwrap();
+    first.route(None).await.unwrap();
+    third.route(origin).await.unwrap();
+    stream.lane.push(publisher.batch([1]));
+    assert_eq!(third.numbers(1).await, [1]);
+}
+
+#[tokio::test]
+async fn a_stream_that_may_go_nowhere_is_not_kept() {
+    let egress = egress().await;
+    let viewer = Peer::join(&egress).await;
+    let mut publisher = Publisher::new(1).await;
+    let origin = RouteOrigin {
+        subscribers: 0,
+        ..publisher.origin(ROOMY)
+    };
+    let refused = Err(RouteRefusal::TooMany { limit: 0 });
+    assert_eq!(viewer.route(origin).await, refused);
+    let stream = publisher.subscription().await.stream;
+    let ended = publisher.request().await;
+    assert!(matches!(ended, PublisherRequest::Unsubscribe { stream: it } if it == stream));
 }
 
 #[tokio::test]

@@ -172,7 +172,8 @@ impl ForwarderBuilder {
     }
 
     /// How much is taken on.
-    pub fn limits(self, limits: ForwarderLimits) -> Self {
+    pub fn limits(self, limits: impl Into<ForwarderLimits>) -> Self {
+        let limits = limits.into();
         Self { limits, ..self }
     }
 

@@ -241,6 +241,10 @@ impl SubscriberShell {
                     self.fed.insert(track, feed);
                 }
                 Err(RouteError::Call(error)) => return Err(error.into()),
+                Err(error @ RouteError::TooMany { .. }) => {
+                    let peer = self.peer.id();
+                    tracing::warn!(%peer, %track, %error, "not forwarded");
+                }
                 // One end of it is over, and an event says so.
                 Err(
                     RouteError::UnknownTrack(_)

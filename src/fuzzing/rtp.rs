@@ -38,7 +38,7 @@ impl Session {
         let plan = MediaPlan {
             sections: vec![section("0", &[]), section("1", &["h", "l"])],
         };
-        let mut demuxer = RtpDemuxer::default();
+        let mut demuxer = RtpDemuxer::new(16);
         demuxer.apply(&plan);
         let send = SendPlan {
             rid: None,
@@ -52,7 +52,7 @@ impl Session {
         };
         Self {
             demuxer,
-            sender: RtpStreamSender::new(&"0".into(), &send),
+            sender: RtpStreamSender::new(&"0".into(), &send, 1 << 16),
             plan,
             now: Instant::now(),
             handled: 0,

@@ -6,6 +6,7 @@ use crate::configuration::MediaConfiguration;
 use crate::dtls::Fingerprint;
 use crate::ice::{IceCandidate, IceParameters};
 use crate::jsep::{Description, Jsep, JsepArguments, JsepEffect, SdpType, SessionDescription};
+use crate::limits::PeerLimits;
 use crate::peer_connection::SignalingState;
 use crate::track::{MediaKind, MediaStreamTrack};
 
@@ -126,6 +127,7 @@ fn check_ours(jsep: &Jsep) {
 
 pub(super) fn machine() -> Jsep {
     Jsep::new(JsepArguments {
+        limits: PeerLimits::default(),
         configuration: Arc::new(MediaConfiguration::default()),
         ice: IceParameters {
             username_fragment: "fuzzfrag".to_owned(),

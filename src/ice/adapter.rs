@@ -87,6 +87,9 @@ pub(super) enum AgentError {
     Refused(#[from] webrtc_ice::Error),
     #[error("starting the ICE agent was interrupted")]
     Interrupted,
+    /// A fault of the crate below, or of ours for letting bytes through that it cannot read.
+    #[error("the ICE agent reads no more: a task of it has panicked or is stuck")]
+    Deaf,
 }
 
 /// What an agent needs to begin.
@@ -148,6 +151,14 @@ impl AgentGuard {
         self.agent.conn.give(bytes, from, then_hurry);
     }
 
+    /// An error when the agent has not read for so long.
+    pub(super) fn check(&self, patience: Duration) -> Result<(), AgentError> {
+        if self.agent.conn.is_deaf(patience) {
+            return Err(AgentError::Deaf);
+        }
+        Ok(())
+    }
+
     /// Moves what the agent has sent into `into`.
     pub(super) fn take_packets(&mut self, into: &mut VecDeque<AgentPacket>) {
         self.from_agent.drain_into(into);
@@ -183,6 +194,11 @@ async fn connect(
         username_fragment,
         password,
     } = remote;
+    let mut report = Report {
+        number,
+        session,
+        reason: Some("dialling panicked in the ICE implementation".to_owned()),
+    };
     // The connection that this gives is for data, which does not pass here.
     let result = match role {
         IceRole::Controlling => agent
@@ -194,11 +210,24 @@ async fn connect(
             .await
             .map(drop),
     };
-    if let Err(error) = result {
-        session.tell(SessionFact::AgentFailed {
-            agent: number,
-            reason: error.to_string(),
-        });
+    report.reason = result.err().map(|error| error.to_string());
+}
+
+/// Tells the session why there will be no connection, whatever happens: also when the crate panics. Nobody listens to an agent that was
+/// given up.
+struct Report {
+    number: AgentNumber,
+    session: SessionRef,
+    reason: Option<String>,
+}
+
+impl Drop for Report {
+    fn drop(&mut self) {
+        if let Some(reason) = self.reason.take() {
+            let agent = self.number;
+            self.session
+                .tell(SessionFact::AgentFailed { agent, reason });
+        }
     }
 }
 

@@ -4,10 +4,12 @@ use std::any::Any;
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use tokio::sync::Notify;
+use tokio::time::Instant as TokioInstant;
 use webrtc_ice::agent::Agent;
 use webrtc_ice::candidate::Candidate;
 use webrtc_ice::candidate::candidate_base::CandidateBaseConfig;
@@ -79,6 +81,26 @@ struct Inbox {
     drained: VecDeque<Incoming>,
     /// The agent has been given something that it should act on when it has read it.
     hurry: bool,
+    /// There is something that the agent has not come for, or not come back from.
+    debt: Option<Debt>,
+}
+
+/// What the agent owes.
+#[derive(Clone, Copy, Debug)]
+struct Debt {
+    /// When it was given the first packet since it had read all, or came for the last.
+    since: Instant,
+    /// When that was found to be long ago.
+    noticed: Option<Instant>,
+}
+
+impl Debt {
+    fn new(since: Instant) -> Self {
+        Self {
+            since,
+            noticed: None,
+        }
+    }
 }
 
 /// A packet for the agent.
@@ -114,6 +136,7 @@ impl AgentConn {
                 lane,
                 drained: VecDeque::new(),
                 hurry: false,
+                debt: None,
             }),
             arrived,
             to_transport,
@@ -132,6 +155,7 @@ impl AgentConn {
 
     /// A packet for the agent; `then_hurry` has it go on at once when it has read it.
     pub(super) fn give(&self, bytes: Vec<u8>, from: SocketAddr, then_hurry: bool) {
+        self.inbox().debt.get_or_insert_with(|| Debt::new(now()));
         self.to_agent.push(Incoming {
             bytes,
             from,
@@ -145,13 +169,35 @@ impl AgentConn {
         self.arrived.notify_one();
     }
 
+    /// Whether the agent reads no more: something was given to it longer ago than that, and it has not come for more. What it reads in
+    /// is a task of its own, and nobody else hears of a panic there. A process that was halted finds everything long ago, so
+    /// that a second look decides.
+    pub(super) fn is_deaf(&self, patience: Duration) -> bool {
+        let mut inbox = self.inbox();
+        let Some(debt) = &mut inbox.debt else {
+            return false;
+        };
+        let now = now();
+        if now.saturating_duration_since(debt.since) < patience {
+            return false;
+        }
+        let noticed = *debt.noticed.get_or_insert(now);
+        now.saturating_duration_since(noticed) >= patience.min(SECOND_LOOK)
+    }
+
+    /// Nothing between lock and unlock can panic half-way.
+    fn inbox(&self) -> MutexGuard<'_, Inbox> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The next packet, and whether the agent is to hurry about the one before.
     fn next(&self) -> (bool, Option<Incoming>) {
-        let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut inbox = self.inbox();
         let Inbox {
             lane,
             drained,
             hurry,
+            debt,
         } = &mut *inbox;
         if drained.is_empty() {
             lane.drain_into(drained);
@@ -159,6 +205,7 @@ impl AgentConn {
         let hurry_now = std::mem::take(hurry);
         let next = drained.pop_front();
         *hurry = next.as_ref().is_some_and(|next| next.then_hurry);
+        *debt = next.as_ref().map(|_| Debt::new(now()));
         (hurry_now, next)
     }
 
@@ -217,6 +264,8 @@ impl Conn for AgentConn {
             match next {
                 None => self.arrived.notified().await,
                 Some(packet) => {
+                    #[cfg(test)]
+                    assert!(packet.bytes != POISON, "told to");
                     // What does not fit was never STUN of ours.
                     if let Some(room) = buffer.get_mut(..packet.bytes.len()) {
                         room.copy_from_slice(&packet.bytes);
@@ -266,8 +315,20 @@ const CAPACITY: LaneCapacity = LaneCapacity {
     bytes: 64 * 1024,
 };
 
+/// Follows tokio's paused time in tests.
+fn now() -> Instant {
+    TokioInstant::now().into_std()
+}
+
+/// A task that is there at all has read by then.
+const SECOND_LOOK: Duration = Duration::from_secs(1);
+
 /// More would make the agent's list of addresses long.
 const MAX_HURRIES: u16 = 32;
 
 /// The port of the candidate that stands for all of ours; said to nobody.
 const LOCAL_PORT: u16 = 9;
+
+/// At this packet the task that reads panics: one of the agent's.
+#[cfg(test)]
+pub(super) const POISON: &[u8] = b"the agent panics here";

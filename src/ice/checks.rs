@@ -2,7 +2,8 @@
 //!
 //! The agent believes much of what it is told; so nothing reaches it that is not well formed, authentic and
 //! expected. It knows one local address and IPv4 names only; so addresses are translated, and
-//! answers to IPv6 peers are written anew.
+//! answers to IPv6 peers are written anew. No answer is longer than its question, so that whoever writes a false address
+//! upon one makes nothing larger. What is not authentic gets no answer at all, not even one that says why.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -79,7 +80,7 @@ impl IceMachine {
         if let Some(session) = &self.session
             && let Some(claimed) = claimed_tie_breaker(message, session.role)
         {
-            self.resolve_conflict(route, message.transaction_id(), claimed, effects);
+            self.resolve_conflict(route, message, claimed, effects);
             return Some(());
         }
         let priority = priority(message).unwrap_or_default();
@@ -96,8 +97,13 @@ impl IceMachine {
         if came_directly {
             return Some(());
         }
+        let received = CheckReceived {
+            route,
+            nominates,
+            bytes: message.bytes().len(),
+        };
         self.checks_received
-            .push(message.transaction_id(), CheckReceived { route, nominates });
+            .push(message.transaction_id(), received);
         if self.session.is_none() {
             if self.early_checks.len() == MAX_EARLY_CHECKS {
                 self.early_checks.pop_front();
@@ -254,14 +260,15 @@ impl IceMachine {
         now: Instant,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(CheckReceived { route, nominates }) = self.checks_received.take(transaction)
-        else {
+        let Some(received) = self.checks_received.take(transaction) else {
             return;
         };
+        let CheckReceived {
+            route, nominates, ..
+        } = received;
         if route.remote != destination {
             return;
         }
-        self.ledger.response_sent(route);
         let bytes = if destination.is_ipv4() {
             bytes
         } else {
@@ -270,6 +277,11 @@ impl IceMachine {
                 .xor_mapped_address(destination)
                 .finish(Some(&self.local.password))
         };
+        if bytes.len() > received.bytes {
+            self.statistics.stun_discarded += 1;
+            return;
+        }
+        self.ledger.response_sent(route);
         effects.push(Effect::SendStun {
             socket: route.socket,
             stun: OutgoingStun {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::server::IceServer;
+use crate::limits::PeerLimits;
 
 /// Which candidates may be used (W3C `RTCIceTransportPolicy`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -44,6 +45,8 @@ pub(crate) struct IceConfiguration {
     pub(crate) failed_timeout: Duration,
     /// Between two consent checks on the selected path, give or take a fifth (RFC 7675 §5.1).
     pub(crate) consent_interval: Duration,
+    /// Of each gathering.
+    pub(crate) most_local_candidates: usize,
 }
 
 impl Default for IceConfiguration {
@@ -58,6 +61,7 @@ impl Default for IceConfiguration {
             disconnected_timeout: Duration::from_secs(5),
             failed_timeout: Duration::from_secs(25),
             consent_interval: Duration::from_secs(2),
+            most_local_candidates: PeerLimits::default().local_candidates,
         }
     }
 }
@@ -74,6 +78,7 @@ impl fmt::Debug for IceConfiguration {
             .field("disconnected_timeout", &self.disconnected_timeout)
             .field("failed_timeout", &self.failed_timeout)
             .field("consent_interval", &self.consent_interval)
+            .field("most_local_candidates", &self.most_local_candidates)
             .finish()
     }
 }

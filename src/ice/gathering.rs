@@ -42,7 +42,7 @@ impl Gathering {
         now: Instant,
         effects: &mut Vec<GatheringEffect>,
     ) -> Self {
-        let mut candidates = LocalCandidates::default();
+        let mut candidates = LocalCandidates::new(configuration.most_local_candidates);
         let hosts = candidates.add_hosts(&sockets, &interfaces, configuration);
         effects.extend(hosts.into_iter().map(GatheringEffect::Tell));
         let mut gathering = Self {
@@ -86,6 +86,11 @@ impl Gathering {
             effects.extend(candidate.map(GatheringEffect::Tell));
         }
         self.go_on(now, effects);
+    }
+
+    /// How many candidates are not offered, as there were too many.
+    pub(super) fn left_out(&self) -> usize {
+        self.candidates.left_out()
     }
 
     /// What was gathered so far.

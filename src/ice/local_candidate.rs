@@ -56,8 +56,11 @@ impl fmt::Display for LocalCandidate {
 }
 
 /// The candidates of one session, each told once.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct LocalCandidates {
+    limit: usize,
+    /// How many were left out for the limit.
+    left_out: usize,
     known: Vec<LocalCandidate>,
     /// Same type, base and server: same foundation (RFC 8445 §5.1.1.3).
     foundations: HashMap<(CandidateKind, IpAddr, Option<IpAddr>), usize>,
@@ -66,6 +69,22 @@ pub(super) struct LocalCandidates {
 }
 
 impl LocalCandidates {
+    /// So many at most; those found first.
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            left_out: 0,
+            known: Vec::new(),
+            foundations: HashMap::new(),
+            preferences: HashMap::new(),
+        }
+    }
+
+    /// How many were left out, as there were too many.
+    pub(super) fn left_out(&self) -> usize {
+        self.left_out
+    }
+
     /// The host candidates of these sockets, best first.
     pub(super) fn add_hosts(
         &mut self,
@@ -131,9 +150,11 @@ impl LocalCandidates {
         server: Option<IpAddr>,
     ) -> Option<LocalCandidate> {
         // Redundant (RFC 8445 §5.1.3): the same address again, and the better kind came first.
-        if self.known.iter().any(|known| known.address == address)
-            || self.known.len() >= MAX_CANDIDATES
-        {
+        if self.known.iter().any(|known| known.address == address) {
+            return None;
+        }
+        if self.known.len() >= self.limit {
+            self.left_out += 1;
             return None;
         }
         let next = self.foundations.len() + 1;
@@ -249,9 +270,6 @@ fn priority(kind: CandidateKind, local_preference: u16) -> u32 {
 /// RTP, with RTCP beside it.
 const COMPONENT: u32 = 1;
 
-/// A session with more has a machine with more interfaces than anyone checks.
-const MAX_CANDIDATES: usize = 64;
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -284,7 +302,7 @@ mod tests {
     }
 
     fn hosts(socket: BoundSocket, configuration: &IceConfiguration) -> Vec<String> {
-        LocalCandidates::default()
+        LocalCandidates::new(64)
             .add_hosts(&[socket], &machine(), configuration)
             .iter()
             .map(ToString::to_string)
@@ -367,7 +385,7 @@ mod tests {
 
     #[test]
     fn a_reflexive_candidate_names_its_base_and_repeats_nothing() {
-        let mut candidates = LocalCandidates::default();
+        let mut candidates = LocalCandidates::new(64);
         let sockets = [socket("0.0.0.0:9", Families::V4)];
         candidates.add_hosts(&sockets, &machine(), &IceConfiguration::default());
         let base: SocketAddr = "192.0.2.1:9".parse().unwrap();

@@ -75,6 +75,8 @@ pub(super) struct Session {
 pub(super) struct CheckReceived {
     pub(super) route: Route,
     pub(super) nominates: bool,
+    /// Its length: no answer is longer.
+    pub(super) bytes: usize,
 }
 
 /// A request of ours that has no answer yet.

@@ -72,6 +72,9 @@ pub(crate) enum SessionFact {
     NameLookedUp { name: String, ip: IpAddr },
     /// A relay has news.
     Relay { number: usize, event: RelayEvent },
+    /// Have the task panic in which the agent reads.
+    #[cfg(test)]
+    PoisonAgent,
     /// A timer of the session went off.
     TimerFired {
         timer: IceTimer,

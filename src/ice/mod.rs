@@ -164,6 +164,12 @@ impl IceTransport {
         self.cast(IceMessage::Stop);
     }
 
+    /// Tells the first session what a helper of it would.
+    #[cfg(test)]
+    pub(super) fn tell_session(&self, fact: message::SessionFact) {
+        self.cast(fact.of(message::SessionNumber(0)));
+    }
+
     /// The actor, to be watched or killed.
     pub(crate) fn cell(&self) -> ActorCell {
         self.actor.get_cell()

@@ -7,14 +7,14 @@ use super::effect::Effect;
 use super::machine::IceMachine;
 use super::path::Route;
 use super::stun::{ICE_CONTROLLED, ICE_CONTROLLING, ROLE_CONFLICT, StunBuilder, tie_breaker};
-use crate::udp::{OutgoingStun, StunClass, StunMessage, StunPurpose, TransactionId};
+use crate::udp::{OutgoingStun, StunClass, StunMessage, StunPurpose};
 
 impl IceMachine {
     /// Both sides claim our role (RFC 8445 §7.3.1.1).
     pub(super) fn resolve_conflict(
         &mut self,
         route: Route,
-        transaction: TransactionId,
+        message: &StunMessage<'_>,
         claimed: u64,
         effects: &mut Vec<Effect>,
     ) {
@@ -35,9 +35,13 @@ impl IceMachine {
             self.change_role(effects);
             return;
         }
-        let bytes = StunBuilder::new(StunClass::ErrorResponse, transaction)
+        let bytes = StunBuilder::new(StunClass::ErrorResponse, message.transaction_id())
             .error(ROLE_CONFLICT, "Role Conflict")
             .finish(Some(&self.local.password));
+        if bytes.len() > message.bytes().len() {
+            self.statistics.stun_discarded += 1;
+            return;
+        }
         effects.push(Effect::SendStun {
             socket: route.socket,
             stun: OutgoingStun {

@@ -6,6 +6,7 @@ use super::candidate::IceRole;
 use super::ledger::PairCounts;
 use super::local_candidate::LocalCandidate;
 use super::machine::IceMachine;
+use super::message::IceStatistics;
 use super::path::Route;
 use super::remote_candidate::CandidateKind;
 use super::states::PEER_REFLEXIVE;
@@ -23,6 +24,8 @@ pub(crate) struct IceSnapshot {
     /// How often media was given another path, the first included, in all sessions.
     pub(crate) selections: u32,
     pub(crate) given_up: bool,
+    /// In this session.
+    pub(crate) counted: IceStatistics,
 }
 
 /// A candidate, ours or the other side's.
@@ -65,6 +68,7 @@ impl IceMachine {
             pairs: Vec::new(),
             selections: 0,
             given_up: self.given_up,
+            counted: self.statistics,
         };
         let selected = self.path.selected();
         for (route, counts) in self.ledger.pairs() {

@@ -29,7 +29,7 @@ pub(super) struct Gathered {
 #[derive(Debug, Default)]
 pub(super) struct RemoteCandidates {
     waiting: Vec<Waiting>,
-    /// Handed to ICE; never again, however often they come. Bounded by [`MAX_CANDIDATES`].
+    /// Handed to ICE; never again, however often they come. Bounded by the limits.
     told: HashSet<String>,
     end_told: bool,
 }
@@ -52,7 +52,7 @@ enum Line {
 }
 
 impl Jsep {
-    /// Takes a candidate of the remote side. Before the remote description they wait, at most 256,
+    /// Takes a candidate of the remote side. Before the remote description they wait, as many as the limits say,
     /// and are dropped if they turn out to belong to another ICE session.
     pub(crate) fn add_ice_candidate(
         &mut self,
@@ -65,7 +65,8 @@ impl Jsep {
         let waiting = Waiting::read(candidate)?;
         self.check_belongs(&waiting)?;
         if !self.is_of_running_session(&waiting) {
-            return self.remote_candidates.keep(waiting);
+            let limit = self.limits.remote_candidates;
+            return self.remote_candidates.keep(waiting, limit);
         }
         self.tell_candidate(&waiting, effects)
     }
@@ -197,7 +198,9 @@ impl Jsep {
         if line.is_none() || line != self.tagged_line() {
             return Ok(());
         }
-        self.remote_candidates.tell(&candidate.candidate, effects)
+        let limit = self.limits.remote_candidates;
+        self.remote_candidates
+            .tell(&candidate.candidate, limit, effects)
     }
 }
 
@@ -235,9 +238,8 @@ impl RemoteCandidates {
         self.end_told = false;
     }
 
-    fn keep(&mut self, candidate: Waiting) -> Result<(), CandidateError> {
-        if self.waiting.len() >= MAX_CANDIDATES {
-            let limit = MAX_CANDIDATES;
+    fn keep(&mut self, candidate: Waiting, limit: usize) -> Result<(), CandidateError> {
+        if self.waiting.len() >= limit {
             return Err(CandidateError::TooMany { limit });
         }
         self.waiting.push(candidate);
@@ -247,6 +249,7 @@ impl RemoteCandidates {
     fn tell(
         &mut self,
         candidate: &str,
+        limit: usize,
         effects: &mut Vec<JsepEffect>,
     ) -> Result<(), CandidateError> {
         if candidate.is_empty() {
@@ -258,8 +261,7 @@ impl RemoteCandidates {
         if !is_usable(candidate) || self.told.contains(candidate) {
             return Ok(());
         }
-        if self.told.len() >= MAX_CANDIDATES {
-            let limit = MAX_CANDIDATES;
+        if self.told.len() >= limit {
             return Err(CandidateError::TooMany { limit });
         }
         self.told.insert(candidate.to_owned());
@@ -390,8 +392,5 @@ fn extension<'a>(candidate: &'a str, name: &str) -> Option<&'a str> {
     words.find(|word| *word == name)?;
     words.next()
 }
-
-/// Of one session. A browser with many interfaces and servers has some dozens.
-const MAX_CANDIDATES: usize = 256;
 
 const MAX_LENGTH: usize = 1024;

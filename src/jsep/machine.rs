@@ -20,6 +20,7 @@ use super::validate::RemoteTransport;
 use crate::configuration::MediaConfiguration;
 use crate::dtls::{DtlsRole, Fingerprint};
 use crate::ice::IceParameters;
+use crate::limits::PeerLimits;
 use crate::peer_connection::SignalingState;
 use crate::rtp::{Mid, Ssrc};
 
@@ -33,6 +34,7 @@ pub(crate) struct JsepArguments {
     pub(crate) fingerprints: Vec<Fingerprint>,
     /// RTCP's canonical name of this end; one for all tracks of the connection.
     pub(crate) cname: Arc<str>,
+    pub(crate) limits: PeerLimits,
 }
 
 /// Signalling state, transceivers and descriptions of one peer connection.
@@ -40,6 +42,7 @@ pub(crate) struct Jsep {
     /// Of our certificate.
     pub(super) fingerprints: Vec<Fingerprint>,
     pub(super) cname: Arc<str>,
+    pub(super) limits: PeerLimits,
     pub(super) credentials: LocalCredentials,
     /// With the numbers that the remote side taught us.
     pub(super) configuration: Arc<MediaConfiguration>,
@@ -118,6 +121,7 @@ impl Jsep {
             configuration: arguments.configuration,
             fingerprints: arguments.fingerprints,
             cname: arguments.cname,
+            limits: arguments.limits,
             credentials: LocalCredentials::new(arguments.ice),
             state: SignalingState::Stable,
             transceivers: Vec::new(),

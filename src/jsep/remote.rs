@@ -31,8 +31,9 @@ impl Jsep {
         } else {
             self.next_state(Side::Remote, SdpType::Offer)?
         };
-        let description = Description::parse(&text)?;
+        let description = Description::parse_within(&text, &self.limits)?;
         self.check_offer_continues(&description)?;
+        self.check_room(&description)?;
         let transport = validate::check(&description, SdpType::Offer)?;
         self.check_transport(&description, SdpType::Offer, transport.as_ref())?;
 
@@ -68,7 +69,7 @@ impl Jsep {
         let Some(local) = self.pending.local.clone() else {
             return Err(self.invalid_state("set_remote_description"));
         };
-        let mut description = Description::parse(&text)?;
+        let mut description = Description::parse_within(&text, &self.limits)?;
         validate::check_answers(&description, &local.description)?;
         name_rejected(&mut description, &local.description);
         let transport = validate::check(&description, kind)?;
@@ -101,6 +102,39 @@ impl Jsep {
             section.mid.clone_from(&ours.mid);
         }
         validate::check_continues(offer, &before)
+    }
+
+    /// Whether there may be as many transceivers as the offer would make.
+    fn check_room(&self, offer: &Description) -> Result<(), NegotiationError> {
+        let made: usize = [MediaKind::Audio, MediaKind::Video]
+            .into_iter()
+            .map(|kind| {
+                let (mut taking, mut others) = (0_usize, 0);
+                for section in &offer.sections {
+                    let known = section
+                        .mid
+                        .as_ref()
+                        .and_then(|mid| self.transceiver_of(mid));
+                    if section.kind != Some(kind) || section.rejected || known.is_some() {
+                        continue;
+                    }
+                    let takes = section.direction.receives();
+                    taking += usize::from(takes);
+                    others += usize::from(!takes);
+                }
+                let waiting = self
+                    .transceivers
+                    .iter()
+                    .filter(|t| t.waits_for_a_line(kind));
+                taking.saturating_sub(waiting.count()) + others
+            })
+            .sum();
+        let limit = self.limits.transceivers;
+        if self.transceivers.len() + made > limit {
+            let what = "m-lines, with the transceivers of this side that have none";
+            return Err(NegotiationError::TooMany { what, limit });
+        }
+        Ok(())
     }
 
     /// Against the transport that runs. An offer may restart ICE, with whoever has the certificate
@@ -197,15 +231,9 @@ impl Jsep {
     /// A transceiver of `add_track` that waits for an m-line which takes its media.
     fn waiting_for(&self, section: &Section, kind: MediaKind) -> Option<usize> {
         let wanted = section.direction.receives();
-        let waits = |t: &Transceiver| {
-            t.origin == Origin::AddTrack
-                && t.mid.is_none()
-                && t.kind == kind
-                && !t.stopping
-                && !t.stopped
-        };
+        let mut transceivers = self.transceivers.iter();
         wanted
-            .then(|| self.transceivers.iter().position(waits))
+            .then(|| transceivers.position(|t| t.waits_for_a_line(kind)))
             .flatten()
     }
 
@@ -258,6 +286,15 @@ impl Jsep {
 }
 
 impl Transceiver {
+    /// It comes of `add_track` and has no m-line yet: one of this kind may take its media.
+    fn waits_for_a_line(&self, kind: MediaKind) -> bool {
+        self.origin == Origin::AddTrack
+            && self.mid.is_none()
+            && self.kind == kind
+            && !self.stopping
+            && !self.stopped
+    }
+
     /// The receiver's track gets the names that the remote side gives it.
     fn rename_track(&mut self, section: &Section, simulcast: bool) {
         if !section.direction.sends() {

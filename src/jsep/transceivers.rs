@@ -241,8 +241,8 @@ impl Jsep {
     }
 
     fn add(&mut self, kind: MediaKind, origin: Origin) -> Result<usize, TransceiverError> {
-        if self.transceivers.len() >= MAX_TRANSCEIVERS {
-            let limit = MAX_TRANSCEIVERS;
+        let limit = self.limits.transceivers;
+        if self.transceivers.len() >= limit {
             return Err(TransceiverError::TooMany { limit });
         }
         let ssrcs = self.fresh_ssrcs();
@@ -300,6 +300,3 @@ fn check_direction(direction: RtpTransceiverDirection) -> Result<(), Transceiver
     }
     Ok(())
 }
-
-/// As many as m-lines are read from a stranger; each holds state in the media path.
-const MAX_TRANSCEIVERS: usize = 256;

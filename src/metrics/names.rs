@@ -72,7 +72,7 @@ pub(super) fn of_dtls_error(error: &DtlsError) -> &'static str {
         DtlsError::PeerAlert { .. } => "peer_alert",
         DtlsError::HandshakeTimeout { .. } => "timeout",
         DtlsError::Handshake(_) => "handshake",
-        DtlsError::Internal => "internal",
+        DtlsError::Broken | DtlsError::Internal => "internal",
     }
 }
 
@@ -104,6 +104,7 @@ pub(super) const NACKS: &str = "ractor_webrtc_nacks_total";
 pub(super) const REPAIRED: &str = "ractor_webrtc_packets_repaired_total";
 pub(super) const UNREPAIRED: &str = "ractor_webrtc_packets_unrepaired_total";
 pub(super) const JUMPS: &str = "ractor_webrtc_stream_jumps_total";
+pub(super) const STREAMS_FORGOTTEN: &str = "ractor_webrtc_streams_forgotten_total";
 pub(super) const RETRANSMITTED: &str = "ractor_webrtc_packets_retransmitted_total";
 pub(super) const REFUSED: &str = "ractor_webrtc_retransmissions_refused_total";
 pub(super) const UNNEEDED: &str = "ractor_webrtc_retransmissions_unneeded_total";
@@ -160,6 +161,11 @@ const COUNTERS: &[(&str, Unit, &str)] = &[
         JUMPS,
         Unit::Count,
         "jumps of a stream over more than can be asked for",
+    ),
+    (
+        STREAMS_FORGOTTEN,
+        Unit::Count,
+        "streams forgotten for others, above the limit of a peer",
     ),
     (RETRANSMITTED, Unit::Count, "packets sent again"),
     (REFUSED, Unit::Count, "packets asked for and not sent again"),

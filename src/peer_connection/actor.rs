@@ -137,6 +137,7 @@ async fn start(
         ice: ice.clone(),
         fingerprints: settings.certificate.fingerprints(),
         cname: cname(),
+        limits: settings.limits,
     });
     let parts = Parts::spawn(id, &settings, ice, &owner, &myself).await?;
     let (states, watched) = watch::channel(PeerConnectionStates::default());

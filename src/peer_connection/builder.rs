@@ -16,6 +16,7 @@ use crate::call::StartError;
 use crate::configuration::MediaConfiguration;
 use crate::dtls::{Certificate, DEFAULT_HANDSHAKE_TIMEOUT};
 use crate::ice::{IceConfiguration, IceServer, IceServerError, IceTransportPolicy};
+use crate::limits::PeerLimits;
 use crate::outlet::Outlet;
 use crate::rtp_transport::MediaLimits;
 use crate::srtp::SrtpProfile;
@@ -47,7 +48,7 @@ pub struct PeerConnectionBuilder {
     srtp_profiles: Vec<SrtpProfile>,
     handshake_timeout: Duration,
     media: Arc<MediaConfiguration>,
-    media_limits: MediaLimits,
+    limits: PeerLimits,
     audio_levels: Option<Duration>,
 }
 
@@ -60,7 +61,7 @@ pub(super) struct Settings {
     pub(super) srtp_profiles: Vec<SrtpProfile>,
     pub(super) handshake_timeout: Duration,
     pub(super) media: Arc<MediaConfiguration>,
-    pub(super) media_limits: MediaLimits,
+    pub(super) limits: PeerLimits,
     pub(super) audio_levels: Option<Duration>,
 }
 
@@ -102,7 +103,7 @@ impl PeerConnectionBuilder {
             srtp_profiles: SRTP_PROFILES.to_vec(),
             handshake_timeout: DEFAULT_HANDSHAKE_TIMEOUT,
             media: Arc::clone(&DEFAULT_MEDIA),
-            media_limits: MediaLimits::default(),
+            limits: PeerLimits::default(),
             audio_levels: None,
         }
     }
@@ -231,9 +232,15 @@ impl PeerConnectionBuilder {
         self
     }
 
-    /// How much media may wait, for the network and for the owner.
+    /// How much of everything the peer takes: a [`PeerLimits`], or all [`Limits`](crate::Limits), of which it takes its own part.
+    pub fn limits(mut self, limits: impl Into<PeerLimits>) -> Self {
+        self.limits = limits.into();
+        self
+    }
+
+    /// How much media may wait, for the network and for the owner: [`PeerLimits::media`] alone.
     pub fn media_limits(mut self, limits: MediaLimits) -> Self {
-        self.media_limits = limits;
+        self.limits.media = limits;
         self
     }
 
@@ -300,13 +307,16 @@ impl PeerConnectionBuilder {
             None => Certificate::generate()?,
         };
         Ok(Settings {
-            ice: Arc::new(self.ice),
+            ice: Arc::new(IceConfiguration {
+                most_local_candidates: self.limits.local_candidates,
+                ..self.ice
+            }),
             endpoint: self.endpoint,
             certificate,
             srtp_profiles: self.srtp_profiles,
             handshake_timeout: self.handshake_timeout,
             media: self.media,
-            media_limits: self.media_limits,
+            limits: self.limits,
             audio_levels: self.audio_levels,
         })
     }

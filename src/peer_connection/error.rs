@@ -87,6 +87,13 @@ pub enum RouteError {
         /// What the track is.
         to: MediaKind,
     },
+    /// As many peers of this one's socket take the track, or this encoding of it, as the publisher's [`PeerLimits::subscribers`](crate::limits::PeerLimits::subscribers)
+    /// say.
+    #[error("the source goes to {limit} tracks already")]
+    TooMany {
+        /// The limit.
+        limit: usize,
+    },
     /// The peer where the route begins has ended.
     #[error("the peer connection of the source has ended")]
     SourceClosed,

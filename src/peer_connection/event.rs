@@ -7,6 +7,7 @@ use super::state::{
     DtlsTransportState, IceConnectionState, IceGatheringState, PeerConnectionState, SignalingState,
 };
 use crate::codec::RtpCodec;
+use crate::dtls::DtlsError;
 use crate::ice::IceCandidate;
 use crate::rtp::{AudioLevel, Mid, Rid, RtcpPacket, RtpBatch, SimulcastLayer};
 use crate::track::{MediaKind, MediaStreamTrack, TrackId};
@@ -63,6 +64,8 @@ pub enum Event {
     IceGatheringStateChange(IceGatheringState),
     /// DTLS changed its state (W3C `statechange` of `RTCDtlsTransport`).
     DtlsTransportStateChange(DtlsTransportState),
+    /// DTLS has failed, and this is why (W3C `error` of `RTCDtlsTransport`). The state follows.
+    DtlsTransportError(DtlsError),
     /// A local candidate to be carried to the remote side; `None` after the last one of this
     /// gathering (W3C `icecandidate`).
     IceCandidate(Option<IceCandidate>),

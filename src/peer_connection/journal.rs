@@ -8,7 +8,7 @@ use tracing::{Span, debug, error_span, info, trace, warn};
 
 use super::event::{CloseReason, Event, PeerId};
 use super::state::PeerConnectionState;
-use crate::dtls::{DtlsError, DtlsSession};
+use crate::dtls::DtlsSession;
 use crate::udp::TransportPath;
 
 /// The peer's span. Of the highest level, so that a log of warnings alone says whose they are, too; within the
@@ -28,6 +28,9 @@ pub(crate) fn note(span: &Span, event: &Event) {
         Event::IceConnectionStateChange(state) => debug!(parent: span, %state, "ice"),
         Event::IceGatheringStateChange(state) => debug!(parent: span, %state, "gathering"),
         Event::DtlsTransportStateChange(state) => debug!(parent: span, %state, "dtls"),
+        Event::DtlsTransportError(error) => {
+            warn!(parent: span, error = error as &(dyn std::error::Error + 'static), "dtls failed");
+        }
         Event::IceCandidate(Some(candidate)) => {
             debug!(parent: span, candidate = candidate.candidate, "local candidate");
         }
@@ -80,9 +83,4 @@ pub(super) fn note_path(span: &Span, path: &TransportPath) {
 /// Keys are agreed.
 pub(super) fn note_keys(span: &Span, session: &DtlsSession) {
     info!(parent: span, profile = ?session.srtp_profile, role = ?session.role, "dtls done");
-}
-
-/// There will be no keys.
-pub(super) fn note_dtls_failure(span: &Span, error: &DtlsError) {
-    warn!(parent: span, error = error as &(dyn std::error::Error + 'static), "dtls failed");
 }

@@ -67,7 +67,6 @@ impl Life {
     }
 
     pub(super) fn dtls_failed(&self, error: &DtlsError) {
-        journal::note_dtls_failure(&self.span, error);
         self.meter.dtls_failed(error);
     }
 

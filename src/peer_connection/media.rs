@@ -5,7 +5,7 @@ use super::{
     SendError,
 };
 use crate::call::CallError;
-use crate::egress::SentTrack;
+use crate::egress::{RouteRefusal, SentTrack};
 use crate::rtp::{LayerLimit, Rid, RtcpPacket, RtpBatch};
 use crate::track::TrackId;
 
@@ -96,8 +96,8 @@ impl PeerConnection {
     /// [`RouteError::UnknownTrack`] when no sender has this track, [`RouteError::UnknownEncoding`] when its sender has several
     /// encodings, [`RouteError::UnknownSource`] when no
     /// receiver of the publisher has the other, [`RouteError::KindMismatch`] when one is audio and one
-    /// video, [`RouteError::SourceClosed`] when the publisher has ended, [`RouteError::Call`] when this
-    /// peer has.
+    /// video, [`RouteError::SourceClosed`] when the publisher has ended, [`RouteError::TooMany`] when it has as many subscribers as
+    /// its limits say, [`RouteError::Call`] when this peer has ended.
     pub async fn set_route(
         &self,
         track: TrackId,
@@ -156,7 +156,10 @@ impl PeerConnection {
         };
         let track = SentTrack::new(track, rid);
         let set = self.rtp.set_route(track, origin).await?;
-        set.map_err(|_gone| RouteError::SourceClosed)
+        set.map_err(|refusal| match refusal {
+            RouteRefusal::PublisherGone(_) => RouteError::SourceClosed,
+            RouteRefusal::TooMany { limit } => RouteError::TooMany { limit },
+        })
     }
 
     /// Sends at most so many layers of what feeds a local track, by hand or by route, from the next picture on: of VP8 and VP9 as their

@@ -44,7 +44,7 @@ impl Parts {
             RtpTransportArguments {
                 peer: id,
                 owner: owner.clone(),
-                limits: settings.media_limits,
+                limits: settings.limits,
                 audio_levels: settings.audio_levels,
                 egress: endpoint.egress().clone(),
             },
@@ -56,6 +56,7 @@ impl Parts {
                 certificate: settings.certificate.clone(),
                 profiles: settings.srtp_profiles.clone(),
                 handshake_timeout: settings.handshake_timeout,
+                handshakes: endpoint.handshakes().clone(),
                 outlet: Outlet::with(myself, PeerConnectionMessage::Dtls),
             },
             myself.get_cell(),

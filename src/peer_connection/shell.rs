@@ -353,7 +353,10 @@ impl PeerConnectionShell {
                 self.parts.rtp.install_keys(keys);
                 self.dtls_session = Some(session);
             }
-            DtlsEvent::Failed(error) => self.life.dtls_failed(&error),
+            DtlsEvent::Failed(error) => {
+                self.life.dtls_failed(&error);
+                self.events.push(Event::DtlsTransportError(error));
+            }
             DtlsEvent::ClosedByPeer => tracing::debug!("the remote side closed dtls"),
         }
         self.tell_events(myself);

@@ -61,8 +61,8 @@ impl RoomBuilder {
     }
 
     /// How many, and how much of each.
-    pub fn limits(mut self, limits: RoomLimits) -> Self {
-        self.limits = limits;
+    pub fn limits(mut self, limits: impl Into<RoomLimits>) -> Self {
+        self.limits = limits.into();
         self
     }
 

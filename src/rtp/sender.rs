@@ -52,6 +52,7 @@ pub(crate) struct RtpStreamSender {
     continuity: Continuity,
     /// Answers requests for lost packets, where the remote side may make them.
     retransmitter: Option<Retransmitter>,
+    cache_bytes: usize,
     /// Where retransmissions go; `None`: where the packets went.
     rtx_ssrc: Option<Ssrc>,
     /// Goes on even when it is not used for a while.
@@ -101,7 +102,8 @@ struct SentClock {
 }
 
 impl RtpStreamSender {
-    pub(crate) fn new(mid: &Mid, plan: &SendPlan) -> Self {
+    /// Keeps so many bytes of what is sent, where it may have to be sent again.
+    pub(crate) fn new(mid: &Mid, plan: &SendPlan, cache_bytes: usize) -> Self {
         Self {
             mid: mid.clone(),
             mid_id: plan.extensions.id(&HeaderExtension::Mid),
@@ -119,7 +121,8 @@ impl RtpStreamSender {
             octet_count: 0,
             clock: None,
             continuity: Continuity::default(),
-            retransmitter: answers_requests(plan).then(|| Retransmitter::new(0)),
+            retransmitter: answers_requests(plan).then(|| Retransmitter::new(0, cache_bytes)),
+            cache_bytes,
             rtx_ssrc: plan.rtx_ssrc,
             rtx: plan.rtx_ssrc.map(RtxStream::new),
             lateness: Lateness::default(),
@@ -131,7 +134,7 @@ impl RtpStreamSender {
 
     /// Takes over what a renegotiation changed; counts and clock go on.
     pub(crate) fn apply(&mut self, mid: &Mid, plan: &SendPlan) {
-        let before = std::mem::replace(self, Self::new(mid, plan));
+        let before = std::mem::replace(self, Self::new(mid, plan, self.cache_bytes));
         if before.ssrc != self.ssrc {
             return;
         }
@@ -151,7 +154,7 @@ impl RtpStreamSender {
             // SRTP must not see the same number with other bytes: what was sent otherwise is forgotten.
             *retransmitter = match before.retransmitter {
                 Some(before) if writes_alike => before,
-                Some(_) | None => Retransmitter::new(before.octet_count),
+                Some(_) | None => Retransmitter::new(before.octet_count, self.cache_bytes),
             };
         }
         let known = before.rtx;
@@ -820,7 +823,7 @@ mod tests {
     }
 
     fn sender(extensions: ExtensionMap) -> RtpStreamSender {
-        RtpStreamSender::new(&"0".into(), &plan(extensions))
+        RtpStreamSender::new(&"0".into(), &plan(extensions), 0)
     }
 
     fn source(codec: Arc<RtpCodec>, entries: &[(u8, HeaderExtension)]) -> Arc<RtpSource> {
@@ -908,7 +911,7 @@ mod tests {
         plan.codecs.truncate(1);
         plan.codecs[0].rtx_payload_type = rtx.and_then(PayloadType::new);
         plan.rtx_ssrc = rtx.map(|_| Ssrc(0x9999));
-        RtpStreamSender::new(&"0".into(), &plan)
+        RtpStreamSender::new(&"0".into(), &plan, 0)
     }
 
     #[test]

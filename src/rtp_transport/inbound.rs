@@ -13,7 +13,7 @@ use super::stats::MediaStats;
 use crate::rtp::{
     MediaTime, RemoteClock, Rid, RtcpPacket, RtpBatch, RtpDemuxer, RtpPacket, RtpSource,
 };
-use crate::srtp::Unprotector;
+use crate::srtp::{SrtpError, Unprotector};
 use crate::track::TrackId;
 use crate::udp::Datagrams;
 
@@ -46,10 +46,10 @@ struct Group {
 }
 
 impl Inbound {
-    /// So many packets travel together at most.
-    pub(super) fn new(batch_packets: usize, levels: AudioLevels) -> Self {
+    /// So many packets travel together at most, and of so many streams something is known.
+    pub(super) fn new(batch_packets: usize, ssrcs: usize, levels: AudioLevels) -> Self {
         Self {
-            demuxer: RtpDemuxer::default(),
+            demuxer: RtpDemuxer::new(ssrcs),
             arrivals: Arrivals::default(),
             levels,
             repairs: Repairs::default(),
@@ -85,8 +85,12 @@ impl Inbound {
             } else {
                 unprotector.unprotect_rtp(&mut datagram)
             };
-            if outcome.is_err() {
-                stats.unprotect_failed += 1;
+            if let Err(error) = outcome {
+                if matches!(error, SrtpError::TooManySsrcs { .. }) {
+                    stats.ssrcs_refused += 1;
+                } else {
+                    stats.unprotect_failed += 1;
+                }
                 continue;
             }
             if !is_rtcp {
@@ -113,6 +117,7 @@ impl Inbound {
                 Err(_) => stats.malformed += 1,
             }
         }
+        stats.streams_forgotten = self.demuxer.forgotten();
     }
 
     /// Gives `deliver` one batch for each track, encoding and codec that this drain brought, in

@@ -67,6 +67,8 @@ pub(super) struct MachineArguments {
     pub(super) waiting: Load,
     /// How many packets travel together at most.
     pub(super) batch_packets: usize,
+    /// How many streams of the remote side are known at a time.
+    pub(super) ssrcs: usize,
     /// Between two events about how loud a track is.
     pub(super) audio_levels: Option<Duration>,
     /// Where the randomness of SSRC and report times comes from.
@@ -75,6 +77,7 @@ pub(super) struct MachineArguments {
 
 #[derive(Debug)]
 pub(super) struct RtpTransportMachine {
+    ssrcs: usize,
     pub(super) inbound: Inbound,
     pub(super) delivery: Delivery,
     feedback: FeedbackInbox,
@@ -112,8 +115,10 @@ impl RtpTransportMachine {
     pub(super) fn new(arguments: MachineArguments) -> Self {
         let mut random = StdRng::seed_from_u64(arguments.seed);
         Self {
+            ssrcs: arguments.ssrcs,
             inbound: Inbound::new(
                 arguments.batch_packets,
+                arguments.ssrcs,
                 AudioLevels::new(arguments.audio_levels),
             ),
             delivery: Delivery::new(arguments.credit, arguments.waiting),
@@ -150,7 +155,10 @@ impl RtpTransportMachine {
         profile: SrtpProfile,
         remote: &SrtpMasterKey,
     ) -> Result<(), SrtpError> {
-        self.inbound.install(Unprotector::new(profile, remote)?);
+        // RTP and RTCP, retransmissions, and what comes and goes.
+        let known = self.ssrcs.saturating_mul(SRTP_SSRCS);
+        let unprotector = Unprotector::new(profile, remote)?.with_max_ssrcs(known);
+        self.inbound.install(unprotector);
         Ok(())
     }
 
@@ -487,3 +495,7 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Least time between two announcements of dropped media.
 const DROP_NOTICE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// SRTP has seen so many times the SSRCs that are known at a time: one that is forgotten may come back, and its numbers must
+/// not count anew.
+const SRTP_SSRCS: usize = 4;

@@ -15,6 +15,7 @@ use crate::egress::{
 };
 use crate::fixtures::*;
 use crate::lane::LaneDrops;
+use crate::limits::PeerLimits;
 use crate::peer_connection::Event;
 use crate::rtp::{
     Asked, CreditLimit, FullIntraRequest, Goodbye, HeaderExtension, Load, Nack,
@@ -64,13 +65,14 @@ impl Bench {
             }),
             waiting: limit,
             batch_packets: 256,
+            ssrcs: 256,
             audio_levels: None,
             seed: 7,
         });
         let counters = Arc::new(SendingCounters::default());
         Self {
             machine,
-            sending: SendingHalf::new(Arc::clone(&counters)),
+            sending: SendingHalf::new(Arc::clone(&counters), &PeerLimits::default()),
             counters,
             remote: Remote::new(),
             session,
@@ -727,6 +729,24 @@ fn a_sender_that_a_new_plan_removes_says_goodbye() {
     bench.apply();
     let sent = bench.sent_rtcp();
     assert!(matches!(sent[0].last(), Some(RtcpPacket::Goodbye(_))));
+}
+
+#[test]
+fn so_many_streams_are_known_and_four_times_as_many_are_taken() {
+    let mut bench = Bench::connected(session());
+    for (up_to, forgotten, refused) in [(256, 0, 0), (257, 1, 0), (1024, 768, 0), (1025, 768, 1)] {
+        let known = bench.stats().rtp_received + bench.stats().ssrcs_refused;
+        let packets = (u32::try_from(known).unwrap()..up_to).map(|number| {
+            let packet = rtp_bytes(VIDEO, 1, Ssrc(number + 1), &[(4, "v")], &[7; 100]);
+            bench.remote.rtp(&packet)
+        });
+        let packets = packets.collect();
+        bench.receive(packets);
+        let stats = bench.stats();
+        let counted = (stats.streams_forgotten, stats.ssrcs_refused);
+        assert_eq!(counted, (forgotten, refused), "{up_to}");
+        assert_eq!(stats.unprotect_failed, 0);
+    }
 }
 
 #[test]

@@ -70,12 +70,13 @@ pub(crate) use self::snapshot::ReceivingSnapshot;
 pub use self::stats::MediaStats;
 use crate::call::{CallError, StartError, ask};
 use crate::egress::{
-    Egress, Outgoing, RouteLayer, RouteOrigin, SendingCommand, SendingHandle, SendingSnapshot,
-    SentTrack,
+    Egress, Outgoing, RouteLayer, RouteOrigin, RouteRefusal, SendingCommand, SendingHandle,
+    SendingSnapshot, SentTrack,
 };
 use crate::jsep::MediaPlan;
 use crate::lane::{LaneCapacity, lane};
-use crate::outlet::{ListenerGone, Outlet};
+use crate::limits::PeerLimits;
+use crate::outlet::Outlet;
 use crate::peer_connection::{Owner, PeerId};
 use crate::rtp::{CreditLimit, LayerLimit, Rid, RtcpError, RtcpPacket, RtpBatch};
 use crate::srtp::SrtpKeys;
@@ -89,7 +90,7 @@ pub(crate) struct RtpTransportArguments {
     pub(crate) peer: PeerId,
     /// Hears media, feedback and drops.
     pub(crate) owner: Owner,
-    pub(crate) limits: MediaLimits,
+    pub(crate) limits: PeerLimits,
     /// How often the owner hears how loud a track is; never without it.
     pub(crate) audio_levels: Option<Duration>,
     /// Sends for this peer and all others of the same socket.
@@ -103,6 +104,7 @@ pub(crate) struct RtpTransport {
     inbound: MediaInbound,
     sending: SendingHandle,
     routed: LaneCapacity,
+    subscribers: usize,
 }
 
 impl RtpTransport {
@@ -115,13 +117,18 @@ impl RtpTransport {
         arguments: RtpTransportArguments,
         supervisor: ActorCell,
     ) -> Result<Self, StartError> {
-        let limits = arguments.limits;
+        let PeerLimits {
+            media: limits,
+            ssrcs,
+            subscribers,
+            ..
+        } = arguments.limits;
         let myself = Arc::new(OnceLock::new());
         let (inbound, inbound_end) = lane(
             limits.inbound.into(),
             doorbell(&myself, || RtpTransportMessage::InboundRang),
         );
-        let (sending, reservation) = arguments.egress.reserve(limits.outbound.into());
+        let (sending, reservation) = arguments.egress.reserve(arguments.limits);
         let credit = CreditLimit::new(
             limits.owner.into(),
             doorbell(&myself, || RtpTransportMessage::CreditReturned),
@@ -134,6 +141,7 @@ impl RtpTransport {
                 credit,
                 waiting: limits.waiting.into(),
                 batch_packets: limits.batch_packets(),
+                ssrcs,
                 audio_levels: arguments.audio_levels,
                 seed: rand::rng().random(),
             },
@@ -147,6 +155,7 @@ impl RtpTransport {
             inbound,
             sending,
             routed: limits.routed.into(),
+            subscribers,
         })
     }
 
@@ -187,12 +196,12 @@ impl RtpTransport {
     ///
     /// # Errors
     ///
-    /// [`CallError`] when this peer is gone or stuck; [`ListenerGone`] when the publisher is gone.
+    /// [`CallError`] when this peer is gone or stuck; [`RouteRefusal`] says why the publisher does not feed it.
     pub(crate) async fn set_route(
         &self,
         track: SentTrack,
         origin: Option<RouteOrigin>,
-    ) -> Result<Result<(), ListenerGone>, CallError> {
+    ) -> Result<Result<(), RouteRefusal>, CallError> {
         self.sending.set_route(track, origin).await
     }
 
@@ -209,6 +218,7 @@ impl RtpTransport {
             layer,
             publisher: Outlet::with(&self.actor, RtpTransportMessage::Publish),
             capacity: self.routed,
+            subscribers: self.subscribers,
         }
     }
 

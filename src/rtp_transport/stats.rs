@@ -32,6 +32,10 @@ pub struct MediaStats {
     pub received_without_keys: u64,
     /// Datagrams with a wrong tag, played back, or otherwise not acceptable to SRTP.
     pub unprotect_failed: u64,
+    /// Genuine datagrams of one SSRC more than SRTP takes in a session: four times [`PeerLimits::ssrcs`](crate::limits::PeerLimits::ssrcs).
+    pub ssrcs_refused: u64,
+    /// SSRCs that were forgotten for others, as there were more than [`PeerLimits::ssrcs`](crate::limits::PeerLimits::ssrcs) at a time.
+    pub streams_forgotten: u64,
     /// Decrypted datagrams that are no sound RTP or RTCP.
     pub malformed: u64,
     /// Packets that belong to no stream that was negotiated.

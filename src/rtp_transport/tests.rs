@@ -79,7 +79,7 @@ impl Scene {
         let arguments = RtpTransportArguments {
             peer,
             owner: told.clone(),
-            limits,
+            limits: PeerLimits::default().media(limits),
             audio_levels: None,
             egress,
         };
@@ -217,7 +217,7 @@ async fn without_a_path_packets_are_counted_and_forgotten() {
     let arguments = RtpTransportArguments {
         peer: PeerId::next(),
         owner: Owner::new(Outlet::new(&owner)),
-        limits: MediaLimits::default(),
+        limits: PeerLimits::default(),
         audio_levels: None,
         egress: Egress::spawn(owner.get_cell()).await.unwrap(),
     };

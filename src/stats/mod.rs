@@ -19,6 +19,7 @@
 //! | [`PeerConnectionStats`] | peer | |
 //! | [`MediaPathStats`] | peer; ours, not W3C's | every drop by its cause |
 //! | [`LaneStats`] | queue of the media path; ours | how full it is, and was |
+//! | [`GuardStats`] | peer, from the first description on; ours | what the guards of ICE and DTLS have refused |
 //! | [`RetransmissionCacheStats`] | SSRC that may be asked for packets again; ours | what is kept, and how often it was of use |
 //!
 //! What only an encoder, a decoder or a jitter buffer can know is left out: frames, resolutions, quality, playout. So is what
@@ -38,7 +39,8 @@ use std::time::Duration;
 
 pub(crate) use self::assemble::{ControlSnapshot, Sources};
 pub use self::objects::{
-    LaneStats, MediaPathStats, PeerConnectionStats, RetransmissionCacheStats, Stats, StatsType,
+    GuardStats, LaneStats, MediaPathStats, PeerConnectionStats, RetransmissionCacheStats, Stats,
+    StatsType,
 };
 pub use self::report::{StatsError, StatsReport};
 pub use self::rtp::{

@@ -87,6 +87,8 @@ objects! {
     Lane(LaneStats) = "x-lane",
     /// What is kept of a stream to be sent again. Ours, not W3C's.
     RetransmissionCache(RetransmissionCacheStats) = "x-retransmission-cache",
+    /// What the guards of ICE and DTLS have refused. Ours, not W3C's.
+    Guards(GuardStats) = "x-guards",
 }
 
 /// The peer (`RTCPeerConnectionStats`).
@@ -177,6 +179,31 @@ pub struct RetransmissionCacheStats {
     pub misses: u64,
 }
 
+/// What did not get as far as ICE and DTLS: `x-guards`, which is ours and not W3C's. There from the first description on; what is counted of ICE is
+/// that of the running session. Much of it comes of repetition and of reordering, so that some is always there; what grows without an end is sent on purpose.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct GuardStats {
+    /// Names this object.
+    pub id: String,
+    /// When this was so.
+    #[serde(serialize_with = "json::milliseconds")]
+    pub timestamp: SystemTime,
+    /// STUN messages that were not well formed, not authentic, not expected, or whose answer would have been larger than they were.
+    pub stun_refused: u64,
+    /// STUN messages lost because this machine did not keep up.
+    pub stun_overflow: u64,
+    /// Checks of ours that were held back, since they came too soon after the last one to the same address.
+    pub checks_held_back: u64,
+    /// Remote candidates of no use here, or more than are checked.
+    pub candidates_ignored: u64,
+    /// DTLS records that were not sound, not expected at that moment, or too many.
+    pub dtls_refused: u64,
+    /// Datagrams of DTLS lost because more came than a handshake reads.
+    pub dtls_overflow: u64,
+}
+
 impl Stats {
     /// The track that a stream of ours belongs to.
     pub(super) fn track(&self) -> Option<TrackId> {
@@ -232,6 +259,7 @@ impl Stats {
             | Self::PeerConnection(_)
             | Self::Certificate(_)
             | Self::MediaPath(_)
+            | Self::Guards(_)
             | Self::Lane(_) => Vec::new(),
             Self::RetransmissionCache(it) => vec![Some(&it.local_id)],
         };

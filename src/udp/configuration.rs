@@ -10,6 +10,7 @@ use rand::Rng;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::call::StartError;
+use crate::limits::EndpointLimits;
 
 /// Which address and port an endpoint takes, and how much the kernel buffers for it.
 ///
@@ -30,6 +31,7 @@ pub struct UdpEndpointConfiguration {
     ports: RangeInclusive<u16>,
     receive_buffer_bytes: usize,
     send_buffer_bytes: usize,
+    pub(super) limits: EndpointLimits,
 }
 
 impl UdpEndpointConfiguration {
@@ -53,6 +55,7 @@ impl UdpEndpointConfiguration {
             ports: address.port()..=address.port(),
             receive_buffer_bytes: BUFFER_BYTES,
             send_buffer_bytes: BUFFER_BYTES,
+            limits: EndpointLimits::default(),
         }
     }
 
@@ -71,6 +74,15 @@ impl UdpEndpointConfiguration {
         Self {
             receive_buffer_bytes: receive,
             send_buffer_bytes: send,
+            ..self
+        }
+    }
+
+    /// How much of everything the endpoint takes: an [`EndpointLimits`], or all [`Limits`](crate::Limits), of which it takes its own part.
+    #[must_use]
+    pub fn limits(self, limits: impl Into<EndpointLimits>) -> Self {
+        Self {
+            limits: limits.into(),
             ..self
         }
     }
@@ -213,6 +225,13 @@ pub enum UdpEndpointError {
     /// The endpoint has stopped, or all endpoints of the pool have.
     #[error("udp endpoint has stopped")]
     Stopped,
+    /// It has as many peers as its [`EndpointLimits`] say, and so have all other running ones of the pool: try again when a peer has ended, or
+    /// have more endpoints.
+    #[error("udp endpoint has {limit} peers already")]
+    Full {
+        /// The limit.
+        limit: usize,
+    },
     /// The actor did not start.
     #[error(transparent)]
     Start(#[from] StartError),

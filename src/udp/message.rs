@@ -85,6 +85,14 @@ pub struct UdpEndpointStatistics {
     pub send_errors: u64,
     /// Peers registered now.
     pub peers: usize,
+    /// Peers that were not spawned, as there were as many as [`EndpointLimits::peers`](crate::limits::EndpointLimits::peers).
+    pub peers_refused: u64,
+    /// DTLS handshakes under way now.
+    pub handshakes: usize,
+    /// Those that wait for their turn now.
+    pub handshakes_waiting: usize,
+    /// Those that had to wait, as there were as many as [`EndpointLimits::handshakes`](crate::limits::EndpointLimits::handshakes).
+    pub handshakes_delayed: u64,
     /// The kernel refuses to split a batch into datagrams, on the way to one remote address at
     /// least, so that each of them costs a system call there.
     pub segmentation_refused: bool,

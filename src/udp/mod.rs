@@ -17,6 +17,7 @@ mod datagrams;
 mod kernel_drops;
 mod machine;
 mod message;
+mod places;
 mod pool;
 mod receive;
 mod registration;
@@ -28,7 +29,6 @@ mod tests;
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 use ractor::{ACTIVE_STATES, ActorCell, ActorRef};
 use tracing::Span;
@@ -41,6 +41,8 @@ pub(crate) use self::machine::{DatagramKind, PeerKey, RouteTable, UsernameFragme
 pub use self::message::UdpEndpointStatistics;
 pub(crate) use self::message::UdpMessage;
 pub(crate) use self::message::{OutgoingStun, StunPurpose};
+pub(crate) use self::places::HandshakeGate;
+use self::places::Seats;
 pub(crate) use self::pool::Seat;
 pub use self::pool::UdpEndpointPool;
 pub(crate) use self::registration::Registration;
@@ -51,6 +53,7 @@ pub(crate) use self::stun::{
 };
 use crate::call::{CallError, StartError, ask};
 use crate::egress::Egress;
+use crate::limits::EndpointLimits;
 use crate::start::spawn_linked;
 use crate::stop::{END_DEADLINE, StopOnDrop, force_after};
 
@@ -63,8 +66,9 @@ pub struct UdpEndpoint {
     actor: ActorRef<UdpMessage>,
     socket: EndpointSocket,
     egress: Egress,
-    /// Peers that were spawned with it.
-    peers: Arc<AtomicUsize>,
+    /// Of the peers that were spawned with it.
+    seats: Arc<Seats>,
+    handshakes: HandshakeGate,
 }
 
 impl UdpEndpoint {
@@ -78,11 +82,15 @@ impl UdpEndpoint {
         configuration: UdpEndpointConfiguration,
         supervisor: ActorCell,
     ) -> Result<Self, UdpEndpointError> {
-        Self::start(configuration.bind()?, supervisor).await
+        Self::start(configuration.bind()?, configuration.limits, supervisor).await
     }
 
     /// Starts an endpoint for a bound socket.
-    async fn start(bound: UdpSocket, supervisor: ActorCell) -> Result<Self, UdpEndpointError> {
+    async fn start(
+        bound: UdpSocket,
+        limits: EndpointLimits,
+        supervisor: ActorCell,
+    ) -> Result<Self, UdpEndpointError> {
         let socket = EndpointSocket::of(bound)?;
         let arguments = UdpArguments {
             socket: socket.clone(),
@@ -98,7 +106,8 @@ impl UdpEndpoint {
             actor,
             socket,
             egress,
-            peers: Arc::default(),
+            seats: Arc::new(Seats::new(limits.peers)),
+            handshakes: HandshakeGate::new(limits.handshakes),
         })
     }
 
@@ -123,6 +132,10 @@ impl UdpEndpoint {
         let counted = ask(&self.actor, |reply| UdpMessage::Statistics { reply }).await?;
         Ok(UdpEndpointStatistics {
             dropped_by_kernel: self.socket.kernel_drops(),
+            peers_refused: self.seats.refused(),
+            handshakes: self.handshakes.running(),
+            handshakes_waiting: self.handshakes.waiting(),
+            handshakes_delayed: self.handshakes.delayed(),
             ..counted
         })
     }
@@ -142,6 +155,11 @@ impl UdpEndpoint {
     /// The actor that sends media for all peers of this endpoint.
     pub(crate) fn egress(&self) -> &Egress {
         &self.egress
+    }
+
+    /// Lets so many handshakes of its peers happen at the same time.
+    pub(crate) fn handshakes(&self) -> &HandshakeGate {
+        &self.handshakes
     }
 
     /// Whether the actor has not ended yet.

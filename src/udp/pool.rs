@@ -66,7 +66,8 @@ impl UdpEndpointPool {
         let mut endpoints = Vec::with_capacity(count.get());
         let mut started = Vec::with_capacity(count.get());
         for socket in configuration.bind_several(count)? {
-            let endpoint = UdpEndpoint::start(socket, supervisor.clone()).await?;
+            let endpoint =
+                UdpEndpoint::start(socket, configuration.limits, supervisor.clone()).await?;
             started.push(StopOnDrop::new(endpoint.cell()));
             endpoints.push(endpoint);
         }
@@ -119,12 +120,13 @@ impl UdpEndpointPool {
     pub(crate) fn seat(&self) -> Result<Seat, UdpEndpointError> {
         loop {
             let (endpoint, peers) = self.emptiest()?;
+            let limit = endpoint.seats.limit();
+            if peers >= limit {
+                endpoint.seats.refuse();
+                return Err(UdpEndpointError::Full { limit });
+            }
             // Where somebody was faster, this one may be the emptiest no more.
-            if endpoint
-                .peers
-                .compare_exchange(peers, peers + 1, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok()
-            {
+            if endpoint.seats.take(peers) {
                 return Ok(Seat(endpoint.clone()));
             }
         }
@@ -137,7 +139,7 @@ impl UdpEndpointPool {
             .iter()
             .chain(before)
             .filter(|endpoint| endpoint.is_running())
-            .map(|endpoint| (endpoint, endpoint.peers.load(Ordering::Relaxed)))
+            .map(|endpoint| (endpoint, endpoint.seats.taken()))
             .min_by_key(|(_, peers)| *peers)
             .ok_or(UdpEndpointError::Stopped)
     }
@@ -164,6 +166,6 @@ impl Deref for Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.0.peers.fetch_sub(1, Ordering::Relaxed);
+        self.0.seats.give_back();
     }
 }

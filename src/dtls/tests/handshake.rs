@@ -242,6 +242,34 @@ async fn c103_a_description_with_sha_1_alone_is_refused_by_both_roles() {
     assert_eq!(error, DtlsError::NoSupportedFingerprint);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_handshake_above_the_limit_of_its_socket_waits_for_its_turn() {
+    for hold_client in [true, false] {
+        let (mut client, mut server) = pair().await;
+        let held = if hold_client { &client } else { &server };
+        let place = held.handshakes.enter().await;
+        start(&client, &server);
+        client.expect_state(DtlsTransportState::Connecting).await;
+        server.expect_state(DtlsTransportState::Connecting).await;
+        tokio::time::sleep(DEFAULT_HANDSHAKE_TIMEOUT / 2).await;
+        assert!(client.events.is_empty() && server.events.is_empty());
+        drop(place);
+        for side in [&mut client, &mut server] {
+            assert!(matches!(side.next().await, DtlsEvent::KeysReady { .. }));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handshake_whose_turn_never_comes_fails_in_its_time() {
+    let (client, mut server) = pair().await;
+    let _place = server.handshakes.enter().await;
+    start(&client, &server);
+    let error = server.expect_failure().await;
+    let after = DEFAULT_HANDSHAKE_TIMEOUT;
+    assert_eq!(error, DtlsError::HandshakeTimeout { after });
+}
+
 #[tokio::test]
 async fn one_certificate_may_be_shared_and_may_come_from_openssl() {
     let pem = include_str!("../../../tests/fixtures/openssl-p256-test-only.pem");

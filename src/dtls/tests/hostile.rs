@@ -1,10 +1,15 @@
 //! What strangers send, through a live transport.
 
-use std::mem;
+use std::{io, mem};
 
 use super::*;
-use crate::dtls::guard::tests::{aborting_datagrams, panicking_inputs, panicking_messages, record};
-use crate::dtls::guard::{ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE};
+use crate::dtls::guard::tests::{
+    aborting_datagrams, fragment, panicking_inputs, panicking_messages, record,
+};
+use crate::dtls::guard::{ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, Record};
+use crate::dtls::handshake::tests::client_hello;
+use crate::dtls::link::POISON;
+use crate::dtls::reassembly::Fragment;
 
 /// Everything that was seen to end a reader of the crate, but for alerts.
 fn poison() -> Vec<Vec<u8>> {
@@ -260,4 +265,100 @@ async fn c113_any_changed_byte_or_cut_during_a_handshake_costs_a_repetition_at_m
         server.set_wire(&spoil(&client));
         connect(&mut client, &mut server).await;
     }
+}
+
+// The crate reads in a task of its own. After a panic there, a connection looked as if the remote side had closed it.
+#[tokio::test(start_paused = true)]
+async fn a_reader_of_the_crate_that_panics_fails_the_connection_and_says_so() {
+    let (mut client, mut server) = pair().await;
+    connect(&mut client, &mut server).await;
+    let mut contents = vec![0; 24];
+    contents.extend(POISON);
+    server.receive(&record(APPLICATION_DATA, 1, &contents));
+    let failed = DtlsEvent::Failed(DtlsError::Broken);
+    assert_eq!(server.next().await, failed);
+    server.expect_state(DtlsTransportState::Failed).await;
+    // The remote side is told goodbye all the same.
+    assert_eq!(client.next().await, DtlsEvent::ClosedByPeer);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_of_the_crate_that_panics_fails_the_handshake_and_says_so() {
+    let (client, mut server) = pair().await;
+    server.start(DtlsRole::Server, &client.certificate);
+    let hello = client_hello(&[(14, &[0, 2, 0, 7, 0]), (99, POISON)]);
+    server.receive(&fragment(1, hello.len(), 0, 0, &hello));
+    assert_eq!(server.expect_failure().await, DtlsError::Broken);
+}
+
+/// A network that tears each handshake message into pieces, each of which repeats a part of its neighbour, and brings the last
+/// one first.
+struct Shredder {
+    to: DtlsInbound,
+}
+
+impl Shredder {
+    fn shred(&self, whole: &Fragment<'_>) {
+        let mut starts: Vec<_> = (0..whole.bytes.len()).step_by(40).rev().collect();
+        if starts.is_empty() {
+            starts.push(0);
+        }
+        for start in starts {
+            let end = whole.bytes.len().min(start + 60);
+            let piece = fragment(
+                whole.kind,
+                whole.message_length,
+                whole.message_sequence,
+                whole.offset + start,
+                &whole.bytes[start..end],
+            );
+            self.to.push(datagrams(&piece));
+        }
+    }
+}
+
+impl Egress for Shredder {
+    fn send(&self, datagram: &[u8]) -> io::Result<()> {
+        let mut rest = datagram;
+        while let Some((record, tail)) = Record::read(rest) {
+            if record.epoch == 0 && record.content_type == HANDSHAKE {
+                let mut contents = record.contents;
+                while let Some((message, more)) = Fragment::read(contents) {
+                    self.shred(&message);
+                    contents = more;
+                }
+            } else {
+                self.to.push(datagrams(&rest[..rest.len() - tail.len()]));
+            }
+            rest = tail;
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handshake_in_pieces_that_overlap_and_come_in_no_order_completes() {
+    let (mut client, mut server) = pair().await;
+    for (from, to) in [(&client, &server), (&server, &client)] {
+        let to = to.transport.inbound();
+        let shredder: Arc<dyn Egress> = Arc::new(Shredder { to });
+        from.transport.tell(DtlsMessage::SetPath(shredder));
+    }
+    connect(&mut client, &mut server).await;
+    assert_alive(client, server).await;
+}
+
+// Pieces that never make a whole, from the verified address, cost the handshake its time and nothing else.
+#[tokio::test(start_paused = true)]
+async fn pieces_that_never_end_cost_a_handshake_no_more_than_its_time() {
+    let (client, mut server) = pair().await;
+    server.start(DtlsRole::Server, &client.certificate);
+    server.expect_state(DtlsTransportState::Connecting).await;
+    for round in 0..40 {
+        let pieces = (0..100).map(|at| fragment(1, 8_000, 0, 1 + 79 * at, &[round; 3]));
+        feed(&server, pieces.collect()).await;
+    }
+    let after = DEFAULT_HANDSHAKE_TIMEOUT;
+    let failed = DtlsEvent::Failed(DtlsError::HandshakeTimeout { after });
+    assert_eq!(server.next().await, failed);
 }

@@ -20,7 +20,7 @@ use crate::dtls::inbound::DtlsDrops;
 use crate::dtls::link::Egress;
 use crate::peer_connection::DtlsTransportState;
 use crate::srtp::SrtpKeys;
-use crate::udp::Datagrams;
+use crate::udp::{Datagrams, HandshakeGate};
 
 /// Passes every event to a channel.
 struct Owner;
@@ -73,6 +73,8 @@ struct Side {
     certificate: Certificate,
     events: mpsc::UnboundedReceiver<DtlsEvent>,
     owner: ActorRef<OwnerMessage>,
+    /// Lets one handshake happen at a time.
+    handshakes: HandshakeGate,
 }
 
 impl Side {
@@ -83,10 +85,12 @@ impl Side {
     async fn with_certificate(profiles: &[SrtpProfile], certificate: Certificate) -> Self {
         let (sender, events) = mpsc::unbounded_channel();
         let (owner, _) = Actor::spawn(None, Owner, sender).await.unwrap();
+        let handshakes = HandshakeGate::new(1);
         let arguments = DtlsArguments {
             certificate: certificate.clone(),
             profiles: profiles.to_vec(),
             handshake_timeout: DEFAULT_HANDSHAKE_TIMEOUT,
+            handshakes: handshakes.clone(),
             outlet: Outlet::new(&owner),
         };
         let transport = DtlsTransport::spawn(arguments, owner.get_cell())
@@ -97,6 +101,7 @@ impl Side {
             certificate,
             events,
             owner,
+            handshakes,
         }
     }
 

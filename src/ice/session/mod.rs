@@ -15,8 +15,10 @@ use tokio::time::Instant as TokioInstant;
 
 use self::relays::RelaySlot;
 use super::actor::IceSinks;
-use super::adapter::{AgentArguments, AgentGuard};
+use super::adapter::{AgentArguments, AgentError, AgentGuard};
 use super::agent_conn::AgentPacket;
+#[cfg(test)]
+use super::agent_conn::POISON;
 use super::candidate::{IceParameters, IceRole};
 use super::configuration::{IceConfiguration, IceTransportPolicy};
 use super::consent::ConsentTimes;
@@ -214,7 +216,10 @@ impl Session {
 
     pub(super) async fn receive(&mut self, fact: SessionFact) -> Result<(), ActorProcessingErr> {
         match fact {
-            SessionFact::StunArrived => self.read_network(),
+            SessionFact::StunArrived => {
+                self.read_network();
+                self.check_agent()?;
+            }
             SessionFact::AgentSent => self.read_agent(),
             SessionFact::AgentFailed { agent, reason } => {
                 if self.is_current(agent) {
@@ -232,6 +237,12 @@ impl Session {
                 self.machine.handle_name(&name, ip, &mut self.effects);
             }
             SessionFact::Relay { number, event } => self.hear_relay(number, event),
+            #[cfg(test)]
+            SessionFact::PoisonAgent => {
+                if let Some(agent) = &self.agent {
+                    agent.give(POISON.to_vec(), ([127, 0, 0, 1], 9).into(), false);
+                }
+            }
             SessionFact::TimerFired { timer, generation } => {
                 if self.timers.accept(timer, generation) {
                     self.timer_fired(timer);
@@ -323,6 +334,14 @@ impl Session {
         }
         self.effects = effects;
         Ok(())
+    }
+
+    /// What arrives shows whether the agent still reads. Where nothing does, consent expires.
+    fn check_agent(&self) -> Result<(), AgentError> {
+        let patience = self.configuration.disconnected_timeout;
+        self.agent
+            .as_ref()
+            .map_or(Ok(()), |agent| agent.check(patience))
     }
 
     fn is_current(&self, agent: AgentNumber) -> bool {
@@ -476,12 +495,22 @@ impl Session {
                     self.arm(IceTimer::Gathering, after);
                 }
                 GatheringEffect::Complete => {
+                    self.note_left_out();
                     self.timers.disarm(IceTimer::Gathering);
                     self.lookups = Lookups::default();
                     self.tell_gathering(IceGatheringState::Complete);
                     self.machine.handle_gathered(&mut self.effects);
                 }
             }
+        }
+    }
+
+    /// More addresses than are offered are a matter of how the machine is set up.
+    fn note_left_out(&self) {
+        let left_out = self.gathering.as_ref().map_or(0, Gathering::left_out);
+        if left_out > 0 {
+            let limit = self.configuration.most_local_candidates;
+            tracing::warn!(left_out, limit, "local candidates are not offered");
         }
     }
 

@@ -3,8 +3,8 @@
 use tokio::runtime::Handle;
 
 use super::*;
-use crate::ice::adapter::{AgentArguments, AgentGuard};
-use crate::ice::message::{AgentNumber, SessionNumber, SessionRef};
+use crate::ice::adapter::{AgentArguments, AgentError, AgentGuard};
+use crate::ice::message::{AgentNumber, SessionFact, SessionNumber, SessionRef};
 
 /// Waits until as many tasks run as before.
 async fn tasks_return_to(before: usize) {
@@ -127,6 +127,28 @@ async fn c104_silence_disconnects_then_fails() {
     assert_eq!(refused.kind(), std::io::ErrorKind::NotConnected);
 }
 
+// The agent reads in a task of its own. A panic there was lost with its handle: the transport stayed connected while none of the
+// remote side's checks was answered any more, and the remote side alone saw the path fail.
+#[tokio::test]
+async fn an_agent_whose_reader_panicked_fails_its_transport_with_the_reason() {
+    let (left, right) = (endpoint("127.0.0.1:0").await, endpoint("127.0.0.1:0").await);
+    // The other side goes on asking while it is not answered.
+    let patient = || IceConfiguration {
+        failed_timeout: PATIENCE * 2,
+        ..impatient()
+    };
+    let mut one = Side::new(vec![left], patient()).await;
+    let mut other = Side::new(vec![right], patient()).await;
+    introduce(&mut one, &mut other).await;
+    one.connected().await;
+    other.connected().await;
+    one.transport.tell_session(SessionFact::PoisonAgent);
+    let failure = timeout(PATIENCE, one.failures.recv()).await.unwrap();
+    assert_eq!(failure.unwrap(), AgentError::Deaf.to_string());
+    // Whoever answers its checks goes on.
+    assert!(other.failures.is_empty());
+}
+
 #[tokio::test]
 async fn a_session_that_nobody_joins_fails() {
     let mut one = Side::new(vec![endpoint("127.0.0.1:0").await], impatient()).await;
@@ -148,7 +170,7 @@ async fn an_endpoint_that_stops_is_an_error_for_those_who_come_later() {
     let endpoint = endpoint("127.0.0.1:0").await;
     endpoint.cell().stop_and_wait(None, None).await.unwrap();
     let (events, _) = mpsc::unbounded_channel();
-    let (owner, _) = Actor::spawn(None, Recorder, events).await.unwrap();
+    let (owner, _) = Actor::spawn(None, Recorder(None), events).await.unwrap();
     let arguments = IceArguments {
         parameters: IceParameters::generate(),
         configuration: Arc::default(),

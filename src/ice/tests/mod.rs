@@ -1,6 +1,7 @@
 //! Whole transports on loopback: the sides that the tests bring together.
 #![allow(clippy::wildcard_enum_match_arm)]
 
+mod amplification;
 mod connecting;
 mod ending;
 mod following;
@@ -27,8 +28,8 @@ use crate::udp::{DatagramSink, Datagrams, TransportPath, UdpEndpoint, UdpEndpoin
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Passes events on to a test.
-struct Recorder;
+/// Passes events on to a test, and what its transport says when it fails.
+struct Recorder(Option<mpsc::UnboundedSender<String>>);
 
 impl Actor for Recorder {
     type Msg = IceEvent;
@@ -56,9 +57,12 @@ impl Actor for Recorder {
     async fn handle_supervisor_evt(
         &self,
         _: ActorRef<IceEvent>,
-        _: SupervisionEvent,
+        event: SupervisionEvent,
         _: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
+        if let (Some(failures), SupervisionEvent::ActorFailed(_, error)) = (&self.0, event) {
+            let _gone = failures.send(error.to_string());
+        }
         Ok(())
     }
 }
@@ -69,6 +73,7 @@ struct Side {
     parameters: IceParameters,
     owner: ActorRef<IceEvent>,
     events: mpsc::UnboundedReceiver<IceEvent>,
+    failures: mpsc::UnboundedReceiver<String>,
     dtls: mpsc::UnboundedReceiver<Datagrams>,
     media: LaneReceiver<Datagrams>,
     media_rung: mpsc::UnboundedReceiver<()>,
@@ -88,7 +93,9 @@ fn impatient() -> IceConfiguration {
 impl Side {
     async fn new(endpoints: Vec<UdpEndpoint>, configuration: IceConfiguration) -> Self {
         let (events_in, events) = mpsc::unbounded_channel();
-        let (owner, _) = Actor::spawn(None, Recorder, events_in).await.unwrap();
+        let (failures_in, failures) = mpsc::unbounded_channel();
+        let recorder = Recorder(Some(failures_in));
+        let (owner, _) = Actor::spawn(None, recorder, events_in).await.unwrap();
         let (dtls_in, dtls) = mpsc::unbounded_channel();
         let (bell, media_rung) = mpsc::unbounded_channel();
         let capacity = LaneCapacity {
@@ -119,6 +126,7 @@ impl Side {
             parameters,
             owner,
             events,
+            failures,
             dtls,
             media,
             media_rung,
@@ -183,7 +191,7 @@ impl Side {
 async fn endpoint(address: &str) -> UdpEndpoint {
     // An endpoint of nobody's, that outlives its test's peers.
     let (events, _) = mpsc::unbounded_channel();
-    let (supervisor, _) = Actor::spawn(None, Recorder, events).await.unwrap();
+    let (supervisor, _) = Actor::spawn(None, Recorder(None), events).await.unwrap();
     let configuration = UdpEndpointConfiguration::address(address.parse().unwrap());
     UdpEndpoint::spawn(configuration, supervisor.get_cell())
         .await

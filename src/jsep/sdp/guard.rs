@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 
 use super::super::error::NegotiationError;
+use crate::limits::PeerLimits;
 
 /// A text that is fit for the crate, and its m-lines as they stood.
 pub(super) struct Guarded {
@@ -22,11 +23,11 @@ pub(super) struct RawMediaLine {
     pub(super) formats: Vec<String>,
 }
 
-pub(super) fn guard(sdp: &str) -> Result<Guarded, NegotiationError> {
-    if sdp.len() > MAX_BYTES {
+pub(super) fn guard(sdp: &str, limits: &PeerLimits) -> Result<Guarded, NegotiationError> {
+    if sdp.len() > limits.description_bytes {
         return Err(NegotiationError::TooLong {
             bytes: sdp.len(),
-            limit: MAX_BYTES,
+            limit: limits.description_bytes,
         });
     }
     let mut text = String::with_capacity(sdp.len());
@@ -35,12 +36,12 @@ pub(super) fn guard(sdp: &str) -> Result<Guarded, NegotiationError> {
     for line in sdp.split('\n') {
         let line = line.trim_end();
         check_characters(line)?;
-        let Some(line) = fit_line(line, &mut lines)? else {
+        let Some(line) = fit_line(line, &mut lines, limits)? else {
             continue;
         };
         attributes += usize::from(line.starts_with("a="));
-        check_count(attributes, MAX_ATTRIBUTES, "attributes")?;
-        check_count(lines.len(), MAX_MEDIA_LINES, "m-lines")?;
+        check_count(attributes, limits.attributes, "attributes")?;
+        check_count(lines.len(), limits.transceivers, "m-lines")?;
         text.push_str(&line);
         text.push_str("\r\n");
     }
@@ -51,12 +52,13 @@ pub(super) fn guard(sdp: &str) -> Result<Guarded, NegotiationError> {
 fn fit_line<'a>(
     line: &'a str,
     lines: &mut Vec<RawMediaLine>,
+    limits: &PeerLimits,
 ) -> Result<Option<Cow<'a, str>>, NegotiationError> {
     let kind = line.get(..2).unwrap_or(line);
     match kind {
         "" | "i=" | "u=" | "e=" | "p=" | "c=" | "b=" | "r=" | "z=" | "k=" => Ok(None),
         "m=" => {
-            let raw = RawMediaLine::parse(&line[2..])?;
+            let raw = RawMediaLine::parse(&line[2..], limits.formats)?;
             let known = raw.is_known_to_the_crate();
             lines.push(raw);
             Ok(Some(if known {
@@ -78,7 +80,11 @@ fn check_characters(line: &str) -> Result<(), NegotiationError> {
     Ok(())
 }
 
-fn check_count(count: usize, limit: usize, what: &'static str) -> Result<(), NegotiationError> {
+pub(super) fn check_count(
+    count: usize,
+    limit: usize,
+    what: &'static str,
+) -> Result<(), NegotiationError> {
     if count > limit {
         return Err(NegotiationError::TooMany { what, limit });
     }
@@ -86,20 +92,20 @@ fn check_count(count: usize, limit: usize, what: &'static str) -> Result<(), Neg
 }
 
 impl RawMediaLine {
-    fn parse(value: &str) -> Result<Self, NegotiationError> {
+    fn parse(value: &str, most_formats: usize) -> Result<Self, NegotiationError> {
         let mut words = value.split_ascii_whitespace().map(str::to_owned);
         let (Some(media), Some(port), Some(protocol)) = (words.next(), words.next(), words.next())
         else {
             return Err(malformed("m-line with too few words"));
         };
-        let formats: Vec<String> = words.collect();
+        let formats: Vec<String> = words.by_ref().take(most_formats).collect();
+        check_count(
+            formats.len() + words.count(),
+            most_formats,
+            "formats in one m-line",
+        )?;
         if formats.is_empty() {
             return Err(malformed("m-line without formats"));
-        }
-        if formats.len() > MAX_FORMATS {
-            let limit = MAX_FORMATS;
-            let what = "formats in one m-line";
-            return Err(NegotiationError::TooMany { what, limit });
         }
         let port = port.split('/').next().and_then(|port| port.parse().ok());
         let Some(port) = port else {
@@ -131,15 +137,3 @@ pub(super) fn malformed(reason: &str) -> NegotiationError {
         reason: reason.to_owned(),
     }
 }
-
-/// Six videos and three audios of Chromium take 36 kB.
-const MAX_BYTES: usize = 256 * 1024;
-
-/// Each may become a transceiver.
-const MAX_MEDIA_LINES: usize = 256;
-
-/// Nine m-lines of Chromium take 1300.
-const MAX_ATTRIBUTES: usize = 16 * 1024;
-
-/// There are 128 payload types.
-const MAX_FORMATS: usize = 256;

@@ -7,21 +7,32 @@ use sdp::description::media::MediaDescription;
 
 use super::super::error::{MediaLine, NegotiationError};
 use super::formats::Formats;
-use super::guard::{Guarded, RawMediaLine, guard, malformed};
+use super::guard::{Guarded, RawMediaLine, check_count, guard, malformed};
 use super::{
     Description, MediaKind, RtpTransceiverDirection, Section, Setup, Source, TransportAttributes,
     attributes,
 };
 use crate::dtls::Fingerprint;
+use crate::limits::PeerLimits;
 
 impl Description {
+    /// Reads a text of ours, or of a stranger within the default limits.
+    ///
+    /// # Errors
+    ///
+    /// As of [`parse_within`](Self::parse_within).
+    #[cfg(any(test, fuzzing, feature = "signaling"))]
+    pub(crate) fn parse(text: &str) -> Result<Self, NegotiationError> {
+        Self::parse_within(text, &PeerLimits::default())
+    }
+
     /// Reads a text of a stranger. What is not known is passed over, as RFC 8866 §5 asks.
     ///
     /// # Errors
     ///
     /// `TooLong`, `TooMany`, `Malformed`, `MalformedAttribute`.
-    pub(crate) fn parse(text: &str) -> Result<Self, NegotiationError> {
-        let Guarded { text, lines } = guard(text)?;
+    pub(crate) fn parse_within(text: &str, limits: &PeerLimits) -> Result<Self, NegotiationError> {
+        let Guarded { text, lines } = guard(text, limits)?;
         let parsed = sdp::SessionDescription::unmarshal(&mut Cursor::new(text.as_bytes()))
             .map_err(|error| malformed(&error.to_string()))?;
         if parsed.media_descriptions.len() != lines.len() {
@@ -32,7 +43,13 @@ impl Description {
         let sections = sections
             .enumerate()
             .map(|(index, (line, media))| read_section(index, line, media, &session))
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<Vec<_>, _>>()?;
+        let extensions = sections.iter().map(|section| section.extensions.len());
+        check_count(
+            extensions.max().unwrap_or_default(),
+            limits.header_extensions,
+            "header extensions in one m-line",
+        )?;
         Ok(Self {
             session_id: parsed.origin.session_id,
             session_version: parsed.origin.session_version,

@@ -1,8 +1,10 @@
 //! The negotiation as a whole: two machines that talk, and recorded descriptions.
 
+mod bombs;
 mod candidates;
 mod conformance;
 mod feedback;
+mod limits;
 mod media_lines;
 mod parameters;
 mod random;
@@ -23,6 +25,7 @@ use super::{
 use crate::configuration::MediaConfiguration;
 use crate::dtls::Fingerprint;
 use crate::ice::IceParameters;
+use crate::limits::PeerLimits;
 use crate::peer_connection::SignalingState;
 use crate::track::{MediaKind, MediaStreamTrack, TrackId};
 
@@ -38,7 +41,16 @@ impl End {
     }
 
     pub(super) fn with(name: &str, configuration: MediaConfiguration) -> Self {
+        Self::made(name, configuration, PeerLimits::default())
+    }
+
+    pub(super) fn limited(name: &str, limits: PeerLimits) -> Self {
+        Self::made(name, MediaConfiguration::default(), limits)
+    }
+
+    fn made(name: &str, configuration: MediaConfiguration, limits: PeerLimits) -> Self {
         let jsep = Jsep::new(JsepArguments {
+            limits,
             configuration: Arc::new(configuration),
             ice: IceParameters {
                 username_fragment: format!("{name}frag"),

@@ -19,7 +19,7 @@ use crate::jsep::{MediaPlan, ReceivePlan};
 use crate::track::{MediaKind, TrackId};
 
 /// Finds the place of every packet, and learns from those that say where they belong.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct RtpDemuxer {
     sections: Vec<Section>,
     /// Identifiers that stand for MID, RID and repaired RID in any section: normally one each,
@@ -88,6 +88,23 @@ struct Declared {
 }
 
 impl RtpDemuxer {
+    /// Something is known of so many streams at a time.
+    pub(crate) fn new(streams: usize) -> Self {
+        Self {
+            sections: Vec::new(),
+            mid_ids: Vec::new(),
+            rid_ids: Vec::new(),
+            repaired_rid_ids: Vec::new(),
+            declared: HashMap::new(),
+            streams: StreamTable::new(streams),
+        }
+    }
+
+    /// How many streams were forgotten for others.
+    pub(crate) fn forgotten(&self) -> u64 {
+        self.streams.forgotten
+    }
+
     /// Takes over a new plan. Streams of m-lines that are still there stay known.
     pub(crate) fn apply(&mut self, plan: &MediaPlan) {
         let before = mem::take(&mut self.sections);

@@ -62,18 +62,31 @@ impl RtpStream {
     }
 }
 
-/// `MAX_STREAMS` at most: a new one takes the place of the one that has been silent longest.
-#[derive(Debug, Default)]
+/// So many at most: a new one takes the place of the one that has been silent longest.
+#[derive(Debug)]
 pub(super) struct StreamTable {
     streams: HashMap<Ssrc, RtpStream>,
+    limit: usize,
+    /// How many had to go for others.
+    pub(super) forgotten: u64,
     /// Counts packets, to know who has been silent longest.
     tick: u64,
 }
 
 impl StreamTable {
+    /// So many streams, and one at least.
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            streams: HashMap::new(),
+            limit: limit.max(1),
+            forgotten: 0,
+            tick: 0,
+        }
+    }
+
     pub(super) fn hear(&mut self, ssrc: Ssrc, heard: Heard) -> &mut RtpStream {
         self.tick += 1;
-        if self.streams.len() >= MAX_STREAMS && !self.streams.contains_key(&ssrc) {
+        if self.streams.len() >= self.limit && !self.streams.contains_key(&ssrc) {
             self.forget_the_most_silent();
         }
         let stream = self.streams.entry(ssrc).or_insert_with(|| RtpStream {
@@ -142,9 +155,7 @@ impl StreamTable {
             .map(|(ssrc, _)| *ssrc);
         if let Some(ssrc) = silent {
             self.streams.remove(&ssrc);
+            self.forgotten += 1;
         }
     }
 }
-
-/// Far more than the streams of the largest call: a hundred tracks with retransmissions.
-pub(super) const MAX_STREAMS: usize = 256;

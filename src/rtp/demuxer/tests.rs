@@ -1,5 +1,4 @@
 use super::super::types::{RtpTimestamp, SequenceNumber};
-use super::streams::MAX_STREAMS;
 use super::*;
 use crate::codec::RtpCodec;
 use crate::jsep::{MediaSection, NegotiatedCodec};
@@ -64,7 +63,7 @@ fn receive(section: &mut MediaSection) -> &mut ReceivePlan {
 }
 
 fn demuxer(sections: &[MediaSection]) -> RtpDemuxer {
-    let mut demuxer = RtpDemuxer::default();
+    let mut demuxer = RtpDemuxer::new(MAX_STREAMS);
     demuxer.apply(&MediaPlan {
         sections: sections.to_vec(),
     });
@@ -264,6 +263,9 @@ fn a_new_plan_keeps_the_streams_of_sections_that_stay() {
     );
 }
 
+/// What a peer's limits say by default.
+const MAX_STREAMS: usize = 256;
+
 #[test]
 fn the_table_of_streams_is_bounded_and_forgets_the_most_silent() {
     let mut demuxer = demuxer(&[section("0", &[(96, None)])]);
@@ -273,6 +275,7 @@ fn the_table_of_streams_is_bounded_and_forgets_the_most_silent() {
         place(&mut demuxer, &packet(0, 96, &[])).unwrap();
     }
     assert_eq!(demuxer.streams.len(), MAX_STREAMS);
+    assert_eq!(demuxer.forgotten(), 2000 - MAX_STREAMS as u64);
     assert!(demuxer.streams.get(Ssrc(0)).is_some());
     assert!(demuxer.streams.get(Ssrc(1999)).is_some());
     assert!(demuxer.streams.get(Ssrc(1)).is_none());

@@ -34,7 +34,7 @@ pub(crate) enum Urgency {
 
 /// Paces what one peer is sent. `T` is a packet that waits.
 ///
-/// Bounds: [`MOST_PACKETS`] in each of two queues, and [`LONGEST_WAIT`] for pictures. The oldest goes
+/// Bounds: so many packets in each of two queues, and [`LONGEST_WAIT`] for pictures. The oldest goes
 /// first: it is the one whose time for showing is over.
 #[derive(Debug)]
 pub(crate) struct Pacer<T> {
@@ -47,6 +47,7 @@ pub(crate) struct Pacer<T> {
     repairs: VecDeque<Waiting<T>>,
     pictures: VecDeque<Waiting<T>>,
     waiting_bytes: usize,
+    most_packets: usize,
     probe: Option<Running>,
     counters: PacerCounters,
 }
@@ -86,6 +87,7 @@ impl<T> Pacer<T> {
             repairs: VecDeque::new(),
             pictures: VecDeque::new(),
             waiting_bytes: 0,
+            most_packets: usize::MAX,
             probe: None,
             counters: PacerCounters::default(),
         };
@@ -93,6 +95,15 @@ impl<T> Pacer<T> {
         pacer.tokens = pacer.most_tokens();
         pacer.budget = pacer.most_budget();
         pacer
+    }
+
+    /// So many packets may wait in each queue, and one at least.
+    pub(crate) fn with_limit(self, packets: usize) -> Self {
+        let most_packets = packets.max(1);
+        Self {
+            most_packets,
+            ..self
+        }
     }
 
     /// The path takes so much now.
@@ -138,7 +149,7 @@ impl<T> Pacer<T> {
             bytes,
             since: now,
         });
-        let oldest = (queue.len() > MOST_PACKETS)
+        let oldest = (queue.len() > self.most_packets)
             .then(|| queue.pop_front())
             .flatten()?;
         Some(self.drop_waiting(oldest))
@@ -336,9 +347,6 @@ const LEAST_PROBE_LOT: f64 = 1000.0;
 /// A picture has not been sent for so long that nobody waits for it any more. Long enough for a keyframe to
 /// get through where the estimate is low.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(2);
-
-/// In each queue: two seconds of 10 Mbit/s.
-pub(crate) const MOST_PACKETS: usize = 2048;
 
 const LEAST_BPS: u64 = 10_000;
 

@@ -11,14 +11,15 @@ use crate::rtp::pictures::PictureNumbers;
 use crate::rtp::sender::Rewrite;
 use crate::rtp::types::{RtpTimestamp, SequenceNumber};
 
-/// What one stream has sent within `KEPT_FOR`, `MAX_BYTES` of it at most; the oldest goes.
+/// What one stream has sent within `KEPT_FOR`, so many bytes of it at most; the oldest goes.
 ///
 /// It refers to the batches that were sent, and remembers how their numbers were changed. However many
 /// streams send a batch, its packets are there once.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct History {
     runs: VecDeque<Run>,
     bytes: usize,
+    most_bytes: usize,
 }
 
 /// Neighbours of one batch that were sent with the same change of numbers.
@@ -57,6 +58,14 @@ pub(in crate::rtp) struct Kept {
 }
 
 impl History {
+    pub(super) fn new(most_bytes: usize) -> Self {
+        Self {
+            runs: VecDeque::new(),
+            bytes: 0,
+            most_bytes,
+        }
+    }
+
     pub(super) fn note(
         &mut self,
         batch: &RtpBatch,
@@ -92,7 +101,7 @@ impl History {
 
     pub(super) fn forget_old(&mut self, now: Instant) {
         while let Some(oldest) = self.runs.front()
-            && (oldest.is_old(now) || self.bytes > MAX_BYTES)
+            && (oldest.is_old(now) || self.bytes > self.most_bytes)
         {
             self.bytes -= oldest.bytes;
             self.runs.pop_front();
@@ -177,9 +186,6 @@ impl Change {
 
 /// What comes later than that is of no use to a player that keeps up. A receiver of ours gives up then, too.
 pub(super) const KEPT_FOR: Duration = Duration::from_secs(1);
-
-/// A second at 16 Mbit/s.
-const MAX_BYTES: usize = 2 << 20;
 
 /// What keeping a packet takes beside its bytes, so that the number of packets is bounded, too.
 const OVERHEAD_BYTES: usize = 64;

@@ -108,9 +108,11 @@ pub(crate) enum Refused {
 
 impl Retransmitter {
     /// `octets` is what the stream has sent so far.
-    pub(super) fn new(octets: u32) -> Self {
+    ///
+    /// So many bytes of it are kept.
+    pub(super) fn new(octets: u32, most_bytes: usize) -> Self {
         Self {
-            history: History::default(),
+            history: History::new(most_bytes),
             insistence: Insistence::default(),
             repeated: HashMap::new(),
             allowance: AT_FIRST,

@@ -58,7 +58,7 @@ struct Stream {
 impl Stream {
     fn of(plan: &SendPlan) -> Self {
         Self {
-            sender: RtpStreamSender::new(&"v".into(), plan),
+            sender: RtpStreamSender::new(&"v".into(), plan, CACHE_BYTES),
             start: Instant::now(),
         }
     }
@@ -367,16 +367,16 @@ fn a_storm_of_requests_gets_half_of_what_the_stream_sends() {
 
 #[test]
 fn c109_what_is_kept_is_bounded_in_bytes_and_time() {
-    let mut history = History::default();
+    let mut history = History::new(CACHE_BYTES);
     let stream = Stream::of(&plan(true, true));
-    let mut sender = RtpStreamSender::new(&"v".into(), &plan(true, true));
+    let mut sender = RtpStreamSender::new(&"v".into(), &plan(true, true), CACHE_BYTES);
     let rewrite = sender.rewrite_for(None).unwrap();
     for number in 0..10_000 {
         let batch = RtpBatch::from(packet(number));
         let numbers = Numbers::of(&batch[0], None);
         history.note(&batch, 0, &rewrite, numbers, stream.at(0));
     }
-    assert!(history.bytes() <= 2 << 20, "{}", history.bytes());
+    assert!(history.bytes() <= CACHE_BYTES, "{}", history.bytes());
     assert!((1900..2000).contains(&history.runs()), "{}", history.runs());
     history.forget_old(stream.at(1000));
     assert_ne!(history.runs(), 0);
@@ -387,8 +387,8 @@ fn c109_what_is_kept_is_bounded_in_bytes_and_time() {
 #[test]
 fn however_many_keep_a_batch_its_packets_are_there_once() {
     let batch: RtpBatch = (0..10).map(packet).collect();
-    let mut histories: Vec<History> = (0..200).map(|_| History::default()).collect();
-    let mut sender = RtpStreamSender::new(&"v".into(), &plan(true, true));
+    let mut histories: Vec<History> = (0..200).map(|_| History::new(CACHE_BYTES)).collect();
+    let mut sender = RtpStreamSender::new(&"v".into(), &plan(true, true), CACHE_BYTES);
     let rewrite = sender.rewrite_for(None).unwrap();
     let now = Instant::now();
     for history in &mut histories {
@@ -400,6 +400,9 @@ fn however_many_keep_a_batch_its_packets_are_there_once() {
     assert_eq!(Arc::strong_count(batch.shared()), 201);
 }
 
+/// What a peer's limits say by default.
+const CACHE_BYTES: usize = 2 << 20;
+
 proptest! {
     /// Whatever is sent of a batch, under whatever numbers, is found, and nothing else.
     #[test]
@@ -410,9 +413,9 @@ proptest! {
         ),
         offset in any::<u16>(),
     ) {
-        let mut sender = RtpStreamSender::new(&"v".into(), &plan(true, true));
+        let mut sender = RtpStreamSender::new(&"v".into(), &plan(true, true), CACHE_BYTES);
         let rewrite = sender.rewrite_for(None).unwrap();
-        let mut history = History::default();
+        let mut history = History::new(CACHE_BYTES);
         let now = Instant::now();
         let (mut number, mut changed) = (first, 0);
         let mut expected = Vec::new();

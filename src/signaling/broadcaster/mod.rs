@@ -136,7 +136,8 @@ impl BroadcasterBuilder {
     }
 
     /// How much is taken on.
-    pub fn limits(self, limits: BroadcasterLimits) -> Self {
+    pub fn limits(self, limits: impl Into<BroadcasterLimits>) -> Self {
+        let limits = limits.into();
         Self { limits, ..self }
     }
 

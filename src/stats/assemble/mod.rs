@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::json;
 use super::objects::{
-    LaneStats, MediaPathStats, PeerConnectionStats, RetransmissionCacheStats, Stats,
+    GuardStats, LaneStats, MediaPathStats, PeerConnectionStats, RetransmissionCacheStats, Stats,
 };
 use super::report::StatsReport;
 use super::rtp::{
@@ -72,7 +72,24 @@ impl Sources {
             counters: self.receiving.counters,
         }));
         self.add_lanes(&mut objects);
+        if self.has_transport() {
+            objects.push(Stats::Guards(self.guards()));
+        }
         StatsReport::new(self.wall, objects)
+    }
+
+    fn guards(&self) -> GuardStats {
+        let counted = self.ice.counted;
+        GuardStats {
+            id: "XG".to_owned(),
+            timestamp: self.wall,
+            stun_refused: counted.stun_discarded,
+            stun_overflow: counted.stun_dropped,
+            checks_held_back: counted.checks_held_back,
+            candidates_ignored: counted.candidates_ignored,
+            dtls_refused: self.dtls.refused,
+            dtls_overflow: self.dtls.overflow,
+        }
     }
 
     fn add_lanes(&self, objects: &mut Vec<Stats>) {
@@ -342,7 +359,7 @@ impl Sources {
         let session = self.control.session.as_ref();
         let remote_certificate = session.map(|it| self.certificate(&it.peer_certificate));
         let selected = self.ice.pairs.iter().find(|pair| pair.selected);
-        let DtlsTraffic { sent, received } = self.traffic();
+        let DtlsTraffic { sent, received, .. } = self.traffic();
         objects.push(Stats::Transport(TransportStats {
             id: TRANSPORT.to_owned(),
             timestamp: self.wall,
@@ -394,7 +411,7 @@ impl Sources {
     fn pair(&self, pair: &PairSnapshot) -> CandidatePairStats {
         let counts = &pair.counts;
         let sole = pair.selected && self.ice.selections == 1;
-        let DtlsTraffic { sent, received } = self.traffic();
+        let DtlsTraffic { sent, received, .. } = self.traffic();
         CandidatePairStats {
             id: self.pair_id(pair),
             timestamp: self.wall,
@@ -454,6 +471,7 @@ impl Sources {
         DtlsTraffic {
             sent: add((media.counters.sent, media.counters.bytes_sent), dtls.sent),
             received: add(media.received, dtls.received),
+            ..dtls
         }
     }
 

@@ -17,6 +17,7 @@ fn sources() -> Sources {
         dtls: DtlsTraffic {
             sent: (1, 50),
             received: (2, 60),
+            ..DtlsTraffic::default()
         },
         receiving: ReceivingSnapshot {
             counters: MediaStats::default(),

@@ -2,10 +2,10 @@
 
 use std::net::{Ipv4Addr, UdpSocket as StdSocket};
 use std::num::NonZeroUsize;
-use std::sync::atomic::Ordering;
 use std::thread;
 
 use super::*;
+use crate::limits::EndpointLimits;
 
 async fn pool(
     configuration: UdpEndpointConfiguration,
@@ -47,7 +47,7 @@ fn ports(pool: &UdpEndpointPool) -> Vec<u16> {
 fn peers(pool: &UdpEndpointPool) -> Vec<usize> {
     pool.endpoints()
         .iter()
-        .map(|endpoint| endpoint.peers.load(Ordering::Relaxed))
+        .map(|endpoint| endpoint.seats.taken())
         .collect()
 }
 
@@ -179,4 +179,22 @@ async fn a_pool_of_dead_endpoints_says_so() {
     assert!(matches!(refused, UdpEndpointError::Stopped), "{refused}");
     let refused = pool.endpoint().unwrap_err();
     assert!(matches!(refused, UdpEndpointError::Stopped), "{refused}");
+}
+
+#[tokio::test]
+async fn a_pool_takes_as_many_peers_as_its_endpoints_may_have_and_counts_whom_it_refuses() {
+    let limits = EndpointLimits::default().peers(2);
+    let pool = pool(loopback(0).limits(limits), 2).await.unwrap();
+    let seats: Vec<_> = (0..4).map(|_| pool.seat().unwrap()).collect();
+    let full = |refused: Result<Seat, UdpEndpointError>| {
+        matches!(refused, Err(UdpEndpointError::Full { limit: 2 }))
+    };
+    assert!(full(pool.seat()) && full(pool.seat()));
+    let mut refused = 0;
+    for endpoint in pool.endpoints() {
+        refused += endpoint.statistics().await.unwrap().peers_refused;
+    }
+    assert_eq!(refused, 2);
+    drop(seats);
+    assert!(pool.seat().is_ok());
 }
