@@ -16,6 +16,7 @@ use crate::fixtures::{
 };
 use crate::fuzzing::Input;
 use crate::lane::LaneDrops;
+use crate::limits::PeerLimits;
 use crate::peer_connection::Event;
 use crate::rtp::{CreditLimit, HeaderExtension, Load, RtcpPacket, RtpPacket, Ssrc};
 use crate::srtp::{Protector, Unprotector};
@@ -73,9 +74,11 @@ impl Game {
             waiting: limit,
             batch_packets: 256,
             audio_levels: Some(Duration::from_millis(200)),
+            ssrcs: 256,
             seed: 7,
         });
-        let mut sending = SendingHalf::new(Arc::new(SendingCounters::default()));
+        let counters = Arc::new(SendingCounters::default());
+        let mut sending = SendingHalf::new(counters, &PeerLimits::default());
         let mut outbox = Outbox::default();
         machine
             .install_key(keys.profile, &keys.remote)
