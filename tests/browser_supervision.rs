@@ -8,6 +8,7 @@ mod browser;
 #[allow(dead_code, reason = "the command line is not part of these tests")]
 mod supervised_forwarders;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ractor_webrtc::PeerConnection;
@@ -62,6 +63,48 @@ async fn what_is_killed_in_the_page_comes_back_and_who_is_not_below_it_notices_n
     sees(&bob, "Ada").await;
     assert_eq!(ada.eval::<String>("idOf('Room', 'green')").await, green);
     stage.strike().await;
+}
+
+/// The tree itself needs no browser.
+#[tokio::test]
+async fn without_its_socket_all_of_the_house_starts_again_without_a_keeper_one_room() {
+    let house = House::build(Arguments::on_port(0)).await.unwrap();
+    let names = ["endpoint", "rooms", "blue", "green", "pages"];
+    let first = actors(&house, &names, &BTreeMap::new()).await;
+    assert!(house.kill(&first["endpoint"]).await);
+    let second = actors(&house, &names, &first).await;
+    assert!(house.kill(&second["blue"]).await);
+    let others = ["endpoint", "rooms", "green", "pages"];
+    let same = |third: &BTreeMap<_, _>| others.iter().all(|it| third[*it] == second[*it]);
+    let blue = BTreeMap::from([("blue".to_owned(), second["blue"].clone())]);
+    assert!(same(&actors(&house, &names, &blue).await));
+    assert!(!house.kill(&first["blue"]).await, "it is gone");
+    house.close().await;
+}
+
+/// The actors of these names, once all are there and none is the one of before.
+async fn actors(
+    house: &House,
+    names: &[&str],
+    before: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let begun = Instant::now();
+    loop {
+        let tree = house.look().await;
+        let all = tree.all().into_iter();
+        let now: BTreeMap<_, _> = all
+            .filter_map(|it| Some((it.name.clone()?, it.id.clone())))
+            .collect();
+        let is_new = |name: &&str| {
+            now.get(*name)
+                .is_some_and(|it| before.get(*name) != Some(it))
+        };
+        if names.iter().all(is_new) {
+            return now;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{now:?} after {before:?}");
+        sleep(Duration::from_millis(10)).await;
+    }
 }
 
 /// Waits until frames of the other one are decoded, ten more than before.
