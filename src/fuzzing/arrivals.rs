@@ -98,29 +98,22 @@ pub(super) fn missing(data: &[u8]) {
         match step & 7 {
             0..=2 => {
                 last = last.plus(u16::from(step >> 3));
-                missing.arrive(last, round_trip, now);
+                note(&mut come, last, missing.arrive(last, round_trip, now));
                 if step & 7 == 2 {
                     missing.expect_next(last, now);
                 }
-                come.insert(last.0);
             }
             3 => {
                 let number = last.plus(0_u16.wrapping_sub(u16::from(step >> 3) + 1));
-                missing.arrive(number, round_trip, now);
-                come.insert(number.0);
+                note(&mut come, number, missing.arrive(number, round_trip, now));
             }
             4 => {
                 last = SequenceNumber(input.number());
-                missing.arrive(last, round_trip, now);
-                // Another beginning may come to numbers that there were before.
-                come = HashSet::from([last.0]);
+                note(&mut come, last, missing.arrive(last, round_trip, now));
             }
             5 => {
                 let number = last.plus(u16::from(step >> 3).wrapping_sub(16));
-                // A stream does not begin with a repair.
-                if missing.repair(number, round_trip, now) != Arrived::Again {
-                    come.insert(number.0);
-                }
+                note(&mut come, number, missing.repair(number, round_trip, now));
             }
             6 => {
                 now += Duration::from_millis(u64::from(step >> 3));
@@ -139,6 +132,15 @@ pub(super) fn missing(data: &[u8]) {
         ask(&mut missing, &come, round_trip, u8::MAX, now);
     }
     panic!("asked for without end");
+}
+
+/// Another beginning may come to numbers that there were before it, and what is too old for the stream may be of the next one.
+fn note(come: &mut HashSet<u16>, number: SequenceNumber, arrived: Arrived) {
+    match arrived {
+        Arrived::Ahead | Arrived::Late(_) => drop(come.insert(number.0)),
+        Arrived::Jumped => *come = HashSet::from([number.0]),
+        Arrived::Again => {}
+    }
 }
 
 fn ask(

@@ -151,7 +151,9 @@ fn assert_read_within(datagram: &[u8]) {
     let Some(message) = StunMessage::parse_any(datagram) else {
         return;
     };
-    assert_eq!(DatagramKind::of(datagram), Some(DatagramKind::Stun));
+    if StunMessage::parse(datagram).is_some() {
+        assert_eq!(DatagramKind::of(datagram), Some(DatagramKind::Stun));
+    }
     assert_eq!(message.bytes(), datagram);
     if let Some((ours, theirs)) = message.username() {
         let name = [ours.as_bytes(), b":", theirs.as_bytes()].concat();

@@ -23,7 +23,9 @@ fn the_seeds_of_every_target_pass_and_so_does_what_a_moment_of_fuzzing_makes_of_
     let seed = number("FUZZ_SEED", 1);
     let moment = Duration::from_millis(number("FUZZ_MILLISECONDS", 500));
     println!("FUZZ_SEED={seed}, {moment:?} for each target");
-    let left = Mutex::new(TARGETS.iter());
+    let only = env::var("FUZZ_TARGET").ok();
+    let is_wanted = |name: &str| only.as_ref().is_none_or(|only| only == name);
+    let left = Mutex::new(TARGETS.iter().filter(|(name, _)| is_wanted(name)));
     thread::scope(|scope| {
         for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
             scope.spawn(|| {
