@@ -58,8 +58,8 @@ async fn a_page_that_pauses_its_highest_encoding_leaves_no_screen_behind() {
     let fell = shows(&page, "left", "m")
         .await
         .max(shows(&page, "right", "m").await);
-    // Noticed within half a second or so; the picture goes on with the next keyframe.
-    assert!(fell < Duration::from_millis(1500), "{fell:?}");
+    // Noticed within half a second or so; the picture goes on with the next keyframe, which a busy machine encodes late.
+    assert!(fell < Duration::from_millis(2500), "{fell:?}");
     page.click("send-m").await;
     shows(&page, "left", "l").await;
     page.click("send-m").await;
@@ -69,7 +69,7 @@ async fn a_page_that_pauses_its_highest_encoding_leaves_no_screen_behind() {
     shows(&page, "right", "h").await;
     for screen in SCREENS {
         let figures = Figures::of(&page, screen).await;
-        assert!(figures.longest_gap < 1_500.0, "{screen}: {figures:?}");
+        assert!(figures.longest_gap < 2_500.0, "{screen}: {figures:?}");
         assert_eq!(figures.packets_lost, 0, "{screen}: {figures:?}");
     }
 }
