@@ -174,7 +174,7 @@ impl Eight {
         let is_expected = closed.as_ref().is_none_or(|it| expected.contains(it));
         assert!(is_expected, "{place:?}: {closed:?}");
         self.everybody_gets_everybody().await;
-        self.expect_nothing_lost(place);
+        self.expect_nothing_lost(place).await;
         for page in &self.watchers {
             assert_eq!(page.failures, [], "{place:?}");
         }
@@ -242,7 +242,7 @@ impl Eight {
     }
 
     /// Unless the path has lost something: where the kernel throws away what nobody has read in time, nothing can be said.
-    fn expect_nothing_lost(&mut self, place: &Seen) {
+    async fn expect_nothing_lost(&mut self, place: &Seen) {
         let (got, lost) = self.counted();
         let dropped = dropped_by_kernel();
         let before = |inode| self.dropped_by_kernel.get(inode).copied();
@@ -254,7 +254,18 @@ impl Eight {
             self.watchers.iter_mut().for_each(Page::forget_arrivals);
             return;
         }
-        assert_eq!(lost, 0, "{place:?}: {:?}", self.losses());
+        if lost > 0 {
+            let losses = self.losses();
+            for page in &self.watchers {
+                if losses.iter().any(|(who, ..)| *who == page.id()) {
+                    let there = connection(&self.hall, page.id()).await;
+                    println!("{}, its page: {:?}", page.id(), page.pc.media_stats().await);
+                    let there = there.unwrap().media_stats().await;
+                    println!("{}, its server: {there:?}", page.id());
+                }
+            }
+            panic!("{place:?}: {losses:?}");
+        }
         self.got = got;
     }
 
