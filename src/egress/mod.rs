@@ -136,7 +136,7 @@ impl SendingHandle {
     }
 
     /// Feeds a track of this peer from another peer's track, or from nowhere. Waits for the
-    /// actor's turn, one second at most.
+    /// actor's turn, three seconds at most.
     ///
     /// # Errors
     ///
@@ -161,7 +161,7 @@ impl SendingHandle {
 }
 
 impl SendingHandle {
-    /// What the sending half shows of itself for statistics. Waits for the actor's turn, one second at most.
+    /// What the sending half shows of itself for statistics. Waits for the actor's turn, three seconds at most.
     ///
     /// # Errors
     ///

@@ -36,7 +36,7 @@
 //! | the same | told to, when its peer has gone | nothing | nothing | nothing |
 //!
 //! A peer connection that ends is no child, and is watched: its publications and subscriptions end with it, even where
-//! its owner is gone and passes nothing on. One that does not answer within a second is asked again two seconds later, and so on.
+//! its owner is gone and passes nothing on. One that does not answer within three seconds is asked again two seconds later, and so on.
 //!
 //! When the Forwarder itself fails or is killed, routes go on: they live in the media path. Its handles keep what it knew;
 //! give one of them to [`ForwarderBuilder::succeeding`], and a new Forwarder goes on from there. It asks each peer what it
@@ -358,7 +358,7 @@ impl Forwarder {
         });
     }
 
-    /// What there is now: publications, subscriptions, counts. Waits for the Forwarder's turn, one second at most.
+    /// What there is now: publications, subscriptions, counts. Waits for the Forwarder's turn, three seconds at most.
     ///
     /// # Errors
     ///

@@ -115,7 +115,7 @@ impl Actor for SubscriberActor {
         })
     }
 
-    /// Waits for the peer connection and for the media path of the peer, a second at most for each answer.
+    /// Waits for the peer connection and for the media path of the peer, three seconds at most for each answer.
     async fn handle(
         &self,
         _myself: ActorRef<Self::Msg>,

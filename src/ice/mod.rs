@@ -150,7 +150,7 @@ impl IceTransport {
         self.cast(IceMessage::EndOfRemoteCandidates);
     }
 
-    /// What the session that counts shows of itself for statistics. Waits for the actor's turn, one second at most.
+    /// What the session that counts shows of itself for statistics. Waits for the actor's turn, three seconds at most.
     ///
     /// # Errors
     ///

@@ -273,7 +273,7 @@ impl PeerConnection {
     }
 
     /// What the media path has counted so far: traffic, and every drop by its cause. Never delays
-    /// media; waits for the media path's turn, one second at most.
+    /// media; waits for the media path's turn, three seconds at most.
     ///
     /// # Errors
     ///

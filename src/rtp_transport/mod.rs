@@ -192,7 +192,7 @@ impl RtpTransport {
     }
 
     /// Feeds a local track from another peer's track, or from nowhere. Waits for the sending actor's
-    /// turn, one second at most.
+    /// turn, three seconds at most.
     ///
     /// # Errors
     ///
@@ -270,7 +270,7 @@ impl RtpTransport {
         self.cast(RtpTransportMessage::RequestKeyframe { track_id, rid });
     }
 
-    /// The counters. Waits for the actor's turn, one second at most.
+    /// The counters. Waits for the actor's turn, three seconds at most.
     ///
     /// # Errors
     ///
@@ -279,7 +279,7 @@ impl RtpTransport {
         ask(&self.actor, |reply| RtpTransportMessage::Stats { reply }).await
     }
 
-    /// What both halves show of themselves for statistics. Waits for the turn of both, one second at most.
+    /// What both halves show of themselves for statistics. Waits for the turn of both, three seconds at most.
     ///
     /// # Errors
     ///

@@ -122,7 +122,7 @@ impl UdpEndpoint {
         Some(UdpBufferSizes { receive, send })
     }
 
-    /// What the endpoint has counted. Waits for the actor's turn, one second at most; the kernel's part of it is
+    /// What the endpoint has counted. Waits for the actor's turn, three seconds at most; the kernel's part of it is
     /// looked up by the caller, some microseconds for each hundred sockets of the machine.
     ///
     /// # Errors

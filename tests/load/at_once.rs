@@ -1,6 +1,6 @@
 //! Many who connect to one endpoint at the same time.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use cpu_time::ProcessTime;
 use ractor_webrtc::Certificate;
@@ -15,7 +15,9 @@ pub(crate) async fn run(count: u64) {
     let root = Root::spawn().await;
     let (socket, endpoint) = shared_endpoint().await;
     let certificate = Certificate::generate().unwrap();
-    let server = loopback()
+    // All that there is to do for so many takes seconds of all cores, and meanwhile flights are repeated.
+    let patient = || loopback().handshake_timeout(Duration::from_secs(60));
+    let server = patient()
         .certificate(certificate)
         .endpoint(endpoint.clone());
     let mut counted: Vec<Counts> = Vec::new();
@@ -24,7 +26,7 @@ pub(crate) async fn run(count: u64) {
         let (began, cpu) = (Instant::now(), ProcessTime::now());
         let mut connecting = JoinSet::new();
         for _ in 0..count {
-            let (root, settings) = (root.clone(), [loopback(), server.clone()]);
+            let (root, settings) = (root.clone(), [patient(), server.clone()]);
             connecting.spawn(async move {
                 let mut client = Side::new(&root).await;
                 let mut server = Side::new(&root).await;

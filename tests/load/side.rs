@@ -62,10 +62,15 @@ impl Side {
 
     async fn connected(&mut self) -> Result<(), Failure> {
         let peer = self.peer.clone().expect("started");
-        while peer.connection_state() != PeerConnectionState::Connected {
-            self.event().await?;
+        loop {
+            match peer.connection_state() {
+                PeerConnectionState::Connected => return Ok(()),
+                PeerConnectionState::Failed => {
+                    return Err(format!("the connection failed: {:?}", peer.states()).into());
+                }
+                _ => drop(self.event().await?),
+            }
         }
-        Ok(())
     }
 
     /// Sends one packet of sound.
