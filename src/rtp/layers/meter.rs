@@ -155,10 +155,10 @@ mod tests {
         )
     }
 
-    /// A packet of VP9 of these layers and so many bytes with its header.
+    /// A packet of VP9 of these layers and so many bytes: one that is made has no header yet.
     fn vp9(spatial: u8, temporal: u8, bytes: usize) -> RtpPacket {
         let mut payload = vec![0x20, temporal << 5 | spatial << 1, 0];
-        payload.resize(bytes - 12, 0xff);
+        payload.resize(bytes, 0xff);
         packet(payload)
     }
 
