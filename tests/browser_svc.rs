@@ -9,8 +9,11 @@ mod common;
 
 use std::time::Duration;
 
+use ractor::{Actor, ActorProcessingErr, ActorRef};
 use ractor_webrtc::configuration::{MediaConfiguration, MediaFeature};
-use ractor_webrtc::peer_connection::RouteSource;
+use ractor_webrtc::forwarder::{Forwarder, ForwarderEvent, LayerWish, OnRequest};
+use ractor_webrtc::peer_connection::{Event, PeerEvent, RouteSource};
+use ractor_webrtc::rtp::LayerLimit;
 use ractor_webrtc::{MediaKind, PeerConnectionBuilder};
 use serde::Deserialize;
 use serde_json::json;
@@ -88,6 +91,98 @@ async fn a_page_follows_the_limit_through_the_layers_of_vp8() {
     follows("VP8", "L1T3", &limits).await;
 }
 
+/// A Forwarder chooses: what the path takes, of what is wished for. The estimate is made up, so that the machine's own does not count.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_has_the_layers_of_vp9_that_its_path_and_its_wish_allow() {
+    let _turn = TURN.lock().await;
+    let Some(browser) = Browser::launch().await else {
+        return;
+    };
+    let url = serve(PAGE).await;
+    let (_supervisor, endpoint) = shared_endpoint().await;
+    let builder = || loopback().endpoint(endpoint.clone());
+    let camera = "send('VP9', 'L3T3_KEY', 960, 540)";
+    let sender = Caller::call(&browser, &url, builder(), camera).await;
+    let viewer = Caller::call(&browser, &url, builder(), "receive('VP9')").await;
+    let (owner, _) = Actor::spawn(None, Deaf, ()).await.unwrap();
+    let forwarder = Forwarder::builder().policy(OnRequest);
+    let forwarder = forwarder.spawn_linked(&owner).await.unwrap();
+    for ours in [&sender.ours, &viewer.ours] {
+        forwarder.add_peer(&ours.peer).await.unwrap();
+    }
+    let (slot, peer) = (
+        viewer.ours.local_track(MediaKind::Video),
+        viewer.ours.peer.clone(),
+    );
+    let camera = sender.ours.remote_track(MediaKind::Video).id();
+    forwarder.add_slot(peer.id(), slot.clone()).await.unwrap();
+    forwarder.switch(slot.id(), camera).await.unwrap();
+    let mut publisher = sender.ours;
+    let hub = forwarder.clone();
+    tokio::spawn(async move {
+        while let Some(event) = publisher.event().await {
+            hub.handle_event(&PeerEvent::new(publisher.peer.id(), event));
+        }
+    });
+    let available = |bits_per_second| {
+        let event = Event::AvailableOutgoingBitrate { bits_per_second };
+        forwarder.handle_event(&PeerEvent::new(peer.id(), event));
+    };
+
+    sender
+        .page
+        .wait_until("sending('L3T3_KEY', 960)", PATIENCE)
+        .await;
+    shows(&viewer.page, 960).await;
+    viewer.page.wait_until("settle()", PATIENCE).await;
+    // No camera of a browser sends so little, and none so much.
+    available(30_000);
+    shows(&viewer.page, 240).await;
+    available(20_000_000);
+    shows(&viewer.page, 960).await;
+    for (wish, width) in [(1, 240), (2, 480), (1, 240), (3, 960)] {
+        let wish = LayerWish::UpToLayers(LayerLimit::NONE.with_spatial(wish));
+        forwarder.set_layers(slot.id(), wish);
+        shows(&viewer.page, width).await;
+    }
+    // By hand nothing is taken back by the Forwarder, and nothing of the Forwarder's by hand.
+    peer.set_layer_limit(slot.id(), LayerLimit::at_most(2, 3))
+        .unwrap();
+    shows(&viewer.page, 480).await;
+    forwarder.set_layers(slot.id(), LayerWish::UpToBitrate(1));
+    shows(&viewer.page, 240).await;
+    peer.set_layer_limit(slot.id(), LayerLimit::NONE).unwrap();
+    forwarder.set_layers(slot.id(), LayerWish::Automatic);
+    shows(&viewer.page, 960).await;
+
+    let snapshot = forwarder.snapshot().await.unwrap();
+    eprintln!("{:?}", snapshot.publications[0].layers);
+    plays_on(&viewer.page).await;
+    let stats = peer.media_stats().await.unwrap();
+    assert!(stats.above_layer_limit > 0, "{stats:?}");
+}
+
+/// Owns a Forwarder, and has no use for what it tells.
+struct Deaf;
+
+struct Told;
+
+impl From<ForwarderEvent> for Told {
+    fn from(_: ForwarderEvent) -> Self {
+        Self
+    }
+}
+
+impl Actor for Deaf {
+    type Msg = Told;
+    type State = ();
+    type Arguments = ();
+
+    async fn pre_start(&self, _: ActorRef<Told>, (): ()) -> Result<(), ActorProcessingErr> {
+        Ok(())
+    }
+}
+
 /// One page sends in this mode; another one gets, one after the other, what is within these limits: pictures of this width, and
 /// this share of those that there are.
 async fn follows(codec: &str, mode: &str, limits: &[(&str, u32, f64)]) {
@@ -147,17 +242,7 @@ async fn follows(codec: &str, mode: &str, limits: &[(&str, u32, f64)]) {
             "{limit}: {found:.2} of the frames"
         );
     }
-    let figures: Figures = viewer.page.eval("figures()").await;
-    eprintln!("{codec} {mode}: {figures:?}");
-    assert!(figures.longest_freeze < 500.0, "{figures:?}");
-    assert_eq!(
-        figures.packets_lost, 0,
-        "nothing that is left out seems lost: {figures:?}"
-    );
-    assert_eq!(
-        figures.pictures_lost, 0,
-        "no request for a keyframe: {figures:?}"
-    );
+    plays_on(&viewer.page).await;
     let stats = peer.media_stats().await.unwrap();
     assert!(stats.above_layer_limit > 0, "{stats:?}");
     assert_eq!(
@@ -194,6 +279,21 @@ impl Caller {
 async fn shows(page: &Page, width: u32) {
     let changed = format!("figures().then(now => now.width === {width})");
     page.wait_until(&changed, PATIENCE).await;
+}
+
+/// Since it has settled, the page has seen no freeze, no loss and nothing that it could not decode.
+async fn plays_on(page: &Page) {
+    let figures: Figures = page.eval("figures()").await;
+    eprintln!("{figures:?}");
+    assert!(figures.longest_freeze < 500.0, "{figures:?}");
+    assert_eq!(
+        figures.packets_lost, 0,
+        "nothing that is left out seems lost: {figures:?}"
+    );
+    assert_eq!(
+        figures.pictures_lost, 0,
+        "no request for a keyframe: {figures:?}"
+    );
 }
 
 /// Frames a second, over a while.

@@ -207,9 +207,13 @@ impl EgressShell {
                 origin,
                 reply,
             } => self.set_route(Destination { member: id, track }, origin, reply),
-            SendingCommand::SetLayerLimit { track, limit } => {
+            SendingCommand::SetLayerLimit {
+                track,
+                limit,
+                set_by,
+            } => {
                 if let Some(half) = self.half(id) {
-                    half.set_layer_limit(track, limit);
+                    half.set_layer_limit(track, limit, set_by);
                 }
             }
             SendingCommand::KeepRoutes(tracks) => {

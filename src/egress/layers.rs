@@ -1,17 +1,41 @@
 //! Limits of layers, one for each track.
 
 use super::machine::SendingHalf;
+use super::message::LimitSetter;
 use super::sent_track::SentTrack;
 use crate::rtp::LayerLimit;
 use crate::track::TrackId;
 
+/// The limits of one track.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct LayerLimits {
+    by_hand: LayerLimit,
+    chosen: LayerLimit,
+}
+
+impl LayerLimits {
+    /// What both allow.
+    fn lower(&self) -> LayerLimit {
+        self.by_hand.but_at_most(self.chosen)
+    }
+}
+
 impl SendingHalf {
-    /// No more of a track is sent from its next picture on, whatever feeds it.
-    pub(super) fn set_layer_limit(&mut self, track: TrackId, limit: LayerLimit) {
-        if limit == LayerLimit::NONE {
+    /// No more of a track is sent from its next picture on, whatever feeds it. Who has set the limit may change it; that of others holds as
+    /// well.
+    pub(super) fn set_layer_limit(
+        &mut self,
+        track: TrackId,
+        limit: LayerLimit,
+        set_by: LimitSetter,
+    ) {
+        let limits = self.layer_limits.entry(track).or_default();
+        match set_by {
+            LimitSetter::Application => limits.by_hand = limit,
+            LimitSetter::Forwarder => limits.chosen = limit,
+        }
+        if *limits == LayerLimits::default() {
             self.layer_limits.remove(&track);
-        } else {
-            self.layer_limits.insert(track, limit);
         }
         self.limit_layers();
     }
@@ -26,7 +50,8 @@ impl SendingHalf {
     pub(super) fn limit_layers(&mut self) {
         for sender in &mut self.senders {
             let limit = sender.track.and_then(|it| self.layer_limits.get(&it));
-            sender.layers.set_limit(limit.copied().unwrap_or_default());
+            let limit = limit.map_or(LayerLimit::NONE, LayerLimits::lower);
+            sender.layers.set_limit(limit);
         }
     }
 }

@@ -9,6 +9,7 @@ use super::congestion::Congestion;
 use super::counters::SendingCounters;
 use super::feeds::Feeds;
 use super::held_back::HeldBack;
+use super::layers::LayerLimits;
 use super::message::{Outgoing, SendingEvent, StreamId};
 use super::outbox::Outbox;
 use super::routes::Role;
@@ -19,9 +20,9 @@ use crate::codec::RtpCodec;
 use crate::jsep::{MediaPlan, SendPlan};
 use crate::limits::PeerLimits;
 use crate::rtp::{
-    ExtendedReportBlock, KeyframeMark, LayerFilter, LayerLimit, MAX_BLOCKS, Mid, Numbers,
-    ReceptionReport, Report, RequestTally, Rewrite, Rid, RtcpPacket, RtpBatch, RtpPacket,
-    RtpStreamSender, Speaker, Why, compound_reports,
+    ExtendedReportBlock, KeyframeMark, LayerFilter, MAX_BLOCKS, Mid, Numbers, ReceptionReport,
+    Report, RequestTally, Rewrite, Rid, RtcpPacket, RtpBatch, RtpPacket, RtpStreamSender, Speaker,
+    Why, compound_reports,
 };
 use crate::srtp::{Protector, SrtpError, SrtpMasterKey, SrtpProfile};
 use crate::track::{MediaKind, TrackId};
@@ -43,7 +44,7 @@ pub(crate) struct SendingHalf {
     /// Which streams feed a track; the others are sent by hand.
     pub(super) feeds: Feeds,
     /// Of the tracks that have one.
-    pub(super) layer_limits: HashMap<TrackId, LayerLimit>,
+    pub(super) layer_limits: HashMap<TrackId, LayerLimits>,
     /// From the first packet on of whose arrival the remote side tells.
     pub(super) congestion: Option<Box<Congestion>>,
     /// What would be sent if the path took it.

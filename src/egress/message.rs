@@ -95,6 +95,13 @@ pub(crate) struct NewMember {
     pub(super) listener: Outlet<SendingEvent>,
 }
 
+/// Who limits the layers of a track: each has a limit of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LimitSetter {
+    Application,
+    Forwarder,
+}
+
 /// What one peer's sending half is to do.
 #[derive(Debug)]
 pub(crate) enum SendingCommand {
@@ -123,8 +130,12 @@ pub(crate) enum SendingCommand {
         origin: Option<RouteOrigin>,
         reply: RpcReplyPort<Result<(), RouteRefusal>>,
     },
-    /// Send at most so many layers of a track.
-    SetLayerLimit { track: TrackId, limit: LayerLimit },
+    /// Send at most so many layers of a track, and no more than others allow.
+    SetLayerLimit {
+        track: TrackId,
+        limit: LayerLimit,
+        set_by: LimitSetter,
+    },
     /// End the routes of all tracks but these.
     KeepRoutes(Vec<SentTrack>),
     /// The remote side wants a keyframe of a track.

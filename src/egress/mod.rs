@@ -56,7 +56,7 @@ pub(crate) use self::machine::ReportRequest;
 pub(crate) use self::machine::SendingHalf;
 use self::message::{EgressMessage, MemberId, NewMember};
 pub(crate) use self::message::{
-    Outgoing, PublisherRequest, RouteLayer, RouteOrigin, RouteRefusal, SendingCommand,
+    LimitSetter, Outgoing, PublisherRequest, RouteLayer, RouteOrigin, RouteRefusal, SendingCommand,
     SendingEvent, StreamId, Subscription,
 };
 #[cfg(any(test, fuzzing))]

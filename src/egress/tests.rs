@@ -13,7 +13,8 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::message::{
-    PublisherRequest, RouteLayer, RouteOrigin, SendingCommand, SendingEvent, StreamId, Subscription,
+    LimitSetter, PublisherRequest, RouteLayer, RouteOrigin, SendingCommand, SendingEvent, StreamId,
+    Subscription,
 };
 use super::retransmission::RetransmissionRequest;
 use super::{Egress, Membership, Outgoing, RouteRefusal, SendingCounters, SendingHandle};
@@ -846,7 +847,12 @@ async fn layers_above_the_limit_of_a_track_are_left_out_without_a_gap() {
     } = Watching::begin().await;
     let (track, limit) = (viewer.session.local, LayerLimit::at_most(1, 1));
     let set = |viewer: &Peer, limit| {
-        let command = SendingCommand::SetLayerLimit { track, limit };
+        let set_by = LimitSetter::Application;
+        let command = SendingCommand::SetLayerLimit {
+            track,
+            limit,
+            set_by,
+        };
         viewer.handle.tell(command);
     };
     set(&viewer, limit);
@@ -874,6 +880,41 @@ async fn layers_above_the_limit_of_a_track_are_left_out_without_a_gap() {
     };
     viewer.handle.tell(SendingCommand::Retransmit(request));
     assert_eq!(viewer.packet().await.timestamp(), RtpTimestamp(10 * 3000));
+}
+
+#[tokio::test]
+async fn the_limits_by_hand_and_of_a_forwarder_both_hold_whichever_comes_or_goes_first() {
+    let Watching {
+        mut viewer,
+        one,
+        first,
+        vp8,
+        ..
+    } = Watching::begin().await;
+    let track = viewer.session.local;
+    let (low, all) = (LayerLimit::at_most(1, 1), LayerLimit::NONE);
+    let (by_hand, chosen) = (LimitSetter::Application, LimitSetter::Forwarder);
+    let steps = [
+        (low, by_hand, 1),
+        (all, chosen, 1),
+        (low, chosen, 1),
+        (all, by_hand, 1),
+        (all, chosen, 2),
+    ];
+    let (mut source, mut sent) = (2, 2);
+    for (limit, set_by, count) in steps {
+        viewer.handle.tell(SendingCommand::SetLayerLimit {
+            track,
+            limit,
+            set_by,
+        });
+        let packets = [(source, LOWER), (source + 1, UPPER)];
+        first.lane.push(one.coded(&vp8, &packets));
+        let expected: Vec<_> = (sent..sent + count).collect();
+        assert_eq!(viewer.numbers(usize::from(count)).await, expected);
+        (source, sent) = (source + 2, sent + count);
+    }
+    assert_eq!(viewer.counters.above_layer_limit.get(), 4);
 }
 
 #[tokio::test]
@@ -905,9 +946,11 @@ async fn a_route_asks_for_the_keyframe_that_a_higher_spatial_layer_needs() {
         first.lane.push(batch);
     };
     let (track, limit) = (viewer.session.local, LayerLimit::at_most(1, 3));
-    viewer
-        .handle
-        .tell(SendingCommand::SetLayerLimit { track, limit });
+    viewer.handle.tell(SendingCommand::SetLayerLimit {
+        track,
+        limit,
+        set_by: LimitSetter::Application,
+    });
     push(&one, 2, KEY, &structure);
     push(&one, 3, DELTA, &[0xc1, 0, 2]);
     push(&one, 4, DELTA, &[0xc6, 0, 3]);
@@ -915,9 +958,11 @@ async fn a_route_asks_for_the_keyframe_that_a_higher_spatial_layer_needs() {
     assert_eq!(viewer.numbers(3).await, [2, 3, 4]);
     one.keyframe_requests(first.stream);
     let limit = LayerLimit::NONE;
-    viewer
-        .handle
-        .tell(SendingCommand::SetLayerLimit { track, limit });
+    viewer.handle.tell(SendingCommand::SetLayerLimit {
+        track,
+        limit,
+        set_by: LimitSetter::Application,
+    });
     push(&one, 6, DELTA, &[0xc6, 0, 5]);
     push(&one, 7, DELTA, &[0xc1, 0, 6]);
     assert_eq!(viewer.numbers(1).await, [5]);

@@ -1,25 +1,17 @@
-//! Which encoding each subscription has: by its wish, by what arrives, and by what the path to its subscriber takes.
+//! Which encoding each subscription has, and how many of its layers: by its wish, by what arrives, and by what the path to its subscriber takes.
 
 use std::mem;
-use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use super::allocation::{Budget, Demand, desired};
+use super::allocation::{Budget, desired};
+use super::candidates::Candidates;
 use super::machine::{Effect, ForwarderMachine};
 use super::message::ForwarderEvent;
-use super::records::{Choice, Row, SubscriptionRecord};
+use super::records::{Choice, Row};
 use super::wish::LayerWish;
 use crate::peer_connection::PeerId;
-use crate::rtp::{Rid, SimulcastLayer};
+use crate::rtp::SimulcastLayer;
 use crate::track::{MediaKind, TrackId};
-
-/// What of a publication a subscription may have.
-struct Candidates {
-    subscription: TrackId,
-    /// Names and rates, the lowest first.
-    layers: Vec<(Option<Rid>, u64)>,
-    had: Option<usize>,
-}
 
 impl ForwarderMachine {
     pub(super) fn set_layers(
@@ -183,24 +175,26 @@ impl ForwarderMachine {
         let Some(record) = self.records.subscriptions.get_mut(&id) else {
             return false;
         };
-        let (rid, _) = candidates.layers[pick].clone();
+        let grant = candidates.steps[pick].grant.clone();
+        let (limit, choice) = (grant.limit, grant.choice());
         // What was granted and has paused stays granted: it may come back without waiting for room.
-        let granted = if candidates.had == Some(pick) && record.granted.is_some() {
-            record.granted.clone()
-        } else {
-            rid.clone()
+        let granted = match &record.granted {
+            Some(granted) if candidates.had == Some(pick) => granted.clone(),
+            Some(_) | None => grant,
         };
-        let choice = rid.map_or(Choice::Any, Choice::Layer);
-        let is_same = record.choice == choice;
-        if is_same && record.granted == granted {
+        let (is_same, is_alike) = (record.choice == choice, record.limit == limit);
+        if is_same && is_alike && record.granted.as_ref() == Some(&granted) {
             return false;
         }
-        (record.granted, record.choice) = (granted, choice);
+        (record.granted, record.choice, record.limit) = (Some(granted), choice, limit);
         self.changed(Row::Subscription(id));
         if !is_same {
             self.tell_layer(id, effects);
         }
-        !is_same
+        if !is_alike {
+            self.tell_limit(id, effects);
+        }
+        !(is_same && is_alike)
     }
 
     /// Tells which encoding a subscription has, once the subscription itself has been told.
@@ -219,56 +213,21 @@ impl ForwarderMachine {
             effects.push(Effect::Tell(event));
         }
     }
-}
 
-impl Candidates {
-    /// None where nothing arrives, or nothing is known: what there is then, the route finds by itself.
-    fn of(
-        subscription: TrackId,
-        record: &SubscriptionRecord,
-        layers: &[SimulcastLayer],
-    ) -> Option<Self> {
-        let position = |rid: &Rid| layers.iter().position(|it| it.rid.as_ref() == Some(rid));
-        let granted = record.granted.as_ref().and_then(position);
-        let active = |range: Range<usize>| range.filter(|index| layers[*index].active);
-        let all = || active(0..layers.len());
-        let lowest = all().next()?;
-        let mut allowed: Vec<usize> = match &record.wish {
-            LayerWish::Automatic | LayerWish::Off => all().collect(),
-            LayerWish::UpTo(rid) => {
-                let highest = position(rid).map_or(layers.len(), |index| index + 1);
-                active(0..highest).collect()
-            }
-            LayerWish::UpToBitrate(most) => all()
-                .filter(|index| {
-                    let slack = if granted == Some(*index) { most / 5 } else { 0 };
-                    layers[*index].bits_per_second <= most.saturating_add(slack)
-                })
-                .collect(),
-            LayerWish::Only(rid) => match position(rid) {
-                Some(index) => active(0..index + 1).next_back().into_iter().collect(),
-                None => all().collect(),
-            },
+    /// Tells how many layers a subscription is sent, once the subscription itself has been told.
+    pub(super) fn tell_limit(&self, id: TrackId, effects: &mut Vec<Effect>) {
+        let record = self.records.subscriptions.get(&id);
+        let Some(record) = record.filter(|it| it.is_attached) else {
+            return;
         };
-        if allowed.is_empty() {
-            allowed.push(lowest);
-        }
-        let had = granted.map(|granted| {
-            let below = allowed.iter().rposition(|index| *index <= granted);
-            below.unwrap_or(0)
-        });
-        let layer = |index: usize| (layers[index].rid.clone(), layers[index].bits_per_second);
-        Some(Self {
-            subscription,
-            layers: allowed.into_iter().map(layer).collect(),
-            had,
-        })
-    }
-
-    fn demand(&self) -> Demand {
-        Demand {
-            steps: self.layers.iter().map(|(_, rate)| *rate).collect(),
-            had: self.had,
+        if let Some(publication) = record.source {
+            let event = ForwarderEvent::LayerLimitChanged {
+                subscriber: record.subscriber,
+                publication,
+                subscription: id,
+                limit: record.limit,
+            };
+            effects.push(Effect::Tell(event));
         }
     }
 }

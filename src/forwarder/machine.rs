@@ -305,6 +305,7 @@ impl ForwarderMachine {
                 Choice::Any => None,
                 Choice::Layer(rid) => Some(rid.clone()),
             },
+            limit: subscription.limit,
         })
     }
 
@@ -385,6 +386,7 @@ impl ForwarderMachine {
                         Choice::Any => None,
                         Choice::Layer(rid) => Some(rid.clone()),
                     },
+                    limit: record.limit,
                 })
                 .collect(),
             refused_publications: refused_publications

@@ -9,7 +9,7 @@ use super::snapshot::ForwarderSnapshot;
 use super::wish::LayerWish;
 use crate::codec::RtpCodec;
 use crate::peer_connection::{PeerConnection, PeerId};
-use crate::rtp::{Mid, Rid, SimulcastLayer};
+use crate::rtp::{LayerLimit, Mid, Rid, SimulcastLayer};
 use crate::timer::Generation;
 use crate::track::{MediaStreamTrack, TrackId};
 
@@ -176,6 +176,18 @@ pub enum ForwarderEvent {
         subscription: TrackId,
         /// The encoding.
         rid: Rid,
+    },
+    /// A subscription has more or fewer of the layers inside its encoding (SVC) than before, for the same reasons. Fewer come with
+    /// the next picture, more where the stream allows it.
+    LayerLimitChanged {
+        /// Who gets it.
+        subscriber: PeerId,
+        /// What it gets.
+        publication: TrackId,
+        /// The local track by which it gets it.
+        subscription: TrackId,
+        /// As many layers as there are within this; [`LayerLimit::NONE`]: all of them.
+        limit: LayerLimit,
     },
     /// A peer was to get a publication, and does not: a limit was reached, or its peer connection or its remote side
     /// did not take the track. Where it was a limit, it gets it when room has become. What was asked for by hand and

@@ -21,6 +21,10 @@
 //! minute where that was in vain before. An encoding that its publisher pauses is left, and taken again when it comes back. Where nothing is known of
 //! the path, because the remote side sends no transport-wide feedback, subscribers have the best that they wish.
 //!
+//! The layers inside an encoding (SVC) are steps between the encodings: by size, and then by how often there is a picture. Of a larger picture than
+//! the smallest no more than one temporal layer is left out. What is above the chosen step is left out on the way to the subscriber, beside what
+//! [`PeerConnection::set_layer_limit`] says of the same track: the lower of both limits holds, and neither overwrites the other.
+//!
 //! # Who fails, and what it costs
 //!
 //! Started by [`ForwarderBuilder::spawn_linked`]; its owner is its supervisor. It ends with its owner and by
@@ -103,6 +107,7 @@
 
 mod actor;
 mod allocation;
+mod candidates;
 mod error;
 mod layers;
 mod limits;
@@ -343,8 +348,8 @@ impl Forwarder {
         });
     }
 
-    /// Which encoding a subscription is to have of a publication in several (simulcast); [`LayerWish::Automatic`] until told
-    /// otherwise. It stays when the subscription is [switched](Self::switch). Does not wait.
+    /// Which encoding a subscription is to have of a publication in several (simulcast), and which of the layers inside it (SVC);
+    /// [`LayerWish::Automatic`] until told otherwise. It stays when the subscription is [switched](Self::switch). Does not wait.
     pub fn set_layers(&self, subscription: TrackId, wish: LayerWish) {
         self.cast(ForwarderMessage::SetLayers { subscription, wish });
     }

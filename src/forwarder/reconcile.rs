@@ -6,7 +6,7 @@ use super::error::SubscribeError;
 use crate::call::CallError;
 use crate::jsep::{RtpTransceiver, RtpTransceiverDirection, SenderId, TransceiverId};
 use crate::peer_connection::PeerId;
-use crate::rtp::{Mid, Rid};
+use crate::rtp::{LayerLimit, Mid, Rid};
 use crate::track::{MediaKind, MediaStreamTrack, TrackId};
 
 /// What a subscriber should have. It says all, so that the newest is all that counts.
@@ -34,6 +34,8 @@ pub(crate) struct Feed {
     pub(crate) publisher: PeerId,
     pub(crate) track: TrackId,
     pub(crate) rid: Option<Rid>,
+    /// How many layers of it are sent on.
+    pub(crate) limit: LayerLimit,
 }
 
 /// What has come of an order.
@@ -108,6 +110,19 @@ pub(super) struct Plan {
 pub(super) struct Attachments {
     /// Whether the remote side has ever agreed to get it.
     agreed: HashMap<TrackId, bool>,
+}
+
+impl Feed {
+    /// It differs from the other in nothing but how many layers are sent.
+    pub(super) fn has_route_of(&self, other: &Self) -> bool {
+        let Self {
+            publisher,
+            track,
+            rid,
+            limit: _,
+        } = self;
+        (publisher, track, rid) == (&other.publisher, &other.track, &other.rid)
+    }
 }
 
 impl Line {

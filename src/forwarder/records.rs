@@ -6,7 +6,7 @@ use super::policy::Publication;
 use super::wish::LayerWish;
 use crate::codec::RtpCodec;
 use crate::peer_connection::PeerId;
-use crate::rtp::{Rid, SimulcastLayer};
+use crate::rtp::{LayerLimit, Rid, SimulcastLayer};
 use crate::track::{MediaStreamTrack, TrackId};
 
 /// The three tables.
@@ -55,10 +55,20 @@ pub(super) struct SubscriptionRecord {
     pub(super) undecodable: Option<Undecodable>,
     /// Which encoding it is to have.
     pub(super) wish: LayerWish,
-    /// The highest encoding that there was room for; it may be one that pauses.
-    pub(super) granted: Option<Rid>,
+    /// The most that there was room for; it may be of an encoding that pauses.
+    pub(super) granted: Option<Grant>,
     /// The encoding that it has.
     pub(super) choice: Choice,
+    /// How many layers of it.
+    pub(super) limit: LayerLimit,
+}
+
+/// An encoding, and as many layers of it as there are within a limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Grant {
+    /// `None` for the only encoding of a publication.
+    pub(super) rid: Option<Rid>,
+    pub(super) limit: LayerLimit,
 }
 
 /// Which encoding feeds a subscription.
@@ -123,6 +133,13 @@ impl SubscriptionRecord {
         self.undecodable = None;
         self.granted = None;
         self.choice = Choice::Any;
+        self.limit = LayerLimit::NONE;
+    }
+}
+
+impl Grant {
+    pub(super) fn choice(&self) -> Choice {
+        self.rid.clone().map_or(Choice::Any, Choice::Layer)
     }
 }
 

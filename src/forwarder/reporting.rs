@@ -10,6 +10,7 @@ use super::reconcile::{Attached, Inventory, Report};
 use super::records::{Origin, Row, Undecodable};
 use super::runtime::{Hearsay, Waiter};
 use crate::peer_connection::PeerId;
+use crate::rtp::LayerLimit;
 use crate::track::{MediaStreamTrack, TrackId};
 
 impl ForwarderMachine {
@@ -105,6 +106,7 @@ impl ForwarderMachine {
             return;
         };
         record.is_attached = true;
+        let is_limited = record.limit != LayerLimit::NONE;
         if let Some(publication) = record.source.filter(|_| record.follows()) {
             let event = ForwarderEvent::Subscribed {
                 subscriber: record.subscriber,
@@ -115,6 +117,9 @@ impl ForwarderMachine {
         }
         self.changed(Row::Subscription(id));
         self.tell_layer(id, effects);
+        if is_limited {
+            self.tell_limit(id, effects);
+        }
     }
 
     fn note_refused(

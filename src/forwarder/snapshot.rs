@@ -3,7 +3,7 @@
 use super::policy::Publication;
 use super::wish::LayerWish;
 use crate::peer_connection::PeerId;
-use crate::rtp::{Rid, SimulcastLayer};
+use crate::rtp::{LayerLimit, Rid, SimulcastLayer};
 use crate::track::{MediaStreamTrack, TrackId};
 
 /// All that a Forwarder forwards, as it was when asked.
@@ -50,8 +50,10 @@ pub struct SubscriptionSnapshot {
     pub is_slot: bool,
     /// A sender of the subscriber has it. One that waits for its m-line, or for its peer, is not attached yet.
     pub is_attached: bool,
-    /// Which encoding it is to have, where there are several.
+    /// Which encoding and which layers it is to have, where there are several.
     pub wish: LayerWish,
     /// Which encoding it has; `None` where there is one, or while nothing is known of them.
     pub rid: Option<Rid>,
+    /// How many of the layers inside that encoding it has.
+    pub limit: LayerLimit,
 }

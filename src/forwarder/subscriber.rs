@@ -17,6 +17,7 @@ use crate::jsep::{RtpTransceiver, RtpTransceiverDirection, TransceiverError};
 use crate::peer_connection::{
     Monitor, PeerConnection, PeerId, RouteError, RouteSource, SignalingState,
 };
+use crate::rtp::LayerLimit;
 use crate::start::spawn_linked;
 use crate::stop::{END_DEADLINE, force_after};
 use crate::track::{MediaStreamTrack, TrackId};
@@ -226,7 +227,17 @@ impl SubscriberShell {
         for wanted in &order.wanted {
             let (track, feed) = (wanted.track.id(), &wanted.feed);
             let is_attached = lines.iter().any(|line| line.track == Some(track));
-            if !is_attached || self.fed.get(&track) == Some(feed) {
+            let before = self.fed.get(&track);
+            if !is_attached || before == Some(feed) {
+                continue;
+            }
+            let limit = feed.as_ref().map_or(LayerLimit::NONE, |feed| feed.limit);
+            self.peer.choose_layer_limit(track, limit);
+            let before = before.and_then(Option::as_ref);
+            if let (Some(before), Some(now)) = (before, feed)
+                && before.has_route_of(now)
+            {
+                self.fed.insert(track, feed.clone());
                 continue;
             }
             let source = feed.as_ref().and_then(|feed| source(feed, publishers));

@@ -7,6 +7,7 @@ use super::records::{Choice, Origin, Row, SubscriptionRecord, Undecodable};
 use super::runtime::RequestId;
 use super::wish::LayerWish;
 use crate::peer_connection::PeerId;
+use crate::rtp::LayerLimit;
 use crate::track::{MediaKind, MediaStreamTrack, TrackId};
 
 impl ForwarderMachine {
@@ -150,6 +151,7 @@ impl ForwarderMachine {
             wish: LayerWish::default(),
             granted: None,
             choice: Choice::default(),
+            limit: LayerLimit::NONE,
         };
         self.records.subscriptions.insert(id, record);
         self.changed(Row::Subscription(id));

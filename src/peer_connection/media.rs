@@ -5,7 +5,7 @@ use super::{
     SendError,
 };
 use crate::call::CallError;
-use crate::egress::{RouteRefusal, SentTrack};
+use crate::egress::{LimitSetter, RouteRefusal, SentTrack};
 use crate::rtp::{LayerLimit, Rid, RtcpPacket, RtpBatch};
 use crate::track::TrackId;
 
@@ -169,7 +169,8 @@ impl PeerConnection {
     ///
     /// Fewer layers take effect with the next picture, more where the stream allows it: temporal ones at a switching-up point, which comes
     /// within some pictures; spatial ones at a keyframe as a rule, for which the source of a route is asked. The limit stays with the
-    /// track whatever feeds it, until [`LayerLimit::NONE`] takes it back.
+    /// track whatever feeds it, until [`LayerLimit::NONE`] takes it back. A [`Forwarder`](crate::forwarder::Forwarder) that feeds the track has a limit of its
+    /// own, by what the path takes: the lower of both holds, and neither overwrites the other.
     ///
     /// ```
     /// # use ractor_webrtc::peer_connection::{PeerConnection, SendError};
@@ -190,8 +191,13 @@ impl PeerConnection {
         if self.tracks.sent(track).is_none() {
             return Err(SendError::UnknownTrack(track));
         }
-        self.rtp.set_layer_limit(track, limit);
+        (self.rtp).set_layer_limit(track, limit, LimitSetter::Application);
         Ok(())
+    }
+
+    /// The same for a Forwarder, beside what is set by hand: the lower of both holds.
+    pub(crate) fn choose_layer_limit(&self, track: TrackId, limit: LayerLimit) {
+        (self.rtp).set_layer_limit(track, limit, LimitSetter::Forwarder);
     }
 
     /// Whether the owner of this peer gets the media of a remote track as [`Event::Rtp`](super::Event::Rtp): always, never, or (the

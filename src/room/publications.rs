@@ -66,6 +66,7 @@ impl RoomMachine {
             }
             | ForwarderEvent::SourceEnded { .. }
             | ForwarderEvent::LayerChanged { .. }
+            | ForwarderEvent::LayerLimitChanged { .. }
             | ForwarderEvent::SubscriberRestarted { .. } => {}
         }
     }

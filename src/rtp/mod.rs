@@ -87,7 +87,7 @@ pub(crate) use self::full_intra::{HeardCommands, SentCommands};
 pub(crate) use self::keyframe::KeyframeMark;
 pub(crate) use self::keyframe_requests::{Asked, KeyframeRequests};
 pub(crate) use self::layers::LayerFilter;
-pub use self::layers::{LayerLimit, LayerLimitError};
+pub use self::layers::{LayerLimit, LayerLimitError, LimitedRate};
 pub(crate) use self::nack::{Arrived, MissingPackets};
 pub(crate) use self::pacer::{Pacer, PacerCounters, Urgency};
 pub use self::packet::RtpPacket;

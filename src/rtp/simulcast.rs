@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::layers::{LayerBytes, LimitedRate};
 use super::types::Rid;
 
 /// One encoding of a remote track of pictures, as it arrives.
@@ -15,6 +16,10 @@ pub struct SimulcastLayer {
     /// What it took of the path within the last second, headers of RTP included; while it pauses, what it took before. Zero
     /// for one that has never been seen.
     pub bits_per_second: u64,
+    /// What it takes with fewer of the layers that it has inside itself (SVC), as `bits_per_second` measured: for each
+    /// [limit](crate::peer_connection::PeerConnection::set_layer_limit) that leaves something out, by size and then by how often there is a picture. The
+    /// last is the whole. Empty while it pauses, and where it has one layer or says nothing of them.
+    pub limited: Vec<LimitedRate>,
 }
 
 /// What has come of one encoding in all.
@@ -23,11 +28,14 @@ pub(crate) struct Received {
     /// Without headers and padding: padding alone is no picture.
     pub(crate) payload_bytes: u64,
     pub(crate) bytes: u64,
+    /// The same by layer, where it says of which it is.
+    pub(crate) layers: LayerBytes,
 }
 
 /// Watches the encodings of one track.
 ///
-/// Told from time to time what has come so far, it costs nothing per packet.
+/// Told from time to time what has come so far, it costs nothing per packet; what each layer takes is counted by
+/// [`LayerMeter`](super::layers::LayerMeter).
 #[derive(Debug)]
 pub(crate) struct LayerWatch {
     /// The lowest first, as far as is known; those never seen last.
@@ -42,6 +50,8 @@ struct Meter {
     received: Received,
     /// Bytes and durations of the latest windows, since it became active.
     windows: [(u64, Duration); WINDOWS],
+    /// What came of each layer in them.
+    layers: [LayerBytes; WINDOWS],
     /// How many windows there were since then.
     measured: usize,
     /// What has passed since the latest of them.
@@ -61,6 +71,7 @@ impl Meter {
             rid,
             received: Received::default(),
             windows: [(0, Duration::ZERO); WINDOWS],
+            layers: [LayerBytes::default(); WINDOWS],
             measured: 0,
             idle: Duration::ZERO,
             heard_at: None,
@@ -71,20 +82,18 @@ impl Meter {
         }
     }
 
-    /// Takes what has come so far. Says whether it was a part of a picture, and how many bytes.
-    fn take(&mut self, received: Received) -> (bool, u64) {
+    /// Takes what has come so far. Says what of it is new.
+    fn take(&mut self, received: Received) -> Received {
         let before = std::mem::replace(&mut self.received, received);
-        // A stream that is forgotten takes its counts along.
-        let bytes = received.bytes.saturating_sub(before.bytes);
-        (received.payload_bytes > before.payload_bytes, bytes)
+        received.since(&before)
     }
 
-    fn note(&mut self, came: bool, bytes: u64, others_came: bool, window: Duration, now: Instant) {
+    fn note(&mut self, new: &Received, others_came: bool, window: Duration, now: Instant) {
         self.idle += window;
-        if came {
+        if new.is_picture() {
             // What a pause ends with says nothing of what it takes.
             let lasted = if self.active { self.idle } else { window };
-            self.measure(bytes, lasted);
+            self.measure(new, lasted);
             self.idle = Duration::ZERO;
             self.heard_at = Some(now);
             self.missed = 0;
@@ -99,8 +108,9 @@ impl Meter {
         }
     }
 
-    fn measure(&mut self, bytes: u64, window: Duration) {
-        self.windows[self.measured % WINDOWS] = (bytes, window);
+    fn measure(&mut self, new: &Received, window: Duration) {
+        self.windows[self.measured % WINDOWS] = (new.bytes, window);
+        self.layers[self.measured % WINDOWS] = new.layers;
         self.measured += 1;
         let kept = &self.windows[..self.measured.min(WINDOWS)];
         let bytes: u64 = kept.iter().map(|(bytes, _)| bytes).sum();
@@ -129,11 +139,50 @@ impl Meter {
         self.average > other.average * factor
     }
 
+    /// Its rate, or that of its layers, is clearly another one than was told; or it has other layers.
+    fn differs(&self, told: &SimulcastLayer) -> bool {
+        if is_change(told.bits_per_second, self.rate as u64) {
+            return true;
+        }
+        let limited = self.limited();
+        let mut pairs = told.limited.iter().zip(&limited);
+        told.limited.len() != limited.len()
+            || pairs.any(|(told, now)| {
+                told.limit != now.limit || is_change(told.bits_per_second, now.bits_per_second)
+            })
+    }
+
     fn layer(&self) -> SimulcastLayer {
         SimulcastLayer {
             rid: self.rid.clone(),
             active: self.active,
             bits_per_second: self.rate as u64,
+            limited: self.limited(),
+        }
+    }
+
+    /// One that pauses takes none of its layers now, and is not known to have the same when it comes back.
+    fn limited(&self) -> Vec<LimitedRate> {
+        let mut layers = LayerBytes::default();
+        for window in &self.layers[..self.measured.min(WINDOWS)] {
+            layers.add_all(window);
+        }
+        layers.limited(self.rate)
+    }
+}
+
+impl Received {
+    /// A part of a picture came.
+    fn is_picture(&self) -> bool {
+        self.payload_bytes > 0
+    }
+
+    /// A stream that is forgotten takes its counts along.
+    fn since(&self, before: &Self) -> Self {
+        Self {
+            payload_bytes: self.payload_bytes.saturating_sub(before.payload_bytes),
+            bytes: self.bytes.saturating_sub(before.bytes),
+            layers: self.layers.since(&before.layers),
         }
     }
 }
@@ -167,13 +216,13 @@ impl LayerWatch {
         window: Duration,
         received: impl Fn(Option<&Rid>) -> Received,
     ) -> Option<&[SimulcastLayer]> {
-        let mut came = [(false, 0); MAX_LAYERS];
-        for (meter, came) in self.meters.iter_mut().zip(&mut came) {
-            *came = meter.take(received(meter.rid.as_ref()));
+        let mut new = [Received::default(); MAX_LAYERS];
+        for (meter, new) in self.meters.iter_mut().zip(&mut new) {
+            *new = meter.take(received(meter.rid.as_ref()));
         }
-        let any = came.iter().any(|(came, _)| *came);
-        for (meter, (came, bytes)) in self.meters.iter_mut().zip(came) {
-            meter.note(came, bytes, any, window, now);
+        let any = new.iter().any(Received::is_picture);
+        for (meter, new) in self.meters.iter_mut().zip(&new) {
+            meter.note(new, any, window, now);
         }
         self.sort();
         if !self.has_news(now) {
@@ -216,11 +265,16 @@ impl LayerWatch {
         let told_just_now = |at: Instant| now.saturating_duration_since(at) < LEAST_INTERVAL;
         let may_tell_rates = !self.told_at.is_some_and(told_just_now);
         self.meters.iter().zip(&self.told).any(|(meter, told)| {
-            let (rate, before) = (meter.rate, told.bits_per_second as f64);
-            let differs = (rate - before).abs() > LEAST_CHANGE.max(before * CHANGE);
-            meter.rid != told.rid || meter.active != told.active || (may_tell_rates && differs)
+            meter.rid != told.rid
+                || meter.active != told.active
+                || (may_tell_rates && meter.differs(told))
         })
     }
+}
+
+fn is_change(before: u64, rate: u64) -> bool {
+    let before = before as f64;
+    (rate as f64 - before).abs() > LEAST_CHANGE.max(before * CHANGE)
 }
 
 /// As many encodings as a description may name.
@@ -294,6 +348,7 @@ mod tests {
                 Received {
                     payload_bytes: bytes,
                     bytes,
+                    ..Received::default()
                 }
             };
             let news = self.watch.check(self.now, WINDOW, received);
@@ -415,6 +470,7 @@ mod tests {
         let padding = Received {
             payload_bytes: 0,
             bytes: 10_000,
+            ..Received::default()
         };
         assert_eq!(watch.check(Instant::now(), WINDOW, |_| padding), None);
         assert!(!watch.is_active());

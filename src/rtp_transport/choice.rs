@@ -124,6 +124,7 @@ mod tests {
             rid: Some((*rid).into()),
             active: *active,
             bits_per_second: 0,
+            limited: Vec::new(),
         };
         layers.iter().map(layer).collect()
     }
@@ -203,6 +204,7 @@ mod tests {
             rid: None,
             active: true,
             bits_per_second: 0,
+            limited: Vec::new(),
         }];
         assert_eq!(choice.choose(&only), None);
         assert!(choice.take(None, &batch(&[DELTA])).is_some());

@@ -187,6 +187,7 @@ impl Sorter<'_> {
         );
         (self.levels).record(route.track, route.source, &packet, received_at);
         let Some((ssrc, payload_type)) = route.repairs else {
+            route.stream.layers.count(&packet, route.source);
             let missing = &mut route.stream.missing;
             let repaired =
                 self.repairs

@@ -75,6 +75,32 @@ fn encodings_that_begin_pause_and_come_back_are_told() {
 }
 
 #[test]
+fn what_an_encoding_takes_with_fewer_of_its_layers_is_told() {
+    let mut bench = Bench::connected(session());
+    let mut limited = Vec::new();
+    for frame in 0..80_u16 {
+        bench.now += Duration::from_millis(50);
+        let temporal = [0, 2, 1, 2][usize::from(frame) % 4];
+        let mut payload = vec![0x90, 0x20, temporal << 6, 1];
+        payload.resize(900, 1);
+        let bytes = rtp_bytes(VIDEO, frame, Ssrc(1), &[(4, "v")], &payload);
+        let brought = vec![bench.remote.rtp(&bytes)];
+        for event in bench.receive(brought) {
+            if let Event::LayersChanged { layers, .. } = event {
+                limited = layers[0].limited.clone();
+            }
+        }
+    }
+    let names = limited.iter().map(|it| it.limit.to_string());
+    assert_eq!(Vec::from_iter(names), ["L1T1", "L1T2", "L1T3"]);
+    let whole = limited[2].bits_per_second as f64;
+    for (part, share) in limited.iter().zip([0.25, 0.5, 1.0]) {
+        let found = part.bits_per_second as f64 / whole;
+        assert!((found - share).abs() < 0.06, "{found} instead of {share}");
+    }
+}
+
+#[test]
 fn an_encoding_that_nobody_has_negotiated_is_none() {
     let mut film = Film::begin();
     let told = film.play(&["a", "b", "c", "d", "h"], 40);

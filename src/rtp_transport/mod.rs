@@ -70,8 +70,8 @@ pub(crate) use self::snapshot::ReceivingSnapshot;
 pub use self::stats::MediaStats;
 use crate::call::{CallError, StartError, ask};
 use crate::egress::{
-    Egress, Outgoing, RouteLayer, RouteOrigin, RouteRefusal, SendingCommand, SendingHandle,
-    SendingSnapshot, SentTrack,
+    Egress, LimitSetter, Outgoing, RouteLayer, RouteOrigin, RouteRefusal, SendingCommand,
+    SendingHandle, SendingSnapshot, SentTrack,
 };
 use crate::jsep::MediaPlan;
 use crate::lane::{LaneCapacity, lane};
@@ -206,8 +206,12 @@ impl RtpTransport {
     }
 
     /// Sends at most so many layers of a local track.
-    pub(crate) fn set_layer_limit(&self, track: TrackId, limit: LayerLimit) {
-        let command = SendingCommand::SetLayerLimit { track, limit };
+    pub(crate) fn set_layer_limit(&self, track: TrackId, limit: LayerLimit, set_by: LimitSetter) {
+        let command = SendingCommand::SetLayerLimit {
+            track,
+            limit,
+            set_by,
+        };
         self.sending.tell(command);
     }
 

@@ -8,7 +8,7 @@ use super::super::policy::AllOthers;
 use super::super::wish::LayerWish;
 use super::{World, remote};
 use crate::peer_connection::PeerId;
-use crate::rtp::{Rid, SimulcastLayer};
+use crate::rtp::{LayerLimit, LimitedRate, Rid, SimulcastLayer};
 use crate::track::MediaKind::{Audio, Video};
 use crate::track::{MediaStreamTrack, TrackId};
 
@@ -21,11 +21,34 @@ fn camera(active: &[&str]) -> Vec<SimulcastLayer> {
         rid: Some(rid.into()),
         active: active.contains(&rid),
         bits_per_second: rate * KILO,
+        limited: Vec::new(),
     };
     all.into_iter().map(layer).collect()
 }
 
 const ALL: [&str; 3] = ["l", "m", "h"];
+
+/// What a camera sends in one encoding of three sizes at two rates.
+fn scalable() -> SimulcastLayer {
+    let rates = [
+        ("L1T1", 100),
+        ("L1T2", 150),
+        ("L2T1", 300),
+        ("L2T2", 500),
+        ("L3T1", 900),
+        ("L3T2", 1500),
+    ];
+    let limited = rates.map(|(limit, rate)| LimitedRate {
+        limit: limit.parse().unwrap(),
+        bits_per_second: rate * KILO,
+    });
+    SimulcastLayer {
+        rid: None,
+        active: true,
+        bits_per_second: 1500 * KILO,
+        limited: limited.to_vec(),
+    }
+}
 
 /// Ada, who sends her camera in three encodings, and Bob, who gets it.
 struct Call {
@@ -80,6 +103,20 @@ impl Call {
 
     fn subscription(&self) -> TrackId {
         self.world.subscription_to(self.bob, self.track.id())
+    }
+
+    /// The camera comes in one encoding with layers.
+    fn arrives_in_layers(&mut self) {
+        let (ada, track) = (self.ada, self.track.id());
+        self.world.wait(milliseconds(200));
+        self.world.layers(ada, track, vec![scalable()]);
+    }
+
+    /// How many layers Bob has.
+    fn limit(&self) -> String {
+        let subscription = self.subscription();
+        let feed = self.world.peers[&self.bob].attached[&subscription].as_ref();
+        feed.expect("a feed").limit.to_string()
     }
 
     /// The encoding that Bob has.
@@ -307,6 +344,7 @@ fn a_picture_in_one_encoding_goes_as_it_is_and_takes_its_share() {
         rid: None,
         active: true,
         bits_per_second: 1000 * KILO,
+        limited: Vec::new(),
     };
     call.world.layers(call.ada, screen.id(), vec![only]);
     call.available(1700);
@@ -420,4 +458,103 @@ fn what_others_say_of_a_track_that_is_not_theirs_counts_for_nothing() {
     let (bob, track) = (call.bob, call.track.id());
     call.world.layers(bob, track, camera(&["l"]));
     assert_eq!(call.has(), some("h"));
+}
+
+#[test]
+fn of_one_encoding_with_layers_it_has_those_that_fit() {
+    let mut call = Call::begin();
+    call.available(700);
+    assert_eq!(call.limit(), "all", "nothing is known of it");
+    call.arrives_in_layers();
+    assert_eq!((call.has(), call.limit()), (some("*"), "L2T2".to_owned()));
+    call.available(400);
+    assert_eq!(call.limit(), "L2T1");
+    call.available(50);
+    assert_eq!(call.limit(), "L1T1", "of every picture something is sent");
+    call.available(2500);
+    assert_eq!(call.limit(), "L1T1");
+    call.world.wait(milliseconds(2000));
+    assert_eq!(call.limit(), "all");
+    assert_eq!(call.world.desired[&call.bob], 1800 * KILO);
+}
+
+#[test]
+fn without_an_estimate_nothing_is_left_out() {
+    let mut call = Call::begin();
+    call.arrives_in_layers();
+    assert_eq!(call.limit(), "all");
+}
+
+#[test]
+fn a_wish_bounds_the_layers_and_is_granted_at_once() {
+    let mut call = Call::begin();
+    call.available(2500);
+    call.arrives_in_layers();
+    for (wish, expected) in [
+        (LayerWish::UpToLayers(LayerLimit::at_most(2, 1)), "L2T1"),
+        (
+            LayerWish::UpToLayers(LayerLimit::NONE.with_spatial(1)),
+            "L1",
+        ),
+        (LayerWish::UpToBitrate(400 * KILO), "L2T1"),
+        (LayerWish::UpToBitrate(1), "L1T1"),
+        (LayerWish::Only("unknown".into()), "all"),
+        (LayerWish::Automatic, "all"),
+    ] {
+        call.wish(wish.clone());
+        assert_eq!(call.limit(), expected, "{wish:?}");
+    }
+    call.wish(LayerWish::UpToLayers(LayerLimit::at_most(1, 2)));
+    let snapshot = call.world.machine.snapshot();
+    assert_eq!(snapshot.subscriptions[0].limit.to_string(), "L1T2");
+}
+
+#[test]
+fn limits_are_told_after_the_subscription_and_a_whole_is_no_limit() {
+    let mut call = Call::begin();
+    call.arrives_in_layers();
+    call.world.news();
+    call.available(700);
+    call.available(700);
+    let changed = |limit: &str| Event::LayerLimitChanged {
+        subscriber: call.bob,
+        publication: call.track.id(),
+        subscription: call.subscription(),
+        limit: limit.parse().unwrap(),
+    };
+    let expected = [changed("L2T2")];
+    assert_eq!(call.world.news(), expected);
+    let (_carol, _) = call.world.join(&[]);
+    let told = call.world.news();
+    assert!(matches!(&told[..], [Event::Subscribed { .. }]), "{told:?}");
+}
+
+#[test]
+fn layers_that_the_publisher_leaves_out_for_a_while_come_back_without_waiting() {
+    let mut call = Call::begin();
+    call.available(2500);
+    call.arrives_in_layers();
+    call.available(1600);
+    let mut smaller = scalable();
+    smaller.limited.truncate(4);
+    smaller.bits_per_second = 500 * KILO;
+    let (ada, track) = (call.ada, call.track.id());
+    call.world.layers(ada, track, vec![smaller]);
+    call.world.wait(milliseconds(1000));
+    assert_eq!(call.limit(), "all");
+    call.arrives_in_layers();
+    call.world.wait(milliseconds(1000));
+    assert_eq!(call.limit(), "all");
+}
+
+#[test]
+fn a_successor_leaves_the_limits_as_they_are() {
+    let mut call = Call::begin();
+    call.available(700);
+    call.arrives_in_layers();
+    call.world.succeed();
+    call.world.news();
+    call.world.settle();
+    assert_eq!(call.limit(), "L2T2");
+    assert_eq!(call.world.news(), []);
 }

@@ -12,7 +12,7 @@ use super::super::policy::{AllOthers, ForwardingPolicy, Publication};
 use super::super::wish::LayerWish;
 use super::{FakePeer, World, remote};
 use crate::peer_connection::PeerId;
-use crate::rtp::SimulcastLayer;
+use crate::rtp::{LayerLimit, LimitedRate, SimulcastLayer};
 use crate::track::{MediaKind, MediaStreamTrack, TrackId};
 
 #[derive(Clone, Debug)]
@@ -29,8 +29,8 @@ enum Step {
     Unsubscribe(Index),
     Pause(Index, bool),
     Negotiated(Index),
-    /// Of a publication these encodings arrive, in kbit/s.
-    Layers(Index, [u16; 3]),
+    /// Of a publication these encodings arrive, in kbit/s, each with so many sizes inside it.
+    Layers(Index, [(u16, u8); 3]),
     /// The path to a peer takes so much, in kbit/s.
     Available(Index, u16),
     Wish(Index, LayerWish),
@@ -118,7 +118,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => index().prop_map(Step::Unsubscribe),
         1 => (index(), any::<bool>()).prop_map(|(what, paused)| Step::Pause(what, paused)),
         1 => index().prop_map(Step::Negotiated),
-        3 => (index(), prop::array::uniform3(rate())).prop_map(|(what, rates)| Step::Layers(what, rates)),
+        3 => (index(), prop::array::uniform3((rate(), 1..4_u8))).prop_map(|(what, rates)| Step::Layers(what, rates)),
         2 => (index(), any::<u16>()).prop_map(|(peer, rate)| Step::Available(peer, rate)),
         1 => (index(), wish()).prop_map(|(what, wish)| Step::Wish(what, wish)),
         2 => (0..5000_u16).prop_map(Step::Wait),
@@ -127,6 +127,16 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (index(), index(), any::<bool>())
             .prop_map(|(starts, stops, ends)| Step::Succeed(starts, stops, ends)),
     ]
+}
+
+/// What an encoding takes with each of its sizes, of which each takes four times as much as the one below it.
+fn sized(rate: u64, sizes: u8) -> Vec<LimitedRate> {
+    let limited = |size: u8| LimitedRate {
+        limit: LayerLimit::at_most(size, 1),
+        bits_per_second: rate >> (2 * (sizes - size)),
+    };
+    let several = 1..if sizes > 1 { sizes + 1 } else { 1 };
+    several.map(limited).collect()
 }
 
 /// Nothing of one that pauses.
@@ -140,6 +150,7 @@ fn wish() -> impl Strategy<Value = LayerWish> {
         Just(LayerWish::UpTo("b".into())),
         Just(LayerWish::Only("c".into())),
         (0..5_000_000_u64).prop_map(LayerWish::UpToBitrate),
+        (1..4_u8).prop_map(|sizes| LayerWish::UpToLayers(LayerLimit::NONE.with_spatial(sizes))),
     ]
 }
 
@@ -379,7 +390,7 @@ impl Run {
         }
     }
 
-    fn layers(&mut self, index: Index, rates: [u16; 3]) {
+    fn layers(&mut self, index: Index, rates: [(u16, u8); 3]) {
         let records = self.world.machine.records.publications.values();
         let published: Vec<_> = records.map(|it| it.publication.clone()).collect();
         if published.is_empty() {
@@ -388,10 +399,11 @@ impl Run {
         let Publication {
             publisher, track, ..
         } = index.get(&published);
-        let layer = |(rid, rate): (&str, u16)| SimulcastLayer {
+        let layer = |(rid, (rate, sizes)): (&str, (u16, u8))| SimulcastLayer {
             rid: Some(rid.into()),
             active: rate > 0,
             bits_per_second: u64::from(rate) * 1000,
+            limited: sized(u64::from(rate) * 1000, sizes),
         };
         let mut layers: Vec<_> = ["a", "b", "c"].into_iter().zip(rates).map(layer).collect();
         layers.sort_by_key(|it| it.bits_per_second);
@@ -451,8 +463,44 @@ impl Run {
             assert_eq!(fake.has_subscriber, runtime.is_some());
         }
         self.check_layers();
+        self.check_rates();
         assert!(self.world.retries.is_empty());
         assert!(self.world.waiting.is_empty(), "everybody is answered");
+    }
+
+    /// What a subscriber is sent of all pictures fits, or is the least that there is; but where one encoding is asked for by name.
+    fn check_rates(&self) {
+        let World { machine, peers, .. } = &self.world;
+        let records = &machine.records;
+        for (id, fake) in peers {
+            let available = records.peers.get(id).and_then(|it| it.available_bitrate);
+            let (mut spent, mut is_least) = (0, true);
+            for (track, feed) in &fake.attached {
+                let (Some(record), Some(feed)) = (records.subscriptions.get(track), feed) else {
+                    continue;
+                };
+                if record.track.kind() == MediaKind::Audio {
+                    spent += 64_000;
+                    continue;
+                }
+                let layers = &records.publications[&feed.track].layers;
+                let Some(fed) = layers.iter().find(|it| it.rid == feed.rid && it.active) else {
+                    continue;
+                };
+                let is_within = |it: &&LimitedRate| it.limit.but_at_most(feed.limit) == it.limit;
+                let part = fed.limited.iter().rfind(is_within);
+                spent += part.map_or(fed.bits_per_second, |it| it.bits_per_second);
+                let is_lowest = layers.iter().find(|it| it.active) == Some(fed);
+                let is_smallest = part.is_none_or(|it| fed.limited[0] == *it);
+                let is_named = matches!(record.wish, LayerWish::Only(_));
+                is_least &= is_named || (is_lowest && is_smallest);
+                if let LayerWish::UpToLayers(most) = record.wish {
+                    assert_eq!(feed.limit.but_at_most(most), feed.limit);
+                }
+            }
+            let fits = available.is_none_or(|available| spent <= available);
+            assert!(fits || is_least, "{spent} of {available:?}");
+        }
     }
 
     /// Nobody is fed with an encoding that pauses while another one arrives, nor with one that it was not told of.
@@ -514,6 +562,7 @@ impl Run {
                 }
                 ForwarderEvent::SourceEnded { .. }
                 | ForwarderEvent::LayerChanged { .. }
+                | ForwarderEvent::LayerLimitChanged { .. }
                 | ForwarderEvent::CannotDecode { .. }
                 | ForwarderEvent::Refused { .. }
                 | ForwarderEvent::PublicationRefused { .. }

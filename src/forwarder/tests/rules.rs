@@ -89,6 +89,11 @@ fn names(events: Vec<Event>) -> Vec<(&'static str, PeerId, Option<TrackId>)> {
             publication,
             ..
         } => ("layer changed", subscriber, Some(publication)),
+        Event::LayerLimitChanged {
+            subscriber,
+            publication,
+            ..
+        } => ("layer limit changed", subscriber, Some(publication)),
         Event::CannotDecode {
             subscriber,
             publication,

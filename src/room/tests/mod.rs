@@ -124,6 +124,7 @@ fn snapshot(publications: &[Publication], sent: &[(PeerId, TrackId)]) -> Forward
             is_attached: true,
             wish: LayerWish::Automatic,
             rid: None,
+            limit: crate::rtp::LayerLimit::NONE,
         });
     ForwarderSnapshot {
         publications: publications.collect(),

@@ -74,6 +74,7 @@ impl RtpDemuxer {
                 let traffic = &stream.traffic;
                 received.payload_bytes += traffic.payload_bytes;
                 received.bytes += traffic.payload_bytes + traffic.header_bytes;
+                received.layers.add_all(stream.layers.bytes());
             }
         }
         received

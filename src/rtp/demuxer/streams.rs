@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
+use crate::rtp::layers::LayerMeter;
 use crate::rtp::nack::MissingPackets;
 use crate::rtp::receiver::RtpStreamReceiver;
 use crate::rtp::remote_clock::{MediaTime, RemoteClock};
@@ -25,6 +26,7 @@ pub(crate) struct RtpStream {
     /// What is to be asked for, where that was negotiated.
     pub(crate) missing: MissingPackets,
     pub(crate) traffic: Traffic,
+    pub(crate) layers: LayerMeter,
     /// The remote side's last report on it.
     pub(super) report: Option<SenderReportSeen>,
     /// What its sender has answered.
@@ -98,6 +100,7 @@ impl StreamTable {
             statistics: RtpStreamReceiver::new(ssrc),
             missing: MissingPackets::default(),
             traffic: Traffic::default(),
+            layers: LayerMeter::default(),
             report: None,
             round_trips: MeasuredTrips::default(),
         });

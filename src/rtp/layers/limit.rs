@@ -55,6 +55,20 @@ impl LayerLimit {
     }
 }
 
+impl LayerLimit {
+    /// The lower of both, in space and in time.
+    pub(crate) fn but_at_most(self, other: Self) -> Self {
+        Self {
+            highest: self.highest.but_at_most(other.highest),
+        }
+    }
+
+    /// The highest spatial and the highest temporal layer, counted from 0.
+    pub(crate) fn highest(self) -> (u8, u8) {
+        (self.highest.spatial, self.highest.temporal)
+    }
+}
+
 impl Default for LayerLimit {
     fn default() -> Self {
         Self::NONE

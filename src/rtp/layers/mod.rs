@@ -2,6 +2,7 @@
 
 mod ledger;
 mod limit;
+mod meter;
 mod reader;
 
 use std::mem;
@@ -9,6 +10,8 @@ use std::mem;
 use self::ledger::{Ledger, Shift};
 use self::limit::Layers;
 pub use self::limit::{LayerLimit, LayerLimitError};
+pub use self::meter::LimitedRate;
+pub(crate) use self::meter::{LayerBytes, LayerMeter};
 use self::reader::{Climb, LayerReader, LayeredPacket};
 use super::batch::RtpBatch;
 use super::extension::HeaderExtension;

@@ -69,6 +69,35 @@ impl LayerReader {
         }
     }
 
+    /// Which layers a packet is of, and no more; `None` as for [`read`](Self::read).
+    pub(super) fn layers_of(
+        &mut self,
+        payload: &[u8],
+        descriptor: Option<&[u8]>,
+    ) -> Option<Layers> {
+        if let Some(descriptor) = descriptor {
+            let frame = self.dependencies.read(descriptor, false).ok()?;
+            return Some(Layers {
+                spatial: frame.spatial,
+                temporal: frame.temporal,
+            });
+        }
+        match self.codec? {
+            KeyframeMark::Vp8 => Some(Layers {
+                spatial: 0,
+                temporal: Vp8Descriptor::read(payload)?.layer?.temporal,
+            }),
+            KeyframeMark::Vp9 => {
+                let layer = Vp9Descriptor::read(payload)?.layer?;
+                Some(Layers {
+                    spatial: layer.spatial,
+                    temporal: layer.temporal,
+                })
+            }
+            KeyframeMark::H264 | KeyframeMark::H265 | KeyframeMark::Av1 => None,
+        }
+    }
+
     /// A packet is sent, so that what refers to its frame can be decoded.
     pub(super) fn note_sent(&mut self, packet: &LayeredPacket) {
         if let Some(frame) = packet.frame {
