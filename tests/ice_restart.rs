@@ -56,7 +56,7 @@ async fn c101_either_side_restarts_whoever_offered_first() {
 }
 
 #[tokio::test]
-async fn c101_a_restart_brings_a_failed_connection_back_on_another_path() {
+async fn c104_a_restart_brings_a_failed_connection_back_on_another_path() {
     let cut = Arc::new(AtomicBool::new(false));
     let is_cut = Arc::clone(&cut);
     let link = Link::new(move |_, _| match is_cut.load(Ordering::Relaxed) {

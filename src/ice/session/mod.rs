@@ -338,7 +338,7 @@ impl Session {
 
     /// What arrives shows whether the agent still reads. Where nothing does, consent expires.
     fn check_agent(&self) -> Result<(), AgentError> {
-        let patience = self.configuration.disconnected_timeout;
+        let patience = self.configuration.disconnected_timeout.max(LEAST_PATIENCE);
         self.agent
             .as_ref()
             .map_or(Ok(()), |agent| agent.check(patience))
@@ -553,3 +553,6 @@ const STUN_CAPACITY: LaneCapacity = LaneCapacity {
     packets: 128,
     bytes: 64 * 1024,
 };
+
+/// With the agent: a thread that has its task may be kept waiting by a busy machine for as long as that.
+const LEAST_PATIENCE: Duration = Duration::from_secs(2);

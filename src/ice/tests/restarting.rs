@@ -63,7 +63,7 @@ async fn restart_both(one: &mut Side, other: &mut Side) {
 }
 
 #[tokio::test]
-async fn media_flows_on_the_old_path_until_the_new_one_is_selected_and_no_packet_is_lost() {
+async fn c104_media_flows_on_the_old_path_until_the_new_one_is_selected_and_no_packet_is_lost() {
     let (mut one, mut other) = connected_pair().await;
     // The other one asks: roles change with it.
     let (ones, others) = (one.restart().await, other.restart().await);
