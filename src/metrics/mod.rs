@@ -32,6 +32,7 @@
 //! | `ractor_webrtc_packets_repaired_total` | missing packets that came when they were asked for | |
 //! | `ractor_webrtc_packets_unrepaired_total` | missing packets that never came | |
 //! | `ractor_webrtc_stream_jumps_total` | jumps of a stream over more packets than can be asked for | |
+//! | `ractor_webrtc_streams_forgotten_total` | streams forgotten for others, above the limit of a peer | |
 //! | `ractor_webrtc_packets_retransmitted_total` | packets sent again | |
 //! | `ractor_webrtc_retransmissions_refused_total` | packets that were asked for and not sent again | `reason`: `missed`, `suppressed`, `unknown` |
 //! | `ractor_webrtc_retransmissions_unneeded_total` | retransmissions received that brought nothing | `reason`: `probe`, `repeated` |
