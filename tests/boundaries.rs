@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// Folders in which every file is pure, and pure files of rooms, beside every `machine.rs`.
-const PURE: [&str; 24] = [
+const PURE: [&str; 25] = [
     "src/jsep",
     "src/rtp/",
     "src/srtp",
