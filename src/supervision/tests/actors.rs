@@ -100,10 +100,11 @@ impl Actor for Worker {
             Order::Fail => return Err("an error on purpose".into()),
             Order::Stop => myself.stop(Some("done".into())),
             Order::Hang => std::future::pending().await,
-            Order::Block(until) => {
+            // Whoever waits for the same worker goes to another.
+            Order::Block(until) => tokio::task::block_in_place(|| {
                 let _begun = until.recv();
                 let _dropped = until.recv();
-            }
+            }),
         }
         Ok(())
     }
