@@ -9,8 +9,8 @@ mod vp8;
 mod vp9;
 
 pub(super) use self::dependency::{DependencyReader, FrameDependencies};
-pub(super) use self::vp8::Vp8Descriptor;
-pub(super) use self::vp9::Vp9Descriptor;
+pub(super) use self::vp8::{Vp8Descriptor, Vp8Layer};
+pub(super) use self::vp9::{Vp9Descriptor, Vp9Layer};
 
 /// Where the numbers of a picture stand in a payload.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -2,7 +2,9 @@
 
 use super::limit::Layers;
 use crate::codec::RtpCodec;
-use crate::rtp::descriptor::{DependencyReader, FrameDependencies, Vp8Descriptor, Vp9Descriptor};
+use crate::rtp::descriptor::{
+    DependencyReader, FrameDependencies, Vp8Descriptor, Vp8Layer, Vp9Descriptor, Vp9Layer,
+};
 use crate::rtp::keyframe::KeyframeMark;
 
 /// Reads the packets of one source.
@@ -77,23 +79,11 @@ impl LayerReader {
     ) -> Option<Layers> {
         if let Some(descriptor) = descriptor {
             let frame = self.dependencies.read(descriptor, false).ok()?;
-            return Some(Layers {
-                spatial: frame.spatial,
-                temporal: frame.temporal,
-            });
+            return Some((&frame).into());
         }
         match self.codec? {
-            KeyframeMark::Vp8 => Some(Layers {
-                spatial: 0,
-                temporal: Vp8Descriptor::read(payload)?.layer?.temporal,
-            }),
-            KeyframeMark::Vp9 => {
-                let layer = Vp9Descriptor::read(payload)?.layer?;
-                Some(Layers {
-                    spatial: layer.spatial,
-                    temporal: layer.temporal,
-                })
-            }
+            KeyframeMark::Vp8 => Some(Vp8Descriptor::read(payload)?.layer?.into()),
+            KeyframeMark::Vp9 => Some(Vp9Descriptor::read(payload)?.layer?.into()),
             KeyframeMark::H264 | KeyframeMark::H265 | KeyframeMark::Av1 => None,
         }
     }
@@ -102,6 +92,33 @@ impl LayerReader {
     pub(super) fn note_sent(&mut self, packet: &LayeredPacket) {
         if let Some(frame) = packet.frame {
             self.sent.note(frame);
+        }
+    }
+}
+
+impl From<Vp8Layer> for Layers {
+    fn from(layer: Vp8Layer) -> Self {
+        Self {
+            spatial: 0,
+            temporal: layer.temporal,
+        }
+    }
+}
+
+impl From<Vp9Layer> for Layers {
+    fn from(layer: Vp9Layer) -> Self {
+        Self {
+            spatial: layer.spatial,
+            temporal: layer.temporal,
+        }
+    }
+}
+
+impl From<&FrameDependencies<'_>> for Layers {
+    fn from(frame: &FrameDependencies<'_>) -> Self {
+        Self {
+            spatial: frame.spatial,
+            temporal: frame.temporal,
         }
     }
 }
@@ -118,10 +135,7 @@ impl Climb {
 fn read_vp8(payload: &[u8], climb: Climb) -> Option<LayeredPacket> {
     let descriptor = Vp8Descriptor::read(payload)?;
     let layer = descriptor.layer?;
-    let layers = Layers {
-        spatial: 0,
-        temporal: layer.temporal,
-    };
+    let layers = Layers::from(layer);
     let is_next = layer.temporal == climb.from.temporal.saturating_add(1);
     let opens = if KeyframeMark::Vp8.begins_keyframe(payload) {
         climb.goal
@@ -146,10 +160,7 @@ fn read_vp8(payload: &[u8], climb: Climb) -> Option<LayeredPacket> {
 fn read_vp9(payload: &[u8], climb: Climb) -> Option<LayeredPacket> {
     let descriptor = Vp9Descriptor::read(payload)?;
     let layer = descriptor.layer?;
-    let layers = Layers {
-        spatial: layer.spatial,
-        temporal: layer.temporal,
-    };
+    let layers = Layers::from(layer);
     let mut opens = climb.from;
     if descriptor.begins_keyframe() {
         opens = climb.goal;
@@ -172,10 +183,7 @@ fn read_vp9(payload: &[u8], climb: Climb) -> Option<LayeredPacket> {
 
 /// AV1 RTP, appendix A, §4.4: the frames of a decode target may be sent from a frame on that is decodable and has a switch indication for it.
 fn read_described(frame: &FrameDependencies<'_>, sent: &SentFrames, climb: Climb) -> LayeredPacket {
-    let layers = Layers {
-        spatial: frame.spatial,
-        temporal: frame.temporal,
-    };
+    let layers = Layers::from(frame);
     let mut opens = climb.from;
     if frame.begins_sequence {
         opens = climb.goal;
