@@ -66,7 +66,7 @@ impl Congestion {
     pub(super) fn new(most_packets: usize, now: Instant) -> Self {
         let estimator = BandwidthEstimator::new(BandwidthConfig::default(), now);
         let mut congestion = Self {
-            pacer: Pacer::new(UNKNOWN_BPS, now).with_limit(most_packets),
+            pacer: Pacer::new(UNKNOWN_BPS, most_packets, now),
             estimator,
             demand: Demand::default(),
             next: 0,

@@ -16,10 +16,7 @@ use crate::rtp::{
 pub(super) fn estimator(data: &[u8]) {
     let mut input = Input::new(data);
     let mut game = Game::new();
-    for _ in 0..MOST_MOVES {
-        if input.is_empty() {
-            break;
-        }
+    while input.has_move(MOST_MOVES) {
         game.play(&mut input);
         game.check();
     }
@@ -45,7 +42,7 @@ impl Game {
         Self {
             config,
             estimator: BandwidthEstimator::new(config, now),
-            pacer: Pacer::new(config.start_bps, now),
+            pacer: Pacer::new(config.start_bps, 2048, now),
             now,
             next: 0,
             sent: 0,

@@ -78,7 +78,8 @@ pub(crate) struct PacerCounters {
 }
 
 impl<T> Pacer<T> {
-    pub(crate) fn new(estimate_bps: u64, now: Instant) -> Self {
+    /// In each of its two queues so many packets may wait, and one at least.
+    pub(crate) fn new(estimate_bps: u64, most_packets: usize, now: Instant) -> Self {
         let mut pacer = Self {
             bytes_per_second: 0.0,
             tokens: 0.0,
@@ -87,7 +88,7 @@ impl<T> Pacer<T> {
             repairs: VecDeque::new(),
             pictures: VecDeque::new(),
             waiting_bytes: 0,
-            most_packets: usize::MAX,
+            most_packets: most_packets.max(1),
             probe: None,
             counters: PacerCounters::default(),
         };
@@ -95,15 +96,6 @@ impl<T> Pacer<T> {
         pacer.tokens = pacer.most_tokens();
         pacer.budget = pacer.most_budget();
         pacer
-    }
-
-    /// So many packets may wait in each queue, and one at least.
-    pub(crate) fn with_limit(self, packets: usize) -> Self {
-        let most_packets = packets.max(1);
-        Self {
-            most_packets,
-            ..self
-        }
     }
 
     /// The path takes so much now.

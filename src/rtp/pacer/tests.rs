@@ -16,7 +16,7 @@ impl Bench {
     fn new(estimate: u64) -> Self {
         let begin = Instant::now();
         Self {
-            pacer: Pacer::new(estimate, begin),
+            pacer: Pacer::new(estimate, 2048, begin),
             begin,
             released: Vec::new(),
             dropped: Vec::new(),
@@ -114,7 +114,6 @@ fn pictures_that_wait_too_long_are_dropped_and_counted_and_repairs_are_not() {
 #[test]
 fn each_queue_is_bounded_and_gives_its_oldest() {
     let mut bench = Bench::new(ESTIMATE);
-    bench.pacer = bench.pacer.with_limit(2048);
     let now = bench.begin;
     for name in 0..2048 {
         assert_eq!(bench.pacer.queue(Urgency::Picture, name, 100, now), None);

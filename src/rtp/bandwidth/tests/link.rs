@@ -221,7 +221,7 @@ impl Link {
             estimator,
             effects: Vec::new(),
             frames: 0,
-            pacer: Pacer::new(config.start_bps, begin),
+            pacer: Pacer::new(config.start_bps, 2048, begin),
             sent: 0,
             probes: 0,
             busy_until_us: 0.0,
