@@ -29,10 +29,7 @@ pub(crate) fn dtls(data: &[u8]) {
         received: 0,
         passed: 0,
     };
-    for _ in 0..MOST_MOVES {
-        if input.is_empty() {
-            break;
-        }
+    while input.has_move(MOST_MOVES) {
         game.play(&mut input);
     }
 }

@@ -21,10 +21,7 @@ pub(super) fn arrivals(data: &[u8]) {
     let mut recorder = TwccRecorder::default();
     let mut last = input.number();
     let mut arrived = HashSet::new();
-    for _ in 0..MOST_MOVES {
-        if input.is_empty() {
-            break;
-        }
+    while input.has_move(MOST_MOVES) {
         let step = input.byte();
         now += Duration::from_micros(u64::from(input.number()) << (step & 7));
         last = match step >> 3 & 3 {
@@ -90,10 +87,7 @@ pub(super) fn missing(data: &[u8]) {
     let mut last = SequenceNumber(input.number());
     let mut come = HashSet::new();
     let mut round_trip = Duration::from_millis(50);
-    for _ in 0..MOST_MOVES {
-        if input.is_empty() {
-            break;
-        }
+    while input.has_move(MOST_MOVES) {
         let step = input.byte();
         match step & 7 {
             0..=2 => {

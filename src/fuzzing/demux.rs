@@ -16,10 +16,7 @@ use crate::udp::{
 pub(super) fn demux(data: &[u8]) {
     let mut input = Input::new(data);
     let mut game = Game::default();
-    for _ in 0..MOST_MOVES {
-        if input.is_empty() {
-            break;
-        }
+    while input.has_move(MOST_MOVES) {
         game.play(&mut input);
         game.check();
     }

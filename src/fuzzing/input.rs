@@ -2,15 +2,27 @@
 
 /// Bytes of the fuzzer, from which a game takes its choices. Where they end, all choices are 0 and all texts empty, so that every
 /// input is a whole game.
-pub(crate) struct Input<'a>(&'a [u8]);
+pub(crate) struct Input<'a> {
+    left: &'a [u8],
+    moves: usize,
+}
 
 impl<'a> Input<'a> {
     pub(crate) fn new(data: &'a [u8]) -> Self {
-        Self(data)
+        Self {
+            left: data,
+            moves: 0,
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.left.is_empty()
+    }
+
+    /// Whether another move of the game can be read; no game has more than `most`.
+    pub(crate) fn has_move(&mut self, most: usize) -> bool {
+        self.moves += 1;
+        self.moves <= most && !self.is_empty()
     }
 
     pub(crate) fn byte(&mut self) -> u8 {
@@ -43,8 +55,8 @@ impl<'a> Input<'a> {
     }
 
     fn bytes(&mut self, at_most: usize) -> &'a [u8] {
-        let (taken, rest) = self.0.split_at(at_most.min(self.0.len()));
-        self.0 = rest;
+        let (taken, rest) = self.left.split_at(at_most.min(self.left.len()));
+        self.left = rest;
         taken
     }
 

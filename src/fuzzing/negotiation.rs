@@ -19,10 +19,7 @@ pub(super) fn negotiation(data: &[u8]) {
     let mut input = Input::new(data);
     let mut sides = [Side::new(), Side::new()];
     let mut disturbed = false;
-    for _ in 0..MOST_MOVES {
-        if input.is_empty() {
-            break;
-        }
+    while input.has_move(MOST_MOVES) {
         let step = input.byte();
         let which = usize::from(step >> 7);
         match step % 16 {

@@ -37,10 +37,7 @@ pub(super) fn pictures(data: &[u8]) {
         playing: None,
         numbers: HashMap::new(),
     };
-    for _ in 0..MOST_MOVES {
-        if input.is_empty() {
-            break;
-        }
+    while input.has_move(MOST_MOVES) {
         game.play(&mut input);
     }
 }

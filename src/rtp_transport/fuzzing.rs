@@ -29,10 +29,7 @@ use crate::srtp::{Protector, Unprotector};
 pub(crate) fn media(data: &[u8]) {
     let mut input = Input::new(data);
     let mut game = Game::new(input.byte());
-    for _ in 0..MOST_MOVES {
-        if input.is_empty() {
-            break;
-        }
+    while input.has_move(MOST_MOVES) {
         game.play(&mut input);
     }
     game.pass(Duration::from_secs(3));

@@ -18,10 +18,7 @@ use crate::udp::{StunClass, TransactionId};
 pub(crate) fn turn(data: &[u8]) {
     let mut input = Input::new(data);
     let mut game = Game::new();
-    for _ in 0..MOST_MOVES {
-        if input.is_empty() {
-            break;
-        }
+    while input.has_move(MOST_MOVES) {
         game.play(&mut input);
         game.settle();
     }
