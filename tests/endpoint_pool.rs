@@ -7,12 +7,11 @@ use std::hint;
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
-use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use ractor_webrtc::peer_connection::{Part, SpawnError};
 use ractor_webrtc::udp::UdpEndpointError;
 use ractor_webrtc::{CloseReason, MediaKind, UdpEndpointConfiguration, UdpEndpointPool};
 
-use self::common::owner::{Ours, loopback, rtp_packet};
+use self::common::owner::{Calm, Ours, loopback, rtp_packet};
 use self::common::session::connect_ours;
 use self::common::{PATIENCE, eventually};
 
@@ -168,34 +167,12 @@ async fn peers(pool: &UdpEndpointPool) -> Vec<usize> {
 }
 
 async fn pool(count: usize) -> UdpEndpointPool {
-    let (supervisor, _) = Actor::spawn(None, Calm, ()).await.unwrap();
+    let supervisor = Calm::spawn().await;
     let configuration = UdpEndpointConfiguration::address("127.0.0.1:0".parse().unwrap());
     let count = NonZeroUsize::new(count).unwrap();
     UdpEndpointPool::spawn(configuration, count, supervisor.get_cell())
         .await
         .unwrap()
-}
-
-/// A supervisor that takes no part in the end of its children.
-struct Calm;
-
-impl Actor for Calm {
-    type Msg = ();
-    type State = ();
-    type Arguments = ();
-
-    async fn pre_start(&self, _: ActorRef<()>, (): ()) -> Result<(), ActorProcessingErr> {
-        Ok(())
-    }
-
-    async fn handle_supervisor_evt(
-        &self,
-        _: ActorRef<()>,
-        _: SupervisionEvent,
-        (): &mut (),
-    ) -> Result<(), ActorProcessingErr> {
-        Ok(())
-    }
 }
 
 /// Payload type of Opus in our offers.

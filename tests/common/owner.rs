@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use super::PATIENCE;
 
 /// Passes every event to a channel and outlives its peer.
-struct Owner;
+pub(crate) struct Owner;
 
 impl Actor for Owner {
     type Msg = PeerEvent;
@@ -306,7 +306,35 @@ impl Ours {
     }
 }
 
-/// Nothing but a place in the tree.
+/// A supervisor that takes no part in the end of its children.
+pub(crate) struct Calm;
+
+impl Calm {
+    pub(crate) async fn spawn() -> ActorRef<()> {
+        Actor::spawn(None, Self, ()).await.unwrap().0
+    }
+}
+
+impl Actor for Calm {
+    type Msg = ();
+    type State = ();
+    type Arguments = ();
+
+    async fn pre_start(&self, _: ActorRef<()>, (): ()) -> Result<(), ActorProcessingErr> {
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        _: ActorRef<()>,
+        _: SupervisionEvent,
+        (): &mut (),
+    ) -> Result<(), ActorProcessingErr> {
+        Ok(())
+    }
+}
+
+/// Nothing but a place in the tree, and gone when a child fails.
 pub(crate) struct Supervisor;
 
 impl Actor for Supervisor {
@@ -348,4 +376,4 @@ pub(crate) fn rtp_packet(
 }
 
 /// Events beyond these are lost to the test.
-const EVENT_QUEUE: usize = 65_536;
+pub(crate) const EVENT_QUEUE: usize = 65_536;

@@ -6,13 +6,13 @@ use cpu_time::ProcessTime;
 use ractor_webrtc::Certificate;
 use tokio::task::JoinSet;
 
-use crate::common::owner::{loopback, shared_endpoint};
+use crate::common::owner::{Calm, loopback, shared_endpoint};
 use crate::counts::{Counts, heap, kibibytes};
-use crate::side::{Root, Side, connect};
+use crate::side::{Side, connect};
 
 /// Twice so many clients, each with a socket of its own, to servers of one socket.
 pub(crate) async fn run(count: u64) {
-    let root = Root::spawn().await;
+    let root = Calm::spawn().await;
     let (socket, endpoint) = shared_endpoint().await;
     let certificate = Certificate::generate().unwrap();
     // All that there is to do for so many takes seconds of all cores, and meanwhile flights are repeated.

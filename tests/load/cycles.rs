@@ -7,13 +7,13 @@ use ractor::ActorRef;
 use ractor_webrtc::{Certificate, PeerConnectionBuilder};
 use tokio::task::JoinSet;
 
-use crate::common::owner::{loopback, shared_endpoint};
+use crate::common::owner::{Calm, loopback, shared_endpoint};
 use crate::counts::{Counts, descendants, rounds};
-use crate::side::{Root, Side, connect};
+use crate::side::{Side, connect};
 
 /// Connects and closes so many pairs: a client with a socket of its own, a server with one for all.
 pub(crate) async fn run(count: u64) {
-    let root = Root::spawn().await;
+    let root = Calm::spawn().await;
     let (socket, endpoint) = shared_endpoint().await;
     let certificate = Certificate::generate().unwrap();
     let client = loopback().certificate(certificate.clone());

@@ -10,13 +10,13 @@ use rand::{Rng, SeedableRng};
 use tokio::task::JoinSet;
 
 use crate::common::cut_short::cut_short;
-use crate::common::owner::{loopback, shared_endpoint};
+use crate::common::owner::{Calm, loopback, shared_endpoint};
 use crate::counts::{Counts, rounds};
-use crate::side::{Root, Side, connect};
+use crate::side::{Side, connect};
 
 /// Connects so many pairs, gives each up at some step, kills one of its actors, and ends what is left.
 pub(crate) async fn run(count: u64) {
-    let root = Root::spawn().await;
+    let root = Calm::spawn().await;
     let (socket, endpoint) = shared_endpoint().await;
     let certificate = Certificate::generate().unwrap();
     let client = loopback().certificate(certificate);

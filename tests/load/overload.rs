@@ -13,16 +13,15 @@ use str0m::media::Mid;
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
 use crate::common::clients::{Clients, write_frame};
-use crate::common::owner::{Ours, loopback, shared_endpoint};
+use crate::common::owner::{Calm, Ours, loopback, shared_endpoint};
 use crate::common::session::Session;
 use crate::common::str0m_peer::{Str0mEvent, Str0mPeer};
 use crate::common::{PATIENCE, eventually};
 use crate::counts::{Counts, heap, kibibytes};
-use crate::side::Root;
 
 /// Floods for so many seconds, then sends what a camera does.
 pub(crate) async fn run(seconds: u64) {
-    let root = Root::spawn().await;
+    let root = Calm::spawn().await;
     let (socket, endpoint) = shared_endpoint().await;
     let before = Counts::at_rest(&root.get_cell(), 0).await;
     let stage = Stage::set(settings().endpoint(endpoint), &root).await;

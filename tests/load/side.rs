@@ -1,6 +1,6 @@
 //! A peer that may end at any moment, and its owner.
 
-use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
+use ractor::{Actor, ActorCell, ActorRef};
 use ractor_webrtc::peer_connection::{Event, PeerConnectionState, PeerEvent};
 use ractor_webrtc::{
     CloseReason, IceCandidate, MediaKind, MediaStreamTrack, PeerConnection, PeerConnectionBuilder,
@@ -9,7 +9,7 @@ use ractor_webrtc::{
 use tokio::sync::mpsc;
 
 use crate::common::PATIENCE;
-use crate::common::owner::rtp_packet;
+use crate::common::owner::{EVENT_QUEUE, Owner, rtp_packet};
 
 /// What went wrong: as a rule somebody has ended.
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -17,7 +17,7 @@ pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// A peer below its owner, and what that has heard.
 pub(crate) struct Side {
     pub(crate) owner: ActorRef<PeerEvent>,
-    events: mpsc::UnboundedReceiver<Event>,
+    events: mpsc::Receiver<Event>,
     /// Once it has started.
     pub(crate) peer: Option<PeerConnection>,
 }
@@ -25,7 +25,7 @@ pub(crate) struct Side {
 impl Side {
     /// The owner alone.
     pub(crate) async fn new(root: &ActorRef<()>) -> Self {
-        let (heard, events) = mpsc::unbounded_channel();
+        let (heard, events) = mpsc::channel(EVENT_QUEUE);
         let owner = Actor::spawn_linked(None, Owner, heard, root.get_cell());
         Self {
             owner: owner.await.unwrap().0,
@@ -146,71 +146,6 @@ pub(crate) async fn connect(
     server.hears().await?;
     server.speak(1).await?;
     client.hears().await
-}
-
-/// Nothing but a place in the tree; outlives what is below.
-pub(crate) struct Root;
-
-impl Root {
-    pub(crate) async fn spawn() -> ActorRef<()> {
-        Actor::spawn(None, Self, ()).await.unwrap().0
-    }
-}
-
-impl Actor for Root {
-    type Msg = ();
-    type State = ();
-    type Arguments = ();
-
-    async fn pre_start(&self, _: ActorRef<()>, (): ()) -> Result<(), ActorProcessingErr> {
-        Ok(())
-    }
-
-    async fn handle_supervisor_evt(
-        &self,
-        _: ActorRef<()>,
-        _: SupervisionEvent,
-        (): &mut (),
-    ) -> Result<(), ActorProcessingErr> {
-        Ok(())
-    }
-}
-
-/// Passes everything on, and outlives its peer.
-struct Owner;
-
-impl Actor for Owner {
-    type Msg = PeerEvent;
-    type State = mpsc::UnboundedSender<Event>;
-    type Arguments = mpsc::UnboundedSender<Event>;
-
-    async fn pre_start(
-        &self,
-        _: ActorRef<PeerEvent>,
-        heard: Self::Arguments,
-    ) -> Result<Self::State, ActorProcessingErr> {
-        Ok(heard)
-    }
-
-    async fn handle(
-        &self,
-        _: ActorRef<PeerEvent>,
-        event: PeerEvent,
-        heard: &mut Self::State,
-    ) -> Result<(), ActorProcessingErr> {
-        // A side that is given up listens no more.
-        let _unheard = heard.send(event.event);
-        Ok(())
-    }
-
-    async fn handle_supervisor_evt(
-        &self,
-        _: ActorRef<PeerEvent>,
-        _: SupervisionEvent,
-        _: &mut Self::State,
-    ) -> Result<(), ActorProcessingErr> {
-        Ok(())
-    }
 }
 
 /// Payload type of Opus in our offers.

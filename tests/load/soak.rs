@@ -14,17 +14,16 @@ use rand::{Rng, SeedableRng};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::common::link::Link;
-use crate::common::owner::loopback;
+use crate::common::owner::{Calm, loopback};
 use crate::counts::{Counts, descendants};
 use crate::hall::Hall;
 use crate::page::{Page, PageOptions};
 use crate::panics;
-use crate::side::Root;
 
 /// Comings, goings and crashes for so many seconds, in stretches. At the end of each the room has to come to itself, then everybody
 /// goes, and nothing may be left.
 pub(crate) async fn run(seconds: u64) {
-    let root = Root::spawn().await;
+    let root = Calm::spawn().await;
     let certificate = Certificate::generate().unwrap();
     let ends_at = Instant::now() + Duration::from_secs(seconds);
     let stretch = Duration::from_secs((seconds / STRETCHES).clamp(SHORTEST, LONGEST));
