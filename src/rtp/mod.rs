@@ -51,6 +51,7 @@ mod keyframe;
 mod keyframe_requests;
 mod layers;
 mod nack;
+mod own_elements;
 mod pacer;
 mod packet;
 mod pictures;

@@ -6,10 +6,8 @@ use std::time::{Duration, Instant};
 use super::batch::{RtpBatch, RtpSource};
 use super::clock::in_clock_units;
 use super::continuity::{Continuity, Numbers};
-use super::element::{
-    ElementForm, ONE_BYTE_PROFILE, TWO_BYTE_PROFILE, fits_one_byte, write_element,
-};
 use super::extension::{ExtensionMap, HeaderExtension};
+use super::own_elements::{OwnElements, Said};
 use super::packet::RtpPacket;
 use super::pictures::PictureCodec;
 use super::playout_delay::Lateness;
@@ -18,7 +16,7 @@ use super::retransmission::{
 };
 use super::rtcp::{ReceptionReport, SenderReport};
 use super::traffic::Traffic;
-use super::types::{Mid, PayloadType, Rid, RtpTimestamp, SequenceNumber, Ssrc};
+use super::types::{Mid, PayloadType, RtpTimestamp, SequenceNumber, Ssrc};
 use crate::codec::{RtcpFeedback, RtpCodec};
 use crate::jsep::{NegotiatedCodec, SendPlan};
 use crate::track::MediaKind;
@@ -29,16 +27,7 @@ use crate::track::MediaKind;
 /// this sender. Sequence number, timestamp and the numbers of pictures are the caller's, or go on across sources.
 #[derive(Debug)]
 pub(crate) struct RtpStreamSender {
-    mid: Mid,
-    mid_id: Option<u8>,
-    /// Which encoding of several.
-    rid: Option<Rid>,
-    /// Under which identifiers a packet says so, and one that repeats another.
-    rid_ids: [Option<u8>; 2],
-    /// Of the transport-wide number, where packets of this stream have one.
-    transport_id: Option<u8>,
-    /// Of the delay that receivers of this stream may be asked for.
-    playout_id: Option<u8>,
+    own: OwnElements,
     ssrc: Ssrc,
     cname: Arc<str>,
     codecs: Vec<NegotiatedCodec>,
@@ -105,13 +94,7 @@ impl RtpStreamSender {
     /// Keeps so many bytes of what is sent, where it may have to be sent again.
     pub(crate) fn new(mid: &Mid, plan: &SendPlan, cache_bytes: usize) -> Self {
         Self {
-            mid: mid.clone(),
-            mid_id: plan.extensions.id(&HeaderExtension::Mid),
-            rid: plan.rid.clone().filter(|_| plan.is_named),
-            rid_ids: [HeaderExtension::Rid, HeaderExtension::RepairedRid]
-                .map(|it| plan.extensions.id(&it)),
-            transport_id: transport_id(plan),
-            playout_id: playout_id(plan),
+            own: OwnElements::new(mid, plan),
             ssrc: plan.ssrc,
             cname: Arc::clone(&plan.cname),
             codecs: plan.codecs.clone(),
@@ -146,8 +129,7 @@ impl RtpStreamSender {
         self.traffic = before.traffic;
         self.repeated = before.repeated;
         self.padding = before.padding;
-        let writes_alike = before.mid == self.mid
-            && before.rid == self.rid
+        let writes_alike = before.own == self.own
             && before.codecs == self.codecs
             && before.extensions == self.extensions;
         if let Some(retransmitter) = &mut self.retransmitter {
@@ -288,7 +270,7 @@ impl RtpStreamSender {
 
     /// Whether each packet, and each retransmission, is to have its number among all that this transport sends.
     pub(crate) fn counts_for_transport(&self) -> bool {
-        self.transport_id.is_some()
+        self.own.has_transport_number()
     }
 
     /// Appends the packet as it goes on the wire; with this number among all of the transport where the stream
@@ -404,72 +386,18 @@ impl RtpStreamSender {
             slab.extend_from_slice(&csrc.0.to_be_bytes());
             slab[start] += 1;
         }
-        if self.write_elements(packet, head, slab) {
-            slab[start] |= 0x10;
-        }
-    }
-
-    /// Appends the header extension, if there is anything to say.
-    fn write_elements(
-        &self,
-        packet: Option<(&Rewrite, &RtpPacket)>,
-        head: Head,
-        slab: &mut Vec<u8>,
-    ) -> bool {
-        let mid = self.mid_id.map(|id| (id, self.mid.as_str().as_bytes()));
-        let rid = self.rid.as_ref().map(|rid| rid.as_str().as_bytes());
-        let rid = self.rid_ids[usize::from(head.repeats)].zip(rid);
-        let number = head.transport.map(u16::to_be_bytes);
-        let number = self.transport_id.zip(number.as_ref());
-        let number = number.map(|(id, number)| (id, &number[..]));
-        let playout = self.playout_wish(packet, head);
-        let playout = playout.as_ref().map(|(id, value)| (*id, &value[..]));
         let kept = packet.into_iter().flat_map(|(rewrite, packet)| {
             let elements = packet.extensions();
             elements.filter_map(|(id, value)| Some((rewrite.element(id)?, value)))
         });
-        let fit = |(id, value): &(u8, &[u8])| fits_one_byte(*id, value.len());
-        let own = || mid.into_iter().chain(rid).chain(number).chain(playout);
-        let elements = || own().chain(kept.clone());
-        let form = if self.extensions.allows_two_byte() && !elements().all(|it| fit(&it)) {
-            ElementForm::TwoByte
-        } else {
-            ElementForm::OneByte
+        let said = Said {
+            transport: head.transport,
+            playout: self.lateness.asks().filter(|_| !head.repeats),
+            repeats: head.repeats,
         };
-        let start = slab.len();
-        let profile = match form {
-            ElementForm::TwoByte => TWO_BYTE_PROFILE,
-            ElementForm::OneByte | ElementForm::None => ONE_BYTE_PROFILE,
-        };
-        slab.extend_from_slice(&profile.to_be_bytes());
-        slab.extend_from_slice(&[0, 0]);
-        for (id, value) in elements() {
-            if form == ElementForm::TwoByte || fit(&(id, value)) {
-                write_element(form, id, value, slab);
-            }
+        if self.own.write(said, kept, slab) {
+            slab[start] |= 0x10;
         }
-        if slab.len() == start + 4 {
-            slab.truncate(start);
-            return false;
-        }
-        slab.resize(start + (slab.len() - start).next_multiple_of(4), 0);
-        // The elements came out of one packet: far less than 65 535 words.
-        let words = (slab.len() - start) / 4 - 1;
-        slab[start + 2..start + 4].copy_from_slice(&(words as u16).to_be_bytes());
-        true
-    }
-
-    /// How long the receiver is asked to wait, where the packet's own sender does not say.
-    fn playout_wish(
-        &self,
-        packet: Option<(&Rewrite, &RtpPacket)>,
-        head: Head,
-    ) -> Option<(u8, [u8; 3])> {
-        let wish = self.lateness.asks().filter(|_| !head.repeats)?;
-        let ((rewrite, packet), id) = packet.zip(self.playout_id)?;
-        let mut elements = packet.extensions();
-        let is_said = elements.any(|(incoming, _)| rewrite.element(incoming) == Some(id));
-        (!is_said).then(|| (id, wish.to_bytes()))
     }
 
     /// Counts a packet that went out under these numbers. `at` is when its media was there: the
@@ -697,25 +625,6 @@ fn write_payload(rewrite: &Rewrite, packet: &RtpPacket, numbers: Numbers, slab: 
 fn answers_requests(plan: &SendPlan) -> bool {
     let mut codecs = plan.codecs.iter();
     codecs.any(|it| it.codec.feedback.contains(&RtcpFeedback::Nack))
-}
-
-/// The element of the transport-wide number, where packets are to have one. What is sent again as it was cannot get
-/// another number: a stream that may have to goes without.
-fn transport_id(plan: &SendPlan) -> Option<u8> {
-    let repeats_plainly = |it: &NegotiatedCodec| {
-        it.codec.feedback.contains(&RtcpFeedback::Nack) && it.rtx_payload_type.is_none()
-    };
-    let counts = |it: &NegotiatedCodec| it.codec.feedback.contains(&RtcpFeedback::TransportCc);
-    let codecs = &plan.codecs;
-    let is_counted = codecs.iter().any(counts) && !codecs.iter().any(repeats_plainly);
-    let id = plan.extensions.id(&HeaderExtension::TransportWideCc);
-    id.filter(|_| is_counted)
-}
-
-/// The element in which a receiver of pictures is asked to wait. What is sent again as it was cannot say anything new.
-fn playout_id(plan: &SendPlan) -> Option<u8> {
-    plan.rtx_ssrc?;
-    plan.extensions.id(&HeaderExtension::PlayoutDelay)
 }
 
 impl SentClock {
