@@ -16,12 +16,11 @@ use ractor_webrtc::room::RoomSnapshot;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde::Deserialize;
-use tokio::net::TcpListener;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
-use self::browser::Browser;
+use self::browser::{Browser, all_peers_end, serve_site};
 use self::room::PAGE;
 use self::room::common::arguments::Arguments;
 use self::room::common::server::router;
@@ -461,15 +460,12 @@ impl Stage {
         static TURN: Mutex<()> = Mutex::const_new(());
         let turn = TURN.lock().await;
         let browser = Browser::launch().await?;
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let url = format!("http://{address}/?width=320&rate=15");
         let hall = Hall::open(Arguments::on_port(0)).await.unwrap();
-        let app = router(PAGE, hall.clone(), room::limits());
-        let server = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        let site = router(PAGE, hall.clone(), room::visitor::limits());
+        let (url, server) = serve_site(site).await;
         Some(Self {
             browser,
-            url,
+            url: format!("{url}?width=320&rate=15"),
             hall,
             server,
             _turn: turn,
@@ -502,15 +498,7 @@ impl Stage {
     /// Ends the example; everything of its visitors has to end with it.
     async fn strike(self) {
         self.hall.close().await;
-        let closed = Instant::now();
-        while !PeerConnection::all_running().is_empty() {
-            let elapsed = closed.elapsed();
-            assert!(
-                elapsed < Duration::from_secs(2),
-                "peers outlive their supervisor"
-            );
-            sleep(Duration::from_millis(10)).await;
-        }
+        all_peers_end(Duration::from_secs(2)).await;
         self.server.abort();
     }
 }

@@ -13,14 +13,14 @@ pub(crate) struct Asset {
     pub(crate) body: &'static str,
 }
 
-/// Serves `assets` and the common style, and lets every WebSocket through `door`.
+/// Serves `assets` and what all pages share, and lets every WebSocket through `door`.
 pub(crate) fn router<D: Door>(assets: &[Asset], door: D, limits: WebSocketLimits) -> Router {
     files(assets).route("/ws", websocket::route(door, limits))
 }
 
-/// Serves `assets` and the common style.
+/// Serves `assets` and what all pages share.
 pub(crate) fn files(assets: &[Asset]) -> Router {
-    let all = [STYLE].iter().chain(assets);
+    let all = SHARED.iter().chain(assets);
     all.fold(Router::new(), |router, asset| {
         let headers = [
             (header::CONTENT_TYPE, asset.content_type),
@@ -30,9 +30,16 @@ pub(crate) fn files(assets: &[Asset]) -> Router {
     })
 }
 
-/// What all pages look like.
-const STYLE: Asset = Asset {
-    path: "/style.css",
-    content_type: "text/css; charset=utf-8",
-    body: include_str!("style.css"),
-};
+/// What all pages look like, and have in common.
+const SHARED: [Asset; 2] = [
+    Asset {
+        path: "/style.css",
+        content_type: "text/css; charset=utf-8",
+        body: include_str!("style.css"),
+    },
+    Asset {
+        path: "/page.js",
+        content_type: "text/javascript; charset=utf-8",
+        body: include_str!("page.js"),
+    },
+];

@@ -3,16 +3,13 @@
 // on the WebSocket at /ws, and {"type": "error", "data": "…"} when it could not use what we said.
 'use strict';
 
-const options = new URLSearchParams(location.search);
-const element = id => document.getElementById(id);
-
 // What runs between Start and Stop; null in between.
 let session = null;
 
 async function start() {
   if (session) return;
   showError(null);
-  showState('starting');
+  showSession('starting');
   const mine = { stream: null, pc: null, socket: null, timer: 0, last: null };
   session = mine;
   try {
@@ -37,7 +34,7 @@ function stop() {
   element('remote').srcObject = null;
   for (const figure of document.querySelectorAll('#figures dd')) figure.textContent = '–';
   showSizes();
-  showState('idle');
+  showSession('idle');
 }
 
 // Ends what a session holds: the camera's light goes out, the server's actor ends with the socket.
@@ -53,7 +50,7 @@ function release({ stream, pc, socket, timer }) {
 
 function fail(text) {
   stop();
-  showState('failed');
+  showSession('failed');
   showError(text);
 }
 
@@ -87,7 +84,7 @@ async function negotiate(mine) {
   pc.onconnectionstatechange = () => {
     if (session !== mine) return;
     if (pc.connectionState === 'failed') fail('The connection to the server failed: no pair of addresses works.');
-    else showState(pc.connectionState);
+    else showSession(pc.connectionState);
   };
   socket.onmessage = async ({ data }) => {
     try {
@@ -182,18 +179,12 @@ function bitrate(bytesPerSecond) {
   return kilobits < 1000 ? `${kilobits.toFixed(0)} kbit/s` : `${(kilobits / 1000).toFixed(2)} Mbit/s`;
 }
 
-function showState(state) {
-  element('state').textContent = state;
-  element('state').dataset.state = state;
+function showSession(state) {
+  showState(state);
   const running = session !== null;
   element('start').disabled = running;
   element('stop').disabled = !running;
   element('crash').disabled = !running;
-}
-
-function showError(text) {
-  element('error').textContent = text ?? '';
-  element('error').hidden = !text;
 }
 
 function showSizes() {

@@ -33,7 +33,7 @@ use common::program::{self, Failure};
 use common::server::{Asset, router};
 use hall::Hall;
 use ractor_webrtc::room::RoomSnapshot;
-use ractor_webrtc::signaling::websocket::WebSocketLimits;
+use visitor::limits;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -81,15 +81,6 @@ pub(crate) const PAGE: &[Asset] = &[
         body: include_str!("call.js"),
     },
 ];
-
-/// A description grows with every participant, and whoever comes late is told of all.
-pub(crate) fn limits() -> WebSocketLimits {
-    WebSocketLimits {
-        message_bytes: 1024 * 1024,
-        backlog: 1024,
-        ..WebSocketLimits::default()
-    }
-}
 
 /// The crates below warn of what every browser does.
 const LOG: &str = "warn,webrtc_ice=error,dtls=error,room=info,ractor_webrtc=info";

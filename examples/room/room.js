@@ -1,9 +1,6 @@
 // What is shown of a call (call.js), and what the user can do.
 'use strict';
 
-const options = new URLSearchParams(location.search);
-const element = id => document.getElementById(id);
-
 // From Join to Leave; null in between.
 let call = null;
 
@@ -212,21 +209,6 @@ function fillTile(tile, { name, classes, stream, hasPicture, isSpeaking, notes, 
   fill('.name', name);
   fill('.note', [...(isSpeaking ? ['speaks'] : []), ...notes].join(', '));
   fill('.problem', problems.join('; '));
-}
-
-function log(text, kind) {
-  const line = document.createElement('li');
-  if (kind) line.className = kind;
-  const time = document.createElement('time');
-  time.textContent = new Date().toLocaleTimeString();
-  line.append(time, text);
-  element('log').prepend(line);
-  while (element('log').children.length > 100) element('log').lastChild.remove();
-}
-
-function showError(text) {
-  element('error').textContent = text ?? '';
-  element('error').hidden = !text;
 }
 
 function explain(error) {

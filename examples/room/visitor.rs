@@ -4,11 +4,20 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use ractor_webrtc::perfect_negotiation::SignalingMessage;
 use ractor_webrtc::room::{JoinRequest, LeaveReason, Participant, ParticipantEvent, ParticipantId};
 use ractor_webrtc::room::{Room, RoomEvent};
-use ractor_webrtc::signaling::websocket::{self, Goodbye};
+use ractor_webrtc::signaling::websocket::{self, Goodbye, WebSocketLimits};
 use ractor_webrtc::{IceCandidate, IceServer, MediaKind, SessionDescription};
 use serde::{Deserialize, Serialize};
 
 use super::common::program::with_causes;
+
+/// A description grows with every participant, and whoever comes late is told of all.
+pub(crate) fn limits() -> WebSocketLimits {
+    WebSocketLimits {
+        message_bytes: 1024 * 1024,
+        backlog: 1024,
+        ..WebSocketLimits::default()
+    }
+}
 
 /// What a page says.
 #[derive(Debug, Deserialize)]

@@ -4,9 +4,6 @@
 // and, from the server, "layers" (what arrives of the camera), "gets" (which encoding a screen has), "path" and "error".
 'use strict';
 
-const options = new URLSearchParams(location.search);
-const element = id => document.getElementById(id);
-
 // Everything by the name of its connection.
 const connections = {};
 const screens = {};
@@ -223,16 +220,6 @@ function showStates() {
 function fail(text) {
   showState('failed');
   showError(`${text} Reload the page to begin anew.`);
-}
-
-function showState(state) {
-  element('state').textContent = state;
-  element('state').dataset.state = state;
-}
-
-function showError(text) {
-  element('error').textContent = text ?? '';
-  element('error').hidden = !text;
 }
 
 // Half a second each: the last minute.

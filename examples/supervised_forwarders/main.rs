@@ -34,8 +34,9 @@ use common::arguments::Arguments;
 use common::program::{self, Failure};
 use common::server::{Asset, files};
 use house::{House, ROOMS};
-use ractor_webrtc::signaling::websocket::{self, WebSocketLimits};
+use ractor_webrtc::signaling::websocket;
 use serde::Deserialize;
+use visitor::limits;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -103,15 +104,6 @@ const PAGE: &[Asset] = &[
         body: include_str!("../room/call.js"),
     },
 ];
-
-/// A description grows with every participant, and whoever comes late is told of all.
-fn limits() -> WebSocketLimits {
-    WebSocketLimits {
-        message_bytes: 1024 * 1024,
-        backlog: 1024,
-        ..WebSocketLimits::default()
-    }
-}
 
 /// The crates below warn of what every browser does.
 const LOG: &str = "warn,webrtc_ice=error,dtls=error,supervised_forwarders=info,ractor_webrtc=info";

@@ -1,9 +1,6 @@
 // Draws the tree of actors twice a second, and takes part in a room (call.js).
 'use strict';
 
-const options = new URLSearchParams(location.search);
-const element = id => document.getElementById(id);
-
 // ---- The tree ----
 
 // What was there at the last look, by the actor's id.
@@ -192,21 +189,6 @@ function showTiles(wanted) {
     if (video.srcObject !== stream) video.srcObject = stream;
   }
   for (const tile of present.values()) tile.remove();
-}
-
-function log(text, kind) {
-  const line = document.createElement('li');
-  if (kind) line.className = kind;
-  const time = document.createElement('time');
-  time.textContent = new Date().toLocaleTimeString();
-  line.append(time, text);
-  element('log').prepend(line);
-  while (element('log').children.length > 200) element('log').lastChild.remove();
-}
-
-function showError(text) {
-  element('error').textContent = text ?? '';
-  element('error').hidden = !text;
 }
 
 element('entrance').onsubmit = event => {

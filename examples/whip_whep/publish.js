@@ -18,7 +18,7 @@ async function publish(source) {
     const pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
     for (const track of mine.stream.getTracks()) {
       const transceiver = pc.addTransceiver(track, { direction: 'sendonly', streams: [mine.stream] });
-      if (track.kind === 'video') prefer(transceiver, query.get('codec'));
+      if (track.kind === 'video') prefer(transceiver, options.get('codec'));
     }
     mine.session = new Session(pc, token());
     mine.session.onstate = state => {
@@ -75,13 +75,13 @@ function devices() {
   throw new Error('The browser gives camera and screen only to pages from localhost or https.');
 }
 
-const width = { ideal: Number(query.get('width') ?? 1280) };
+const width = { ideal: Number(options.get('width') ?? 1280) };
 const camera = async () => devices().getUserMedia({ video: { width }, audio: true });
 const shareScreen = async () => devices().getDisplayMedia({ video: true, audio: true });
 
 element('camera').onclick = () => publish(camera);
 element('screen').onclick = () => publish(shareScreen);
 element('stop').onclick = () => stop();
-element('name').textContent = query.get('stream') ?? 'default';
+element('name').textContent = options.get('stream') ?? 'default';
 element('watch').search = location.search;
 addEventListener('pagehide', () => stop());

@@ -125,17 +125,14 @@ class Session {
 }
 
 // What both pages have in common: where to go, with which token, and how things stand.
-const element = id => document.getElementById(id);
-const query = new URLSearchParams(location.search);
-
 function resource(root) {
-  const name = query.get('stream');
+  const name = options.get('stream');
   return name ? `/${root}/${encodeURIComponent(name)}` : `/${root}`;
 }
 
 // Kept for this tab.
 function token() {
-  return query.get('token') ?? sessionStorage.getItem('token') ?? '';
+  return options.get('token') ?? sessionStorage.getItem('token') ?? '';
 }
 
 // Lets the visitor say another one, and goes on with it.
@@ -144,18 +141,8 @@ function askForToken(goOn) {
   element('ask').onsubmit = event => {
     event.preventDefault();
     element('ask').hidden = true;
-    query.delete('token');
+    options.delete('token');
     sessionStorage.setItem('token', element('token').value);
     goOn();
   };
-}
-
-function showState(state) {
-  element('state').textContent = state;
-  element('state').dataset.state = state;
-}
-
-function showError(text) {
-  element('error').textContent = text ?? '';
-  element('error').hidden = !text;
 }

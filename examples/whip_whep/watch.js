@@ -63,7 +63,7 @@ element('sound').onclick = () => {
 };
 video.onvolumechange = () => { element('sound').textContent = video.muted ? 'Sound on' : 'Sound off'; };
 
-element('name').textContent = query.get('stream') ?? 'default';
+element('name').textContent = options.get('stream') ?? 'default';
 element('publish').search = location.search;
 addEventListener('pagehide', () => { const ended = session; session = null; ended?.end(); });
 watch();
