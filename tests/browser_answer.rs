@@ -17,9 +17,8 @@ use ractor_webrtc::rtp::RtcpPacket;
 use ractor_webrtc::signaling::websocket::{Door, Goodbye, WebSocketLimits};
 use ractor_webrtc::{Event, MediaKind, MediaStreamTrack, PeerConnection, PeerEvent, TrackId};
 use serde::Deserialize;
-use tokio::net::TcpListener;
 
-use self::browser::Browser;
+use self::browser::{Browser, serve_site};
 use self::common::server::{Asset, router};
 use self::common::signal::{FromPage, Page, Signal};
 
@@ -28,13 +27,7 @@ async fn a_browser_that_answers_sees_and_hears_itself() {
     let Some(browser) = Browser::launch().await else {
         return;
     };
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/", listener.local_addr().unwrap());
-    tokio::spawn(async move {
-        axum::serve(listener, router(PAGE, Callers, WebSocketLimits::default()))
-            .await
-            .unwrap()
-    });
+    let (url, _task) = serve_site(router(PAGE, Callers, WebSocketLimits::default())).await;
 
     let page = browser.open(&url).await;
     let decoded = "figures().then(now => now.frames >= 60 && now.sound > 50)";

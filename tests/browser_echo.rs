@@ -20,13 +20,12 @@ use axum::response::Response;
 use ractor_webrtc::PeerConnection;
 use ractor_webrtc::signaling::websocket::WebSocketLimits;
 use serde::Deserialize;
-use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
-use self::browser::{Browser, Page};
+use self::browser::{Browser, Page, all_peers_end, serve_site};
 use self::echo::PAGE;
 use self::echo::common::arguments::Arguments;
 use self::echo::common::lobby::Lobby;
@@ -334,13 +333,10 @@ impl Stage {
         static TURN: Mutex<()> = Mutex::const_new(());
         let turn = TURN.lock().await;
         let browser = Browser::launch().await?;
-        let listener = TcpListener::bind(arguments.listen).await.unwrap();
-        let url = format!("http://{}/", listener.local_addr().unwrap());
         let lobby = Lobby::open(Forwarder, arguments, |it| it).await.unwrap();
         // Otherwise the browser keeps connections for later, and they would count as left behind.
         let pages = router(PAGE, lobby.clone(), WebSocketLimits::default());
-        let app = pages.layer(map_response(close_connection));
-        let server = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        let (url, server) = serve_site(pages.layer(map_response(close_connection))).await;
         Some(Self {
             browser,
             url,
@@ -360,14 +356,7 @@ impl Stage {
     /// Ends the example; everything of its visitors has to end with it, however many are there.
     async fn strike(self) {
         self.lobby.close().await;
-        let closed = Instant::now();
-        while !PeerConnection::all_running().is_empty() {
-            assert!(
-                closed.elapsed() < GONE_LIMIT,
-                "peers outlive their supervisor"
-            );
-            sleep(Duration::from_millis(10)).await;
-        }
+        all_peers_end(GONE_LIMIT).await;
         self.server.abort();
     }
 }

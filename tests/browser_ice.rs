@@ -24,10 +24,9 @@ use ractor_webrtc::signaling::websocket::{Door, Goodbye, WebSocketLimits};
 use ractor_webrtc::{Event, MediaKind, MediaStreamTrack, PeerConnection, PeerEvent, TrackId};
 use serde::Deserialize;
 use serde_json::json;
-use tokio::net::TcpListener;
 use tokio::sync::{Mutex, MutexGuard};
 
-use self::browser::{Browser, Page as Tab};
+use self::browser::{Browser, Page as Tab, serve_site};
 use self::common::server::{Asset, router};
 use self::common::signal::{FromPage, Page, Signal};
 use self::coturn::Coturn;
@@ -270,14 +269,8 @@ impl Stage {
         static TURN: Mutex<()> = Mutex::const_new(());
         let turn = TURN.lock().await;
         let browser = browser.await?;
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/", listener.local_addr().unwrap());
         let door = Callers(Arc::new(builder));
-        tokio::spawn(async move {
-            axum::serve(listener, router(PAGE, door, WebSocketLimits::default()))
-                .await
-                .unwrap()
-        });
+        let (url, _task) = serve_site(router(PAGE, door, WebSocketLimits::default())).await;
         Some(Self {
             browser,
             url,

@@ -12,9 +12,8 @@ use std::time::Duration;
 
 use ractor_webrtc::signaling::websocket::WebSocketLimits;
 use serde::Deserialize;
-use tokio::net::TcpListener;
 
-use self::browser::{Browser, Page};
+use self::browser::{Browser, Page, serve_site};
 use self::relay::common::arguments::Arguments;
 use self::relay::common::server::router;
 
@@ -23,11 +22,9 @@ async fn two_pages_see_and_hear_each_other_and_again_when_one_reloads() {
     let Some(browser) = Browser::launch().await else {
         return;
     };
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/", listener.local_addr().unwrap());
     let lobby = relay::open(Arguments::on_port(0)).await.unwrap();
     let pages = router(relay::PAGE, lobby, WebSocketLimits::default());
-    tokio::spawn(async move { axum::serve(listener, pages).await.unwrap() });
+    let (url, _task) = serve_site(pages).await;
 
     let (one, other) = (browser.open(&url).await, browser.open(&url).await);
     start(&one, STANDARD).await;

@@ -9,9 +9,6 @@ mod common;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use axum::Router;
-use axum::response::Html;
-use axum::routing::get;
 use ractor_webrtc::jsep::{
     RtpEncodingParameters, RtpTransceiverDirection, RtpTransceiverInit, SessionDescription,
 };
@@ -19,9 +16,8 @@ use ractor_webrtc::peer_connection::{Event, RouteSource};
 use ractor_webrtc::rtp::Rid;
 use ractor_webrtc::track::{MediaKind, MediaStreamTrack};
 use serde_json::json;
-use tokio::net::TcpListener;
 
-use self::browser::{Browser, Page};
+use self::browser::{Browser, Page, serve};
 use self::common::eventually;
 use self::common::owner::{Ours, loopback};
 use self::common::session::connect_ours;
@@ -35,11 +31,7 @@ struct Publisher {
 
 impl Publisher {
     async fn begin(browser: &Browser) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/", listener.local_addr().unwrap());
-        let router = Router::new().route("/", get(|| async { Html(PAGE) }));
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        let page = browser.open(&url).await;
+        let page = browser.open(&serve(PAGE).await).await;
         let mut server = Ours::spawn(loopback()).await;
         let offer: String = page.eval("publish()").await;
         let answer = server.answer(&offer).await;

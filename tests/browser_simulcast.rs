@@ -16,9 +16,8 @@ use std::time::{Duration, Instant};
 use ractor_webrtc::signaling::websocket::WebSocketLimits;
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::net::TcpListener;
 
-use self::browser::{Browser, Page};
+use self::browser::{Browser, Page, serve_site};
 use self::common::link::Link;
 use self::simulcast::common::arguments::Arguments;
 use self::simulcast::common::server::router;
@@ -45,6 +44,12 @@ async fn two_screens_take_different_encodings_of_h264_and_change_them_twenty_tim
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn two_screens_take_different_encodings_of_av1_and_change_them_twenty_times() {
+    let _turn = TURN.lock().await;
+    changes_twenty_times("AV1").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_page_that_pauses_its_highest_encoding_leaves_no_screen_behind() {
     let _turn = TURN.lock().await;
     let Some(browser) = Browser::launch().await else {
@@ -58,8 +63,9 @@ async fn a_page_that_pauses_its_highest_encoding_leaves_no_screen_behind() {
     let fell = shows(&page, "left", "m")
         .await
         .max(shows(&page, "right", "m").await);
-    // Noticed within half a second or so; the picture goes on with the next keyframe, which a busy machine encodes late.
-    assert!(fell < Duration::from_millis(2500), "{fell:?}");
+    eprintln!("fell after {fell:?}");
+    // Noticed within half a second or so; the picture goes on with the next keyframe.
+    assert!(fell < Duration::from_millis(1500), "{fell:?}");
     page.click("send-m").await;
     shows(&page, "left", "l").await;
     page.click("send-m").await;
@@ -69,7 +75,7 @@ async fn a_page_that_pauses_its_highest_encoding_leaves_no_screen_behind() {
     shows(&page, "right", "h").await;
     for screen in SCREENS {
         let figures = Figures::of(&page, screen).await;
-        assert!(figures.longest_gap < 2_500.0, "{screen}: {figures:?}");
+        assert!(figures.longest_gap < 1_500.0, "{screen}: {figures:?}");
         assert_eq!(figures.packets_lost, 0, "{screen}: {figures:?}");
     }
 }
@@ -219,15 +225,12 @@ async fn start(browser: &Browser, codec: &str) -> Page {
 }
 
 async fn open(browser: &Browser, codec: &str) -> Page {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!(
-        "http://{}/?codec={codec}&width=960",
-        listener.local_addr().unwrap()
-    );
     let lobby = simulcast::open(Arguments::on_port(0)).await.unwrap();
     let pages = router(simulcast::PAGE, lobby, WebSocketLimits::default());
-    tokio::spawn(async move { axum::serve(listener, pages).await.unwrap() });
-    let page = browser.open(&url).await;
+    let (url, _task) = serve_site(pages).await;
+    let page = browser
+        .open(&format!("{url}?codec={codec}&width=960"))
+        .await;
     let () = page.eval(TOOLS).await;
     page
 }

@@ -11,12 +11,10 @@ mod supervised_forwarders;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ractor_webrtc::PeerConnection;
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
-use self::browser::{Browser, Page};
+use self::browser::{Browser, Page, all_peers_end, serve_site};
 use self::supervised_forwarders::app;
 use self::supervised_forwarders::common::arguments::Arguments;
 use self::supervised_forwarders::house::House;
@@ -135,15 +133,11 @@ impl Stage {
     /// `None` where there is no browser.
     async fn set() -> Option<Self> {
         let browser = Browser::launch().await?;
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let url = format!("http://{address}/?width=320&rate=15");
         let house = House::build(Arguments::on_port(0)).await.unwrap();
-        let app = app(&house);
-        let server = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        let (url, server) = serve_site(app(&house)).await;
         Some(Self {
             browser,
-            url,
+            url: format!("{url}?width=320&rate=15"),
             house,
             server,
         })
@@ -161,15 +155,7 @@ impl Stage {
     /// Ends the example; everything below it has to end with it.
     async fn strike(self) {
         self.house.close().await;
-        let closed = Instant::now();
-        while !PeerConnection::all_running().is_empty() {
-            let elapsed = closed.elapsed();
-            assert!(
-                elapsed < Duration::from_secs(2),
-                "peers outlive their supervisor"
-            );
-            sleep(Duration::from_millis(10)).await;
-        }
+        all_peers_end(Duration::from_secs(2)).await;
         self.server.abort();
     }
 }

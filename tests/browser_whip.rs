@@ -15,10 +15,9 @@ use axum::response::Html;
 use axum::routing::get;
 use ractor_webrtc::signaling::broadcaster::Broadcaster;
 use serde::Deserialize;
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use self::browser::{Browser, Page};
+use self::browser::{Browser, Page, serve_site};
 use self::whip_whep::arguments::{Arguments, Command};
 use self::whip_whep::station::Station;
 
@@ -172,8 +171,6 @@ impl Server {
         let Ok(Command::Run(arguments)) = Arguments::parse(|_| None, line) else {
             panic!("these arguments are fine");
         };
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let origin = format!("http://{}", listener.local_addr().unwrap());
         let station = Station::open(&arguments).await.unwrap();
         let script = include_str!("data/whip-whep/whip.js");
         let router = whip_whep::router(&station, &arguments)
@@ -182,10 +179,10 @@ impl Server {
                 "/whip.js",
                 get(async move || ([(CONTENT_TYPE, "text/javascript")], script)),
             );
-        let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        let (url, task) = serve_site(router).await;
         Self {
             station,
-            origin,
+            origin: url.trim_end_matches('/').to_owned(),
             task,
         }
     }

@@ -25,6 +25,7 @@ use axum::response::Html;
 use axum::routing::get;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
+use ractor_webrtc::PeerConnection;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -38,11 +39,25 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 /// Serves a page until the test ends; gives its address.
 pub(crate) async fn serve(page: &'static str) -> String {
+    let site = Router::new().route("/", get(async move || Html(page)));
+    serve_site(site).await.0
+}
+
+/// Serves several until the test ends, or the task is aborted; gives the address of the first.
+pub(crate) async fn serve_site(site: Router) -> (String, JoinHandle<()>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
-    let app = Router::new().route("/", get(async move || Html(page)));
-    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-    url
+    let task = tokio::spawn(async move { axum::serve(listener, site).await.unwrap() });
+    (url, task)
+}
+
+/// Waits until no peer connection of this process runs any more.
+pub(crate) async fn all_peers_end(limit: Duration) {
+    let begun = Instant::now();
+    while !PeerConnection::all_running().is_empty() {
+        assert!(begun.elapsed() < limit, "peers outlive their supervisor");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
